@@ -1,0 +1,1 @@
+//! A faithful Kubernetes rolling update on one machine, with real processes.

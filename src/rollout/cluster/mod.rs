@@ -1,0 +1,3 @@
+//! Where a rollout happens.
+
+pub mod local;
