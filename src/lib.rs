@@ -1,4 +1,5 @@
 //! Zero-downtime deployment for actix-web, without a sidecar.
 
+pub mod lifecycle;
 #[cfg(feature = "lab")]
 pub mod rollout;
