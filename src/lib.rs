@@ -1,5 +1,7 @@
 //! Zero-downtime deployment for actix-web, without a sidecar.
 
+pub mod http;
 pub mod lifecycle;
 #[cfg(feature = "lab")]
 pub mod rollout;
+pub mod telemetry;

@@ -54,6 +54,11 @@ impl Drain {
         }
     }
 
+    /// The handle to the life that this drain leads.
+    pub fn lifecycle(&self) -> &Lifecycle {
+        &self.lifecycle
+    }
+
     /// Runs until the process should exit, and reports what happened.
     ///
     /// Has to be polled for anything to change; dropping it leaves the server in its phase.

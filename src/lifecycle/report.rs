@@ -117,6 +117,12 @@ impl Report {
     }
 }
 
+impl From<Report> for std::process::ExitCode {
+    fn from(report: Report) -> Self {
+        Self::from(report.exit_code)
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
