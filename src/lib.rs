@@ -1,5 +1,6 @@
 //! Zero-downtime deployment for actix-web, without a sidecar.
 
+pub mod config;
 pub mod lifecycle;
 #[cfg(feature = "lab")]
 pub mod rollout;
