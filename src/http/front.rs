@@ -135,8 +135,7 @@ fn wants_websocket(request: &Request) -> bool {
 /// that the connection of the last response is closed.
 fn leaves(lifecycle: &Lifecycle) -> bool {
     let phase = lifecycle.phase();
-    phase >= Phase::LameDuck
-        && (lifecycle.policy().mode == Mode::Drain || phase >= Phase::Draining)
+    phase >= Phase::LameDuck && (lifecycle.policy().mode == Mode::Drain || phase >= Phase::Draining)
 }
 
 pin_project! {
@@ -225,8 +224,9 @@ where
                 if let Held::Request(in_flight) = &mut held {
                     in_flight.answered(None, response.status().as_u16());
                 }
-                Poll::Ready(Ok(response
-                    .map_body(|_, body| EitherBody::right(TrackedBody::new(body, held)))))
+                Poll::Ready(Ok(
+                    response.map_body(|_, body| EitherBody::right(TrackedBody::new(body, held)))
+                ))
             }
         }
     }

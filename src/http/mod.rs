@@ -29,7 +29,8 @@ mod worker;
 
 pub use self::{
     hook::TOKEN_HEADER,
-    probes::{LIVENESS, OnDrain, PRESTOP, READINESS},
+    probes::{LIVENESS, PRESTOP, READINESS},
     server::{Server, ServerError},
     tls::TlsError,
 };
+pub use crate::config::{OnDrain, Token};

@@ -9,7 +9,10 @@ use actix_http::{
 use actix_web::body::BoxBody;
 
 use super::hook::HookGuard;
-use crate::lifecycle::{Lifecycle, Phase};
+use crate::{
+    config::OnDrain,
+    lifecycle::{Lifecycle, Phase},
+};
 
 /// Path of the liveness probe: 200 in every phase, so that nobody restarts a draining pod.
 pub const LIVENESS: &str = "/liveness";
@@ -17,18 +20,6 @@ pub const LIVENESS: &str = "/liveness";
 pub const READINESS: &str = "/readiness";
 /// Path of the preStop hook: answers when traffic has had its time to move away.
 pub const PRESTOP: &str = "/prestop";
-
-/// What readiness says in the lame duck.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
-pub enum OnDrain {
-    /// 503 at once.
-    #[default]
-    Fail,
-    /// 200 until draining begins. The endpoint is taken out by the pod's deletion either way,
-    /// and one that is still ready serves as the last resort of a Service that has no other
-    /// (KEP-1669).
-    Keep,
-}
 
 /// Answers probes and hooks.
 #[derive(Debug, Clone)]

@@ -24,11 +24,12 @@ use super::{
     connections::Limits,
     front::FrontFactory,
     hook::HookGuard,
-    probes::{OnDrain, Probes},
+    probes::Probes,
     tls::{Tls, TlsError},
     worker::{Worker, WorkerSettings},
 };
 use crate::{
+    config::{OnDrain, Token},
     lifecycle::{Drain, Lifecycle, Outcome, Report, Signals, StartupHold},
     telemetry::metrics::{BuildInfo, Metrics},
 };
@@ -201,8 +202,8 @@ impl<F> Server<F> {
     }
 
     /// Asks for a token in [`TOKEN_HEADER`](super::TOKEN_HEADER) on `/prestop`.
-    pub fn hook_token(mut self, token: impl Into<String>) -> Self {
-        self.guard.token = Some(token.into());
+    pub fn hook_token(mut self, token: Token) -> Self {
+        self.guard.token = Some(token);
         self
     }
 
@@ -307,14 +308,10 @@ impl<F> Server<F> {
         let admin_settings = WorkerSettings { name: "websample-admin", ..settings };
         // The admin side has a life of its own, in which nothing ever drains.
         let (admin_life, _admin_drain) = Lifecycle::new(*lifecycle.policy());
-        let admin_worker = [start(
-            &mut starting,
-            admin_settings,
-            &admin_life,
-            &stop,
-            &admin_freed,
-            move || admin_service,
-        )?];
+        let admin_worker =
+            [start(&mut starting, admin_settings, &admin_life, &stop, &admin_freed, move || {
+                admin_service
+            })?];
         for started in try_join_all(starting).await.map_err(io::Error::other)? {
             started?;
         }
@@ -414,13 +411,8 @@ where
     S::InitError: fmt::Debug,
     B: MessageBody + 'static,
 {
-    let (worker, started) = Worker::start(
-        settings,
-        lifecycle.clone(),
-        stop.clone(),
-        Arc::clone(freed),
-        service,
-    )?;
+    let (worker, started) =
+        Worker::start(settings, lifecycle.clone(), stop.clone(), Arc::clone(freed), service)?;
     starting.push(started);
     Ok(worker)
 }

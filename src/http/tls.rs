@@ -119,8 +119,7 @@ fn stamp(path: &Path) -> Option<(SystemTime, u64)> {
 
 fn load(cert: &Path, key: &Path) -> Result<ServerConfig, TlsError> {
     let read = |path: &Path| {
-        std::fs::read(path)
-            .map_err(|source| TlsError::Unreadable { path: path.to_owned(), source })
+        std::fs::read(path).map_err(|source| TlsError::Unreadable { path: path.to_owned(), source })
     };
     let malformed = |path: &Path, expected, problem: String| TlsError::Malformed {
         path: path.to_owned(),

@@ -95,7 +95,8 @@ impl Requests {
         let fits = |pattern: &&String| ResourceDef::new(pattern.as_str()).is_match(path);
         // The most specific one has the most text before its first parameter.
         let fixed = |pattern: &&String| pattern.find('{').unwrap_or(usize::MAX);
-        let pattern = self.patterns.iter().filter(|p| *p != UNMATCHED).filter(fits).max_by_key(fixed);
+        let pattern =
+            self.patterns.iter().filter(|p| *p != UNMATCHED).filter(fits).max_by_key(fixed);
         pattern.map_or_else(|| path.to_owned(), Clone::clone)
     }
 }

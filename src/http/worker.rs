@@ -24,8 +24,8 @@ use tokio_util::sync::CancellationToken;
 use super::connections::{Accepted, Connection, Limits, Registry, Socket, serve};
 use crate::lifecycle::Lifecycle;
 
-/// How long an unread request body may hold a connection that is being closed.
-const DISCONNECT: Duration = Duration::from_secs(1);
+/// actix does not linger: its connection is closed here, after it, which also reads on.
+const NO_LINGER: Duration = Duration::ZERO;
 
 /// What every worker of a listener has in common.
 #[derive(Debug, Clone)]
@@ -80,19 +80,23 @@ impl Worker {
         let (started, start) = oneshot::channel();
         let load = Arc::new(Load { connections: AtomicUsize::new(0), freed });
         let shared = Arc::clone(&load);
-        let thread = std::thread::Builder::new().name(settings.name.to_owned()).spawn(move || {
-            let runtime = Builder::new_current_thread().enable_all().build_local(LocalOptions::default());
-            match runtime {
-                Ok(runtime) => {
-                    runtime.block_on(run(settings, lifecycle, stop, service, received, shared, started));
-                    // Blocking closures that still run are not waited for: whoever needs them
-                    // finished has registered them with the lifecycle.
-                    runtime.shutdown_background();
+        let thread =
+            std::thread::Builder::new().name(settings.name.to_owned()).spawn(move || {
+                let runtime =
+                    Builder::new_current_thread().enable_all().build_local(LocalOptions::default());
+                match runtime {
+                    Ok(runtime) => {
+                        runtime.block_on(run(
+                            settings, lifecycle, stop, service, received, shared, started,
+                        ));
+                        // Blocking closures that still run are not waited for: whoever needs them
+                        // finished has registered them with the lifecycle.
+                        runtime.shutdown_background();
+                    }
+                    // An error means that nobody waits for the worker any more.
+                    Err(error) => drop(started.send(Err(error))),
                 }
-                // An error means that nobody waits for the worker any more.
-                Err(error) => drop(started.send(Err(error))),
-            }
-        })?;
+            })?;
         Ok((Self { connections, load, thread }, start))
     }
 
@@ -147,7 +151,7 @@ async fn run<M, S, B>(
     let handler = HttpService::<Socket, _, B>::build()
         .keep_alive(KeepAlive::Timeout(settings.keep_alive))
         .client_request_timeout(settings.limits.header_timeout)
-        .client_disconnect_timeout(DISCONNECT)
+        .client_disconnect_timeout(NO_LINGER)
         .on_connect_ext(|socket: &Socket, extensions| {
             extensions.insert::<Rc<Connection>>(Rc::clone(&socket.connection));
         })

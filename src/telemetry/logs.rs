@@ -4,31 +4,16 @@ use std::io::IsTerminal;
 
 use tracing::level_filters::LevelFilter;
 
-/// How log lines look.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
-pub enum LogFormat {
-    /// Human on a terminal, JSON elsewhere.
-    #[default]
-    Auto,
-    /// A line for people.
-    Human,
-    /// A JSON object a line.
-    Json,
-}
+use crate::config::LogFormat;
 
 /// Sends log events of at least this level to standard output, from now on.
 ///
 /// Does nothing when the program has already set up its own logging.
 pub fn init(format: LogFormat, level: LevelFilter) {
     let terminal = std::io::stdout().is_terminal();
-    let json = match format {
-        LogFormat::Auto => !terminal,
-        LogFormat::Human => false,
-        LogFormat::Json => true,
-    };
     let builder = tracing_subscriber::fmt().with_max_level(level).with_target(true);
     // An error means that somebody else is already listening, whose choice counts.
-    let _ = if json {
+    let _ = if format.is_json(terminal) {
         builder.json().flatten_event(true).try_init()
     } else {
         builder.with_ansi(terminal).try_init()

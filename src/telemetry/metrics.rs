@@ -18,8 +18,7 @@ const DURATION_EDGES: [f64; 12] =
     [0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0, 30.0];
 
 /// The phases in which requests and scrapes come.
-const ANSWERING: [Phase; 4] =
-    [Phase::Serving, Phase::LameDuck, Phase::Draining, Phase::Drained];
+const ANSWERING: [Phase; 4] = [Phase::Serving, Phase::LameDuck, Phase::Draining, Phase::Drained];
 
 /// Who this server is, on `websample_build_info`.
 #[derive(Debug, Clone, Default)]
@@ -137,21 +136,13 @@ const OBSERVED: [(&str, &str, MetricType); 9] = [
         "Configured limit of each stage of a termination.",
         MetricType::GAUGE,
     ),
-    (
-        "websample_lifecycle_phase",
-        "1 for the current phase, 0 for the others.",
-        MetricType::GAUGE,
-    ),
+    ("websample_lifecycle_phase", "1 for the current phase, 0 for the others.", MetricType::GAUGE),
     (
         "websample_lifecycle_phase_entered_timestamp_seconds",
         "Unix time at which the phase last began, 0 if it never did.",
         MetricType::GAUGE,
     ),
-    (
-        "websample_termination_signals_total",
-        "Termination signals received.",
-        MetricType::COUNTER,
-    ),
+    ("websample_termination_signals_total", "Termination signals received.", MetricType::COUNTER),
     (
         "websample_http_requests_in_flight",
         "Requests being served, to the last byte of their response.",
@@ -162,11 +153,7 @@ const OBSERVED: [(&str, &str, MetricType); 9] = [
         "Requests, connections and background work abandoned at the deadline.",
         MetricType::COUNTER,
     ),
-    (
-        "websample_connections_open",
-        "Open connections on the traffic listeners.",
-        MetricType::GAUGE,
-    ),
+    ("websample_connections_open", "Open connections on the traffic listeners.", MetricType::GAUGE),
     (
         "websample_drain_last_arrival_seconds",
         "From the start of the lame duck to the last new request, 0 if none came.",

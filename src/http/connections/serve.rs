@@ -64,8 +64,7 @@ pub(in crate::http) async fn serve<S>(
     S: Service<(Socket, HttpProtocol, Option<SocketAddr>), Response = ()>,
 {
     let Accepted { stream, peer, guard } = accepted;
-    let connection =
-        Connection::new(first_stage(lifecycle.phase(), lifecycle.policy().mode));
+    let connection = Connection::new(first_stage(lifecycle.phase(), lifecycle.policy().mode));
     let entry = registry.enter(&connection);
     if let Ok(transport) = TcpStream::from_std(stream)
         && let Some(transport) = open(transport, tls, &connection, limits).await

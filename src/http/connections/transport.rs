@@ -195,8 +195,7 @@ impl Io {
         if connection.stage() < Stage::Closing || !connection.is_idle() {
             return false;
         }
-        let greeted =
-            connection.has_spoken() || connection.accepted().elapsed() >= FIRST_WORD;
+        let greeted = connection.has_spoken() || connection.accepted().elapsed() >= FIRST_WORD;
         match &self.wire {
             // A head that has begun to arrive gets its time limit; see `serve`.
             Wire::Plain => greeted && !connection.is_partial() && !has_unread(&self.transport),
