@@ -24,7 +24,10 @@ pub(super) fn check(
 
     if trusted(&["mode", "grace_period", "margin", "delay.min", "delay.max"]) {
         match settings.policy().check() {
-            Err(error) => problems.push(problem(error.key, error.problem, error.remedy)),
+            Err(error) => {
+                let what = format!("{}{}", error.problem, origins(merged, error.key));
+                problems.push(problem(error.key, what, error.remedy));
+            }
             Ok(()) if trusted(&["close.spread"]) => {
                 problems.extend(
                     spread(settings).map(|(what, remedy)| problem("close.spread", what, remedy)),
@@ -58,6 +61,16 @@ pub(super) fn check(
         }
     }
     problems
+}
+
+/// Where the other parts of the budget came from, as far as somebody set them.
+fn origins(merged: &Merged, key: &str) -> String {
+    let others: Vec<_> = ["grace_period", "margin", "delay.min", "delay.max"]
+        .into_iter()
+        .filter(|other| *other != key && merged.is_set(other))
+        .map(|other| format!("{other} is from {}", merged.source(other)))
+        .collect();
+    if others.is_empty() { String::new() } else { format!(" ({})", others.join(", ")) }
 }
 
 /// Connections whose turn comes after the deadline would be cut instead of closed.
