@@ -263,7 +263,8 @@ fn budgets_that_do_not_add_up_name_the_key_and_where_everything_came_from() {
 fn what_does_not_work_together_is_refused() {
     let files = Files::new();
     let cert = files.path("cert.pem");
-    let cases: [(Flags, &str, &str); 3] = [
+    let cases: [(Flags, &str, &str); 4] = [
+        (&[("workers", "1025")], "workers", "a thread"),
         (&[("tls.cert", &cert)], "tls.cert", "tls.key is not"),
         (&[("tls.key", &cert)], "tls.key", "tls.cert is not"),
         (&[("listen", "127.0.0.1:9000")], "admin.listen", "same as listen"),
@@ -394,6 +395,15 @@ fn unknown_flags_are_refused_with_the_one_that_was_meant() {
     let problem = problem(&Sources::none().flag("delay.mim", "2s"));
     assert_eq!(problem.source, "flag --delay.mim");
     assert_eq!(problem.remedy, "did you mean --delay.min?");
+}
+
+#[test]
+fn what_is_repeated_cannot_drive_a_terminal() {
+    let problem = problem(&Sources::none().flag("mode", "\x1b[31m\nred"));
+    assert!(
+        problem.to_string().starts_with(r"mode = `\u{1b}[31m\nred` (flag --mode): "),
+        "{problem}"
+    );
 }
 
 #[test]

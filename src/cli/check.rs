@@ -5,7 +5,7 @@ use std::{fmt::Write, process::ExitCode};
 use clap::{Arg, ArgMatches, Command, builder::PossibleValuesParser};
 use serde_json::json;
 use websample::{
-    config::{ConfigError, Loaded, timeline},
+    config::{ConfigError, Loaded, Settings, timeline},
     lifecycle::Mode,
 };
 
@@ -73,11 +73,7 @@ fn text(loaded: &Loaded) -> String {
         let _ = writeln!(text, "  {:>6}  {}", moment.at.as_secs_f64(), moment.what);
     }
     if mode == Mode::Drain {
-        text.push_str(
-            "  SIGTERM and the preStop hook share this clock; a hook that no SIGTERM follows is \
-             undone\n  at the end of the grace period. grace_period has to be the pod's \
-             terminationGracePeriodSeconds.\n",
-        );
+        text.push_str(&drain_notes(&loaded.settings));
     }
 
     if !loaded.advice.is_empty() {
@@ -87,6 +83,24 @@ fn text(loaded: &Loaded) -> String {
         }
     }
     text
+}
+
+/// What a drain does at no fixed second.
+fn drain_notes(settings: &Settings) -> String {
+    let mut notes = String::from(
+        "  SIGTERM and the preStop hook share this clock; a hook that no SIGTERM follows is undone\n  \
+         at the end of the grace period. grace_period has to be the pod's \
+         terminationGracePeriodSeconds.\n",
+    );
+    if settings.admin_listen.is_some() && !settings.linger.is_zero() {
+        let linger = humantime::format_duration(settings.linger);
+        let _ = writeln!(
+            notes,
+            "  Once all is finished, a scrape that is due is waited for: at most {linger}, never past \
+             the deadline."
+        );
+    }
+    notes
 }
 
 fn document(loaded: &Loaded) -> serde_json::Value {

@@ -55,11 +55,11 @@ impl Layer {
         source: String,
         meant: Option<(&Key, String)>,
     ) {
+        // What is misspelt here could be our secret.
         let secret = meant.as_ref().is_some_and(|(key, _)| key.kind == Kind::Secret)
-            || ["token", "secret", "password"].iter().any(|word| {
-                // What is misspelt here could be ours.
-                name.to_lowercase().contains(word)
-            });
+            || ["token", "secret", "password"]
+                .iter()
+                .any(|word| name.to_lowercase().contains(word));
         self.problems.push(Problem {
             key: Some(name.to_owned()),
             value: (!secret && !value.is_empty()).then(|| value.to_owned()),
