@@ -442,3 +442,19 @@ fn auto_settles_by_terminal_and_mode() {
         assert_eq!(settings.logs_connections(), expected, "{mode} {connections:?}");
     }
 }
+
+proptest::proptest! {
+    #[test]
+    fn no_input_panics(index in 0..KEYS.len(), value in r"[0-9a-z.:/ µ-]{0,24}|\PC{0,24}", toml in r#"[a-z."=\[\]{}0-9 \n]{0,60}"#) {
+        let key = &KEYS[index];
+        let files = Files::new();
+        let sources = Sources::none()
+            .file(files.toml(&toml))
+            .variable(key.environment_name(), &value)
+            .flag(key.name, &value);
+        match Loaded::load(&sources) {
+            Ok(loaded) => assert!(!websample::config::timeline(&loaded.settings).is_empty()),
+            Err(error) => assert!(!error.problems().is_empty()),
+        }
+    }
+}
