@@ -1,25 +1,12 @@
-//! The command line.
-use std::process::ExitCode;
-use websample::{
-    config::{Settings, Sources},
-    sample,
-    telemetry::logs,
-};
+//! Zero-downtime deployment: the sample server, the check of its settings, and the rollout lab.
+
+mod cli;
+
+use std::{env, process::ExitCode};
+
 fn main() -> ExitCode {
-    let settings = match Settings::load(&Sources::process()) {
-        Ok(s) => s,
-        Err(e) => {
-            eprintln!("{e}");
-            return ExitCode::from(64);
-        }
-    };
-    logs::init(settings.log.format, settings.log.level);
-    let rt = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
-    match rt.block_on(sample::run(settings)) {
-        Ok(report) => report.into(),
-        Err(e) => {
-            eprintln!("{e}");
-            ExitCode::from(1)
-        }
+    match cli::parse(env::args_os()) {
+        Ok(invocation) => invocation.run(),
+        Err(exit) => exit,
     }
 }

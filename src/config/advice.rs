@@ -101,7 +101,9 @@ pub(super) fn advise(settings: &Settings) -> Vec<Advice> {
 mod tests {
     use super::{super::Sources, *};
 
-    fn keys(flags: &[(&str, &str)]) -> Vec<(&'static str, String)> {
+    type Flags<'a> = &'a [(&'a str, &'a str)];
+
+    fn keys(flags: Flags) -> Vec<(&'static str, String)> {
         let sources =
             flags.iter().fold(Sources::none(), |sources, (key, value)| sources.flag(*key, *value));
         let settings = Settings::load(&sources).unwrap();
@@ -115,7 +117,7 @@ mod tests {
 
     #[test]
     fn each_names_its_key_and_reason() {
-        let cases: [(&[(&str, &str)], &str, &str); 9] = [
+        let cases: [(Flags, &str, &str); 9] = [
             (&[("mode", "ignore")], "mode", "until SIGKILL"),
             (&[("mode", "immediate")], "mode", "lost"),
             (&[("mode", "graceful")], "mode", "refused"),

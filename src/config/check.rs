@@ -5,6 +5,9 @@ use std::{collections::BTreeSet, net::SocketAddr};
 use super::{error::Problem, load::Merged, settings::Settings};
 use crate::lifecycle::Mode;
 
+/// Beyond this, threads cannot be had on common systems, and the server would die of it.
+const MOST_WORKERS: usize = 1024;
+
 /// What does not work together. Says nothing about keys whose own value was refused, nor about
 /// what depends on them.
 pub(super) fn check(
@@ -24,7 +27,10 @@ pub(super) fn check(
 
     if trusted(&["mode", "grace_period", "margin", "delay.min", "delay.max"]) {
         match settings.policy().check() {
-            Err(error) => problems.push(problem(error.key, error.problem, error.remedy)),
+            Err(error) => {
+                let what = format!("{}{}", error.problem, origins(merged, error.key));
+                problems.push(problem(error.key, what, error.remedy));
+            }
             Ok(()) if trusted(&["close.spread"]) => {
                 problems.extend(
                     spread(settings).map(|(what, remedy)| problem("close.spread", what, remedy)),
@@ -41,6 +47,13 @@ pub(super) fn check(
             "admin.listen",
             format!("it is the same as listen = `{}`", settings.listen),
             "give it another port, or set it to off".to_owned(),
+        ));
+    }
+    if trusted(&["workers"]) && settings.workers.get() > MOST_WORKERS {
+        problems.push(problem(
+            "workers",
+            "each is a thread with a runtime of its own".to_owned(),
+            format!("use at most {MOST_WORKERS}; one for each CPU is best"),
         ));
     }
     if trusted(&["tls.cert", "tls.key"]) {
@@ -60,6 +73,16 @@ pub(super) fn check(
     problems
 }
 
+/// Where the other parts of the budget came from, as far as somebody set them.
+fn origins(merged: &Merged, key: &str) -> String {
+    let others: Vec<_> = ["grace_period", "margin", "delay.min", "delay.max"]
+        .into_iter()
+        .filter(|other| *other != key && merged.is_set(other))
+        .map(|other| format!("{other} is from {}", merged.source(other)))
+        .collect();
+    if others.is_empty() { String::new() } else { format!(" ({})", others.join(", ")) }
+}
+
 /// Connections whose turn comes after the deadline would be cut instead of closed.
 fn spread(settings: &Settings) -> Option<(String, String)> {
     let budget = match settings.mode {
@@ -77,10 +100,13 @@ fn spread(settings: &Settings) -> Option<(String, String)> {
 
 /// Whether the second of two listeners could not be bound.
 fn clash(one: SocketAddr, other: SocketAddr) -> bool {
-    let same_address = one.ip() == other.ip()
-        || (one.is_ipv4() == other.is_ipv4()
-            && (one.ip().is_unspecified() || other.ip().is_unspecified()));
-    one.port() != 0 && one.port() == other.port() && same_address
+    let covers = |wide: SocketAddr, narrow: SocketAddr| {
+        // Linux lets `[::]` take IPv4 as well, unless told otherwise.
+        wide.ip().is_unspecified() && (wide.is_ipv6() || narrow.is_ipv4())
+    };
+    one.port() != 0
+        && one.port() == other.port()
+        && (one.ip() == other.ip() || covers(one, other) || covers(other, one))
 }
 
 #[cfg(test)]
@@ -97,6 +123,9 @@ mod tests {
             ("0.0.0.0:5000", "0.0.0.0:5001", false),
             ("127.0.0.1:0", "127.0.0.1:0", false),
             ("[::1]:5000", "127.0.0.1:5000", false),
+            ("[::]:5000", "127.0.0.1:5000", true),
+            ("0.0.0.0:5000", "[::]:5000", true),
+            ("0.0.0.0:5000", "[::1]:5000", false),
         ];
         for (one, other, expected) in cases {
             assert_eq!(

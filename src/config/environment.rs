@@ -70,10 +70,10 @@ pub(super) fn describe(name: &str) -> String {
     format!("environment variable {name}")
 }
 
-fn meant(name: &str) -> Option<String> {
+fn meant(name: &str) -> Option<(&'static Key, String)> {
     let rest = name.strip_prefix(PREFIX)?;
     let key = if rest == "PORT" { keys::find("listen") } else { closest_key(rest) };
-    key.map(Key::environment_name)
+    key.map(|key| (key, key.environment_name()))
 }
 
 /// Whether Kubernetes set this variable, and not the user.

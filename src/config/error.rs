@@ -23,13 +23,25 @@ pub struct Problem {
 
 impl fmt::Display for Problem {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        match (&self.key, &self.value) {
-            (Some(key), Some(value)) => write!(f, "{key} = `{value}` ({}): ", self.source)?,
-            (Some(key), None) => write!(f, "{key} ({}): ", self.source)?,
-            (None, _) => write!(f, "{}: ", self.source)?,
+        let key = self.key.as_deref().map(printable);
+        let value = self.value.as_deref().map(printable);
+        let source = printable(&self.source);
+        match (key, value) {
+            (Some(key), Some(value)) => write!(f, "{key} = `{value}` ({source}): ")?,
+            (Some(key), None) => write!(f, "{key} ({source}): ")?,
+            (None, _) => write!(f, "{source}: ")?,
         }
         write!(f, "{}; {}", self.problem, self.remedy)
     }
+}
+
+/// Without control characters: what is repeated here must not drive a terminal or break a line.
+fn printable(text: &str) -> String {
+    let mut printable = String::with_capacity(text.len());
+    for c in text.chars() {
+        if c.is_control() { printable.extend(c.escape_default()) } else { printable.push(c) }
+    }
+    printable
 }
 
 /// Everything that is wrong with a configuration; never empty.

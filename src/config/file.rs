@@ -2,7 +2,7 @@
 
 use std::{fs, io, path::Path};
 
-use config::{File, FileFormat, Map, Source, Value, ValueKind};
+use config::{ConfigError, File, FileFormat, Map, Source, Value, ValueKind};
 
 use super::{
     error::Problem,
@@ -59,9 +59,23 @@ fn read(path: &Path, required: bool) -> Result<Map<String, Value>, (String, Stri
         }
     };
     File::from_str(&text, FileFormat::Toml).collect().map_err(|error| {
-        let cause = error.to_string();
-        (format!("the file is not TOML: {}", cause.trim_end()), "correct it there".to_owned())
+        (
+            format!("the file is not TOML: {}", without_excerpt(&error)),
+            "correct it there".to_owned(),
+        )
     })
+}
+
+/// The parser's message without the lines that it quotes: one of them may hold the token.
+fn without_excerpt(error: &ConfigError) -> String {
+    let message = error.to_string();
+    let lines: Vec<_> = message
+        .lines()
+        .filter(|line| {
+            !line.trim_start_matches(|c: char| c == ' ' || c.is_ascii_digit()).starts_with('|')
+        })
+        .collect();
+    lines.join(": ")
 }
 
 fn take(layer: &mut Layer, name: &str, value: &Value, source: &str) {
@@ -116,8 +130,8 @@ fn refuse_unknown(layer: &mut Layer, name: &str, value: &Value, source: String) 
         .iter()
         .find(|key| name.strip_prefix(key.name).is_some_and(|rest| rest.starts_with('.')));
     let meant = match parent {
-        Some(parent) => Some(format!("`{}`", example(parent))),
-        None => closest_key(name).map(|key| format!("`{}`", key.name)),
+        Some(parent) => Some((parent, format!("`{}`", example(parent)))),
+        None => closest_key(name).map(|key| (key, format!("`{}`", key.name))),
     };
     let value = match value.kind {
         ValueKind::Table(_) => String::new(),

@@ -6,7 +6,7 @@ use config::{ConfigError, Map, Source, Value, ValueKind};
 
 use super::{
     error::Problem,
-    key::Key,
+    key::{Key, Kind},
     keys::{self, KEYS},
     similar,
 };
@@ -46,17 +46,20 @@ impl Layer {
         }
     }
 
-    /// Refuses a key that does not exist; `meant` is how the right one is written in this
-    /// source.
+    /// Refuses a key that does not exist; `meant` is the one that was probably meant, and how it
+    /// is written in this source.
     pub(super) fn unknown(
         &mut self,
         name: &str,
         value: &str,
         source: String,
-        meant: Option<String>,
+        meant: Option<(&Key, String)>,
     ) {
-        // Whatever is meant could be the secret.
-        let secret = name.to_lowercase().contains("token");
+        // What is misspelt here could be our secret.
+        let secret = meant.as_ref().is_some_and(|(key, _)| key.kind == Kind::Secret)
+            || ["token", "secret", "password"]
+                .iter()
+                .any(|word| name.to_lowercase().contains(word));
         self.problems.push(Problem {
             key: Some(name.to_owned()),
             value: (!secret && !value.is_empty()).then(|| value.to_owned()),
@@ -64,7 +67,7 @@ impl Layer {
             problem: "there is no such setting".to_owned(),
             remedy: meant.map_or_else(
                 || "remove it; `websample check` lists every setting".to_owned(),
-                |meant| format!("did you mean {meant}?"),
+                |(_, written)| format!("did you mean {written}?"),
             ),
         });
     }

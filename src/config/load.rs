@@ -117,12 +117,12 @@ fn hostname(sources: &Sources) -> String {
 fn flags(flags: &[(String, String)]) -> Layer {
     let mut layer = Layer::default();
     for (name, value) in flags {
-        match keys::find(name) {
-            Some(key) => layer.take(key, value.clone(), format!("flag --{name}")),
-            None => {
-                let meant = closest_key(name).map(|key| format!("--{}", key.name));
-                layer.unknown(name, value, format!("flag --{name}"), meant);
-            }
+        let source = format!("flag --{name}");
+        if let Some(key) = keys::find(name) {
+            layer.take(key, value.clone(), source);
+        } else {
+            let meant = closest_key(name).map(|key| (key, format!("--{}", key.name)));
+            layer.unknown(name, value, source, meant);
         }
     }
     layer
@@ -152,6 +152,12 @@ impl Merged {
     /// Where a value came from.
     pub(super) fn source(&self, key: &str) -> String {
         self.0.get(key).and_then(Value::origin).unwrap_or(DEFAULT).to_owned()
+    }
+
+    /// Whether somebody chose this value.
+    pub(super) fn is_set(&self, key: &str) -> bool {
+        let source = self.source(key);
+        source != DEFAULT && !source.starts_with(&format!("{DEFAULT}: "))
     }
 
     /// The value as it may be shown, if it is set.

@@ -1,6 +1,6 @@
 //! "Did you mean …?"
 
-/// From here on two words look like one misspelt; clap draws its line at 0.7 for short flags.
+/// From here on two words look like one misspelt.
 const ALIKE: f64 = 0.8;
 
 /// The candidate that was most likely meant.

@@ -3,7 +3,7 @@
 //! Requests are counted as they end; everything else is read off the lifecycle at the moment of
 //! a scrape, so that it costs a request nothing.
 
-use std::{io, time::SystemTime};
+use std::{collections::HashMap, io, time::SystemTime};
 
 use prometheus::{
     Encoder, Histogram, HistogramOpts, IntCounter, IntCounterVec, Opts, Registry, TextEncoder,
@@ -164,7 +164,7 @@ const OBSERVED: [(&str, &str, MetricType); 9] = [
 impl Observed {
     fn new(lifecycle: Lifecycle, build: &BuildInfo) -> Self {
         let descs = OBSERVED.iter().map(|(name, help, _)| {
-            Desc::new((*name).to_owned(), (*help).to_owned(), Vec::new(), Default::default())
+            Desc::new((*name).to_owned(), (*help).to_owned(), Vec::new(), HashMap::new())
                 .expect("a well-formed family")
         });
         Self { lifecycle, build: build.clone(), descs: descs.collect() }
