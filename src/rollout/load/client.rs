@@ -158,9 +158,12 @@ fn template(spec: &StreamSpec, authority: &Authority, headers: &HeaderMap) -> Te
     if host && let Ok(value) = HeaderValue::from_str(authority.as_str()) {
         head.headers_mut().insert(HOST, value);
     }
+    if headers.contains_key(HOST) {
+        head.headers_mut().remove(HOST);
+    }
     for (name, value) in headers {
         if host || name != HOST {
-            head.headers_mut().insert(name, value.clone());
+            head.headers_mut().append(name, value.clone());
         }
     }
     Template { head, body: spec.body.to_bytes() }

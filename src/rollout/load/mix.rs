@@ -401,7 +401,7 @@ pub enum MixError {
     },
 }
 
-fn parse_rate(text: &str) -> Result<f64, MixError> {
+pub(super) fn parse_rate(text: &str) -> Result<f64, MixError> {
     let (number, seconds) = match text.rsplit_once('/') {
         Some((number, "s")) => (number, 1.0),
         Some((number, "m")) => (number, 60.0),

@@ -14,12 +14,17 @@
 //! | `exchange`, `wire` | what the protocols share |
 //! | `attempt`, `failure` | what became of it |
 //! | `report` | counts and distributions |
+//! | `vegeta`, `results` | reports and result files in vegeta's formats |
+//! | `attack`, `target` | the command |
 
+pub mod attack;
 pub mod attempt;
 pub mod connect;
 pub mod engine;
 pub mod mix;
 pub mod report;
+pub mod results;
+pub mod vegeta;
 
 mod client;
 mod exchange;
@@ -28,10 +33,12 @@ mod http1;
 mod http2;
 mod pacer;
 mod schedule;
+mod target;
 mod websocket;
 mod wire;
 
 pub use self::{
+    attack::{AttackArgs, attack},
     attempt::{Attempt, Outcome, Version},
     connect::{Connect, ConnectError, Connecting, Direct, Established},
     engine::{Engine, Limits},
