@@ -88,10 +88,7 @@ async fn the_text_report_has_vegetas_layout() {
     for (line, start) in lines.iter().zip(starts) {
         assert!(line.starts_with(start), "{line:?} does not start with {start:?}");
     }
-    assert_eq!(
-        lines[2].matches(", ").count(),
-        "min, mean, 50, 90, 95, 99, max".matches(", ").count() + 6
-    );
+    assert_eq!(lines[2].matches(", ").count(), 6 + 6, "seven names and seven values");
 }
 
 #[tokio::test]

@@ -123,8 +123,8 @@ pub(crate) async fn report(
 ) -> (LoadReport, Vec<Attempt>) {
     const APART: Duration = Duration::from_millis(150);
     let mix = format!("{}/s {stream}", 1.0 / APART.as_secs_f64());
-    // A millisecond less, so that rounding cannot let in one request more.
-    let duration = APART * count - Duration::from_millis(1);
+    // Ends between two requests, so that rounding cannot let in one more.
+    let duration = APART.mul_f64(f64::from(count) - 0.5);
     let done = Run::of(&mix, Direct(address), Limits::default()).finish(duration).await;
     assert_eq!(done.1.len(), count as usize);
     done

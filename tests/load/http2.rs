@@ -111,17 +111,20 @@ async fn a_connection_that_vanishes_under_a_later_stream_is_reset_reused() {
 
 #[tokio::test]
 async fn a_stream_reset_within_its_body_is_truncated() {
-    let address = serve(|socket, _| {
-        answer(socket, |mut stream, _| {
-            let mut body = stream.send_response(Response::new(()), false).expect("an open stream");
-            tokio::spawn(async move {
-                body.send_data(Bytes::from_static(b"hel"), false).expect("an open stream");
-                // The head has to leave before the reset overtakes it.
-                tokio::time::sleep(std::time::Duration::from_millis(50)).await;
-                body.send_reset(Reason::INTERNAL_ERROR);
-            });
-        })
+    let address = serve(|mut socket, _| async move {
+        let _ = socket.read(&mut [0; 64]).await;
+        let frames = [
+            // SETTINGS; HEADERS with `:status: 200`; DATA, not the last; RST_STREAM, all at once.
+            &[0, 0, 0, 4, 0, 0, 0, 0, 0][..],
+            &[0, 0, 1, 1, 4, 0, 0, 0, 1, 0x88],
+            &[0, 0, 3, 0, 0, 0, 0, 0, 1, b'h', b'e', b'l'],
+            &[0, 0, 4, 3, 0, 0, 0, 0, 1, 0, 0, 0, 2],
+        ];
+        let _ = socket.write_all(&frames.concat()).await;
+        let _ = socket.read_to_end(&mut Vec::new()).await;
     })
     .await;
-    assert_eq!(attempt(address, "http2 GET /").await.outcome, Outcome::Truncated);
+    let attempt = attempt(address, "http2 GET /").await;
+    assert_eq!(attempt.outcome, Outcome::Truncated);
+    assert!(!attempt.retryable);
 }

@@ -1,13 +1,9 @@
 //! `websample attack`: the load generator by itself.
 
 use std::{
-    io::{self, IsTerminal, Write},
+    io::{self, Write},
     path::PathBuf,
-    sync::{
-        Arc,
-        atomic::{AtomicU64, Ordering},
-        mpsc,
-    },
+    sync::{Arc, mpsc},
     thread,
     time::{Duration, Instant, SystemTime},
 };
@@ -19,16 +15,17 @@ use hyper::{
     HeaderMap, Method,
     header::{HeaderName, HeaderValue},
 };
-use indicatif::{ProgressBar, ProgressStyle};
 use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
 use tokio_util::sync::CancellationToken;
 
 use super::{
     attempt::{Attempt, Outcome},
     engine::{Engine, Limits},
-    mix::{Accepted, Mix, Payload, Protocol, StreamSpec, parse_rate},
+    mix::{Accepted, Mix, Payload, Protocol, StreamSpec},
+    progress::Progress,
     report::LoadReport,
     results::{Encoding, ResultsWriter},
+    syntax::parse_rate,
     target::{Resolved, Target},
     vegeta::{JsonReport, TextReport},
 };
@@ -337,65 +334,6 @@ pub fn raise_file_limit() {
     if current != maximum {
         // Without it requests may end up unsent, which is reported.
         let _ = setrlimit(Resource::Nofile, Rlimit { current: maximum, maximum });
-    }
-}
-
-/// A line on the terminal while the attack runs; nothing where nobody watches.
-struct Progress {
-    bar: ProgressBar,
-    counts: Arc<Counts>,
-    ticker: tokio::task::JoinHandle<()>,
-}
-
-#[derive(Debug, Default)]
-struct Counts {
-    ended: AtomicU64,
-    lost: AtomicU64,
-}
-
-impl Counts {
-    fn add(&self, attempt: &Attempt) {
-        self.ended.fetch_add(1, Ordering::Relaxed);
-        self.lost.fetch_add(attempt.outcome.is_lost().into(), Ordering::Relaxed);
-    }
-}
-
-impl Progress {
-    fn start(duration: Option<Duration>) -> Self {
-        let counts = Arc::new(Counts::default());
-        let bar = if io::stderr().is_terminal() {
-            ProgressBar::new_spinner()
-        } else {
-            ProgressBar::hidden()
-        };
-        let of = duration.map_or(String::new(), |duration| {
-            format!(" of {}", humantime::format_duration(duration))
-        });
-        if let Ok(style) = ProgressStyle::with_template("{spinner} {elapsed}{prefix}: {msg}") {
-            bar.set_style(style);
-        }
-        bar.set_prefix(of);
-        let ticker = tokio::spawn({
-            let (bar, counts) = (bar.clone(), Arc::clone(&counts));
-            async move {
-                let mut interval = tokio::time::interval(Duration::from_millis(200));
-                while !bar.is_hidden() {
-                    interval.tick().await;
-                    bar.set_message(format!(
-                        "{} answered or failed, {} lost",
-                        counts.ended.load(Ordering::Relaxed),
-                        counts.lost.load(Ordering::Relaxed)
-                    ));
-                    bar.tick();
-                }
-            }
-        });
-        Self { bar, counts, ticker }
-    }
-
-    fn finish(self) {
-        self.ticker.abort();
-        self.bar.finish_and_clear();
     }
 }
 

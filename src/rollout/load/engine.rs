@@ -139,13 +139,14 @@ impl Engine {
         duration: Option<Duration>,
         stop: CancellationToken,
     ) -> io::Result<LoadReport> {
-        let _abandoned_when_dropped = self.abandon.clone().drop_guard();
+        let abandon = self.abandon.child_token();
+        let _abandoned_when_dropped = abandon.clone().drop_guard();
         let (done, report) = oneshot::channel();
-        let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
         thread::Builder::new().name("load".to_owned()).spawn(move || {
-            let report = runtime.block_on(self.drive(duration, stop));
-            // Connections that are still settling have nothing to add.
-            runtime.shutdown_background();
+            let report =
+                tokio::runtime::Builder::new_current_thread().enable_all().build().and_then(
+                    |runtime| runtime.block_on(Self { abandon, ..self }.drive(duration, stop)),
+                );
             // Nobody waits any more: then nobody needs it.
             let _ = done.send(report);
         })?;
@@ -189,7 +190,10 @@ impl Engine {
 
         let mut schedule = Schedule::new(self.mix.streams().iter().map(|spec| spec.rate), duration);
         let pacer = Pacer::start(schedule.clone(), start)?;
-        let started = SystemTime::now() + start.saturating_duration_since(Instant::now());
+        let (now, wall) = (Instant::now(), SystemTime::now());
+        // One of the two differences is zero: the start is behind or still to come.
+        let started =
+            wall + start.saturating_duration_since(now) - now.saturating_duration_since(start);
         let mut seq = 0;
         while schedule.next_at().is_some() {
             let now = start.elapsed();
@@ -244,14 +248,11 @@ impl Run {
             });
             return;
         }
-        let in_flight = self.in_flight.fetch_add(1, Ordering::Relaxed) + 1;
-        self.peak.fetch_max(in_flight, Ordering::Relaxed);
-        let (run, client) = (Arc::clone(self), Arc::clone(client));
+        let outstanding = Outstanding::begin(self);
+        let client = Arc::clone(client);
         tokio::spawn(async move {
-            let afterwards = run.exchange(&client, seq, due).await;
-            if run.in_flight.fetch_sub(1, Ordering::Relaxed) == 1 {
-                run.settled.notify_one();
-            }
+            let afterwards = outstanding.0.exchange(&client, seq, due).await;
+            drop(outstanding);
             client.after(afterwards).await;
         });
     }
@@ -299,6 +300,25 @@ impl Run {
     async fn wait(&self) {
         while self.in_flight.load(Ordering::Relaxed) > 0 {
             self.settled.notified().await;
+        }
+    }
+}
+
+/// Counts a request as in flight until dropped, however its task ends.
+struct Outstanding(Arc<Run>);
+
+impl Outstanding {
+    fn begin(run: &Arc<Run>) -> Self {
+        let in_flight = run.in_flight.fetch_add(1, Ordering::Relaxed) + 1;
+        run.peak.fetch_max(in_flight, Ordering::Relaxed);
+        Self(Arc::clone(run))
+    }
+}
+
+impl Drop for Outstanding {
+    fn drop(&mut self) {
+        if self.0.in_flight.fetch_sub(1, Ordering::Relaxed) == 1 {
+            self.0.settled.notify_one();
         }
     }
 }

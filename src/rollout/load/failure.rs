@@ -117,7 +117,8 @@ fn connect_kind(error: &io::Error) -> FailureKind {
         TimedOut | HostUnreachable | NetworkUnreachable => FailureKind::ConnectTimeout,
         AddrInUse | AddrNotAvailable | OutOfMemory => FailureKind::Local,
         _ if matches!(error.raw_os_error(), Some(EMFILE | ENFILE)) => FailureKind::Local,
-        _ => FailureKind::Broken { unprocessed: true },
+        // A dial error: net/http hands it to its caller.
+        _ => FailureKind::Broken { unprocessed: false },
     }
 }
 

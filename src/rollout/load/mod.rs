@@ -7,7 +7,7 @@
 //!
 //! | file | is about |
 //! |---|---|
-//! | `mix` | what is sent: streams, their text form |
+//! | `mix`, `syntax` | what is sent: streams, their text form |
 //! | `schedule`, `pacer` | when: due times, and the thread that wakes the engine at them |
 //! | `engine` | the open loop and its bounds |
 //! | `client`, `http1`, `http2`, `websocket` | how a request travels |
@@ -15,7 +15,7 @@
 //! | `attempt`, `failure` | what became of it |
 //! | `report` | counts and distributions |
 //! | `vegeta`, `results` | reports and result files in vegeta's formats |
-//! | `attack`, `target` | the command |
+//! | `attack`, `target`, `progress` | the command |
 
 pub mod attack;
 pub mod attempt;
@@ -24,6 +24,7 @@ pub mod engine;
 pub mod mix;
 pub mod report;
 pub mod results;
+pub mod syntax;
 pub mod vegeta;
 
 mod client;
@@ -32,6 +33,7 @@ mod failure;
 mod http1;
 mod http2;
 mod pacer;
+mod progress;
 mod schedule;
 mod target;
 mod websocket;
@@ -42,6 +44,7 @@ pub use self::{
     attempt::{Attempt, Outcome, Version},
     connect::{Connect, ConnectError, Connecting, Direct, Established},
     engine::{Engine, Limits},
-    mix::{Accepted, Mix, MixError, Payload, Protocol, StreamSpec},
+    mix::{Accepted, Mix, Payload, Protocol, StreamSpec},
     report::{Distribution, LoadReport, Tally},
+    syntax::MixError,
 };

@@ -7,7 +7,8 @@
 //! answer), latency in nanoseconds, bytes out, bytes in, error, body (base64), attack name,
 //! sequence number, method, URL, headers (base64). A JSON line is an object of the same, its
 //! time in RFC 3339. Times are the intended ones, so that vegeta's latencies are counted from
-//! there too. Bodies and headers are left empty.
+//! there too. Bodies and headers are left empty. Vegeta knows success by the status alone: what
+//! failed on the way has the status 0, and a WebSocket's 101 is none in its eyes.
 
 use std::{
     fs::File,
