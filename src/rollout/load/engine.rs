@@ -52,7 +52,8 @@ type Sink = Box<dyn FnMut(Attempt) + Send>;
 /// A run to be started: what is sent, where to, within which bounds.
 ///
 /// The engine runs on two threads of its own, one that sends and one that keeps the time,
-/// so that neither is delayed by what the caller's runtime does.
+/// so that neither is delayed by what the caller's runtime does. Connections are made, and
+/// attempts handed over, on the first one.
 pub struct Engine {
     mix: Mix,
     connect: Arc<dyn Connect>,
