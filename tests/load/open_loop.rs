@@ -8,7 +8,7 @@ use std::{
     time::{Duration, Instant},
 };
 
-use tokio::sync::watch;
+use tokio::{net::TcpStream, sync::watch};
 use tokio_util::sync::CancellationToken;
 use websample::rollout::load::{Direct, Limits, Outcome};
 
@@ -121,6 +121,46 @@ async fn abandoning_ends_the_run_at_once_and_says_what_was_outstanding() {
         engine.abandon_on(abandon).run(None, CancellationToken::new()).await.expect("a report");
     assert_eq!(report.total.count(Outcome::Abandoned), report.total.requests);
     assert_eq!(report.total.lost, 0);
+}
+
+#[tokio::test]
+async fn dropping_a_run_abandons_it() {
+    let address = serve(hold_each).await;
+    let (engine, mut attempts) =
+        Run::of("20/s new GET /", Direct(address), Limits::default()).into_parts();
+    let mut run = Box::pin(engine.run(None, CancellationToken::new()));
+    let begun = tokio::time::timeout(Duration::from_millis(100), &mut run).await;
+    assert!(begun.is_err(), "it has no end of its own");
+    drop(run);
+    while let Some(attempt) = attempts.recv().await {
+        assert_eq!(attempt.outcome, Outcome::Abandoned);
+    }
+}
+
+#[tokio::test]
+async fn a_busy_pool_opens_another_connection_instead_of_waiting() {
+    let (asked, second) = watch::channel(false);
+    let address = serve(move |mut socket, number| {
+        let (asked, mut second) = (asked.clone(), second.clone());
+        async move {
+            read_request(&mut socket).await;
+            if number == 1 {
+                asked.send_replace(true);
+            }
+            // The first answer comes only once the second request is there.
+            let _ = second.wait_for(|asked| *asked).await;
+            write(&mut socket, OK).await;
+            hold(socket).await;
+        }
+    })
+    .await;
+    let attempts = crate::harness::attempts(address, "keep-alive GET / connections=1", 2).await;
+    assert_eq!(outcomes(&attempts), [Outcome::Ok; 2]);
+    assert!(attempts.iter().all(|attempt| !attempt.reused));
+}
+
+async fn hold_each(socket: TcpStream, _: usize) {
+    hold(socket).await;
 }
 
 #[tokio::test]
