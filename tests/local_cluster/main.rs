@@ -199,6 +199,8 @@ async fn rule_4_6_the_last_endpoint_serves_while_it_terminates() {
 async fn rule_1_11_a_pod_that_fails_its_liveness_is_restarted_in_place() {
     let mut sick = spec("die");
     sick.replicas = 1;
+    // Holds liveness back while the server starts.
+    sick.probes.startup = Some(Probe { failure_threshold: 300, ..Probe::tcp().every(ms(100)) });
     sick.probes.liveness = Some(Probe::http("/liveness").every(ms(100)));
     let cluster = started(sick).await;
     let address = cluster.pods()[0].address.app;
@@ -236,10 +238,10 @@ async fn a_program_that_ends_early_is_quoted() {
 
 #[tokio::test]
 async fn a_pod_that_never_gets_ready_fails_at_its_deadline() {
-    let never = ClusterSpec { ready_deadline: ms(1_500), ..spec("unready") };
+    let never = ClusterSpec { ready_deadline: ms(5_000), ..spec("unready") };
     let cluster = LocalCluster::new(never, Instant::now()).unwrap();
     let error = cluster.start("v1").await.unwrap_err().to_string();
-    assert!(error.contains("was not ready after 1s 500ms"), "{error}");
+    assert!(error.contains("was not ready after 5s"), "{error}");
     assert!(error.contains("readiness probe: status 503"), "{error}");
     assert!(error.contains("| pid "), "{error}");
     cluster.shutdown().await;
