@@ -8,7 +8,7 @@ use tokio::time::{Instant, sleep, timeout};
 use websample::rollout::{
     cluster::local::{
         ClusterError, ClusterSpec, CommandTemplate, Fallback, IntOrPercent, LocalCluster, Port,
-        PreStop, Probe, Propagation,
+        PreStop, Probe, Progress, Propagation,
     },
     timeline::{Conditions, Exit, Phase, PodRecord, What},
 };
@@ -38,6 +38,11 @@ fn of(cluster: &LocalCluster, version: &str) -> Vec<PodRecord> {
 
 fn at(pod: &PodRecord, what: &What) -> Duration {
     pod.first(|event| event == what).unwrap_or_else(|| panic!("no {what:?} in {pod:?}"))
+}
+
+/// From one moment to a later one.
+fn from(earlier: Duration, later: Duration) -> Duration {
+    later.checked_sub(earlier).unwrap_or_else(|| panic!("{later:?} is before {earlier:?}"))
 }
 
 /// Facts 8.2: at every event, never more than replicas + surge that are not terminating, and
@@ -75,11 +80,11 @@ async fn a_rolling_update_keeps_its_bounds_and_ends_with_the_new_version() {
         assert_eq!(pod.exit(), Some(Exit::Signal(15)));
         // Facts 9: SIGTERM and the endpoint's change race, both soon after the deletion.
         let deleted = at(pod, &What::Deleted);
-        let sigterm = at(pod, &What::Sigterm) - deleted;
+        let sigterm = from(deleted, at(pod, &What::Sigterm));
         let leaving = What::EndpointChanged(Conditions { serving: true, terminating: true });
         let changed = pod.first(|what| *what == leaving);
         assert!((ms(16)..ms(500)).contains(&sigterm), "{sigterm:?}");
-        assert!(changed.is_none_or(|at| at - deleted >= ms(16)), "{pod:?}");
+        assert!(changed.is_none_or(|at| from(deleted, at) >= ms(16)), "{pod:?}");
         let end = [
             at(pod, &What::Exited(Exit::Signal(15))),
             at(pod, &What::SandboxGone),
@@ -91,6 +96,20 @@ async fn a_rolling_update_keeps_its_bounds_and_ends_with_the_new_version() {
 }
 
 #[tokio::test]
+async fn rule_3_7_min_ready_seconds_hold_the_update_back() {
+    let min_ready = ms(1_500);
+    let cluster = started(ClusterSpec { min_ready, replicas: 2, ..spec("die") }).await;
+    cluster.rollout("v2").await.unwrap();
+    assert_bounds(&cluster);
+    let ready = of(&cluster, "v2").iter().map(|pod| at(pod, &What::Ready)).min().unwrap();
+    let deleted = of(&cluster, "v1").iter().map(|pod| at(pod, &What::Deleted)).min().unwrap();
+    // Two replicas at 25/25: surge 1, unavailable 0.
+    assert!(from(ready, deleted) >= min_ready, "{ready:?} {deleted:?}");
+    assert_eq!(cluster.progress(), Some(Progress::Complete));
+    cluster.shutdown().await;
+}
+
+#[tokio::test]
 async fn rules_2_5_and_2_6_hook_then_sigterm_then_sigkill() {
     let path = "/prestop?seconds=1.2".to_owned();
     let pre_stop = PreStop::Http { path, port: Port::App };
@@ -98,11 +117,11 @@ async fn rules_2_5_and_2_6_hook_then_sigterm_then_sigkill() {
         started(recreate(ClusterSpec { pre_stop, grace: ms(4_000), ..spec("ignore") })).await;
     cluster.rollout("v2").await.unwrap();
     let pod = of(&cluster, "v1").remove(0);
-    let hook = at(&pod, &What::HookReturned) - at(&pod, &What::HookCalled);
+    let hook = from(at(&pod, &What::HookCalled), at(&pod, &What::HookReturned));
     let sigterm = at(&pod, &What::Sigterm);
-    let left = at(&pod, &What::Sigkill) - sigterm;
+    let left = from(sigterm, at(&pod, &What::Sigkill));
     assert!((ms(1_200)..ms(1_900)).contains(&hook), "{hook:?}");
-    assert!(sigterm - at(&pod, &What::HookReturned) >= ms(10));
+    assert!(from(at(&pod, &What::HookReturned), sigterm) >= ms(10));
     // 4 s less the whole second that the hook took.
     assert!((ms(2_990)..ms(3_500)).contains(&left), "{left:?}");
     assert_eq!(pod.exit().map(Exit::status), Some(137));
@@ -119,9 +138,9 @@ async fn rules_2_5_and_2_7_a_hook_that_overruns_is_abandoned_and_two_seconds_rem
     cluster.rollout("v2").await.unwrap();
     let pod = of(&cluster, "v1").remove(0);
     let failed = pod.first(|what| matches!(what, What::HookFailed(_))).unwrap();
-    let took = failed - at(&pod, &What::HookCalled);
+    let took = from(at(&pod, &What::HookCalled), failed);
     assert!((ms(990)..ms(1_500)).contains(&took), "{took:?}");
-    let left = at(&pod, &What::Sigkill) - at(&pod, &What::Sigterm);
+    let left = from(at(&pod, &What::Sigterm), at(&pod, &What::Sigkill));
     assert!((ms(1_990)..ms(2_500)).contains(&left), "{left:?}");
     cluster.shutdown().await;
 }
@@ -140,7 +159,7 @@ async fn rule_2_9_a_sleep_hook_runs_in_full_though_the_process_is_gone() {
     let pod = of(&cluster, "v1").remove(0);
     assert_eq!(pod.exit(), Some(Exit::Code(7)));
     assert!(at(&pod, &What::Exited(Exit::Code(7))) < at(&pod, &What::HookReturned));
-    assert!(at(&pod, &What::HookReturned) - at(&pod, &What::HookCalled) >= ms(999));
+    assert!(from(at(&pod, &What::HookCalled), at(&pod, &What::HookReturned)) >= ms(999));
     assert_eq!(pod.first(|what| *what == What::Sigterm), None, "nobody is there to get it");
     cluster.shutdown().await;
 }

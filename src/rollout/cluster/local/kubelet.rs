@@ -29,8 +29,8 @@ const LATE_NOTICE_MILLIS: std::ops::Range<u64> = 800..2_000;
 /// From the end of the container to the end of the sandbox, its network (facts 2.11).
 const SANDBOX_MILLIS: std::ops::Range<u64> = 50..300;
 /// From there to the end of the pod object: with the above, what a pod that exits at once
-/// takes to terminate (facts 9: 0.9 s).
-const REMOVAL_MILLIS: std::ops::Range<u64> = 300..600;
+/// takes to terminate (facts 9: 0.6-0.9 s).
+const REMOVAL_MILLIS: std::ops::Range<u64> = 350..750;
 /// A container that ended by itself is noticed by the next look at all of them.
 const RELIST_MILLIS: std::ops::Range<u64> = 0..1_000;
 
@@ -194,7 +194,8 @@ impl Agent {
                     }
                 }
                 Report::Changed { kind, healthy: false } => {
-                    // The same path as a deletion, with the probe's own grace (facts 1.11).
+                    // The same path as a deletion, with the probe's own grace (facts 1.11). A
+                    // deletion that comes meanwhile finds it under way and waits for its end.
                     let probe = match kind {
                         ProbeKind::Startup => &told.startup,
                         _ => &told.liveness,

@@ -2,7 +2,8 @@
 //!
 //! A shell reads from a pipe which process groups live; when the lab dies, by SIGKILL too, the
 //! kernel closes the pipe and the shell kills them. Linux' parent-death signal would not do: it
-//! follows the thread that forked, and setting it needs `unsafe`.
+//! follows the thread that forked, and setting it needs `unsafe`. What remains is a pod started
+//! in the very moment before its group could be written to the pipe: some microseconds.
 
 use std::{
     fs::File,
