@@ -314,5 +314,5 @@ async fn a_lab_that_is_killed_leaves_nothing_behind() {
 async fn lab_to_be_killed() {
     let Some(logs) = std::env::var_os("LAB_LOGS") else { return };
     let _cluster = started(ClusterSpec { logs: Some(logs.into()), ..spec("ignore") }).await;
-    std::future::pending().await
+    std::future::pending::<()>().await;
 }
