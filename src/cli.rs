@@ -1,0 +1,98 @@
+//! The command line: one table of subcommands, one rule for exit codes.
+
+mod check;
+mod serve;
+mod settings;
+
+use std::{
+    ffi::OsString,
+    io::{self, Write},
+    process::ExitCode,
+};
+
+use clap::{ArgMatches, Command};
+use websample::config::EX_USAGE;
+
+/// A subcommand: how it is called, and what it does.
+struct Subcommand {
+    command: Command,
+    run: fn(&ArgMatches) -> ExitCode,
+}
+
+/// Every subcommand, in the order of `--help`.
+fn subcommands() -> Vec<Subcommand> {
+    vec![
+        serve::subcommand(),
+        check::subcommand(),
+        // The lab's go here: #[cfg(feature = "lab")] rollout, attack and report.
+    ]
+}
+
+fn program(subcommands: &[Subcommand]) -> Command {
+    Command::new("websample")
+        .version(env!("CARGO_PKG_VERSION"))
+        .about("Zero-downtime deployment: a server that drains, and the check that it can")
+        .subcommand_required(true)
+        .arg_required_else_help(true)
+        .subcommands(subcommands.iter().map(|subcommand| subcommand.command.clone()))
+        .after_help(EXAMPLES)
+}
+
+const EXAMPLES: &str = "\
+Examples:
+  websample serve                          serve as v1 on port 5000, admin on 9000
+  WEBSAMPLE_VERSION=v2 websample serve     the same as v2
+  websample check --grace_period 60s       what a termination would look like
+  websample help serve                     every setting
+
+Exit codes: 0 clean, 3 something was cut at the deadline, 64 usage or bad configuration.";
+
+/// A command line that was understood.
+pub(crate) struct Invocation {
+    run: fn(&ArgMatches) -> ExitCode,
+    matches: ArgMatches,
+}
+
+impl Invocation {
+    /// Does what was asked.
+    pub(crate) fn run(self) -> ExitCode {
+        (self.run)(&self.matches)
+    }
+}
+
+/// Understands the command line, or has printed why not, or the help that was asked for.
+pub(crate) fn parse(arguments: impl Iterator<Item = OsString>) -> Result<Invocation, ExitCode> {
+    let subcommands = subcommands();
+    let mut matches =
+        program(&subcommands).try_get_matches_from(arguments).map_err(|error| explain(&error))?;
+    let called = matches.remove_subcommand().and_then(|(name, matches)| {
+        let found = subcommands.iter().find(|known| known.command.get_name() == name)?;
+        Some(Invocation { run: found.run, matches })
+    });
+    // clap refuses a missing or unknown subcommand before this.
+    called.ok_or_else(usage)
+}
+
+/// Prints what clap has to say: to standard output what was asked for, with 0; else to standard
+/// error, with 64 where clap itself would exit with 2.
+fn explain(error: &clap::Error) -> ExitCode {
+    // Nobody is left to tell where printing fails.
+    let _ = error.print();
+    if error.use_stderr() { usage() } else { ExitCode::SUCCESS }
+}
+
+/// The exit code for a command line or configuration that cannot work.
+fn usage() -> ExitCode {
+    ExitCode::from(EX_USAGE)
+}
+
+/// Prints to standard output; a reader that has gone, such as `head`, is no error.
+fn print(text: &str) {
+    let mut out = io::stdout().lock();
+    let _ = out.write_all(text.as_bytes()).and_then(|()| out.flush());
+}
+
+/// Prints an error, or warnings.
+fn complain(text: &impl std::fmt::Display) {
+    let _ = writeln!(io::stderr().lock(), "websample: {text}");
+}

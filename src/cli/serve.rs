@@ -1,0 +1,55 @@
+//! `websample serve`: the sample server.
+
+use std::process::ExitCode;
+
+use clap::{ArgMatches, Command};
+use websample::{config::Settings, http::ServerError, sample, telemetry::logs};
+
+use super::{Subcommand, complain, settings, usage};
+
+const EXAMPLES: &str = "\
+Examples:
+  websample serve
+  websample serve --version v2 --delay.min 2s
+  websample serve --mode graceful --admin.listen off
+  WEBSAMPLE_DELAY__MIN=2s websample serve --config /etc/websample.toml
+
+Later wins: defaults, file, environment, flags. In the file: [delay] min = \"2s\".
+Durations are written 500ms, 5s, 2m; sizes 64KiB, 1MiB.";
+
+pub(super) fn subcommand() -> Subcommand {
+    let command = Command::new("serve").about("Run the sample server").after_help(EXAMPLES);
+    Subcommand { command: settings::with_flags(command), run }
+}
+
+/// Exit code when a listener or a thread could not be had.
+const NOT_STARTED: u8 = 1;
+
+fn run(matches: &ArgMatches) -> ExitCode {
+    let settings = match Settings::load(&settings::sources(matches)) {
+        Ok(settings) => settings,
+        Err(error) => {
+            complain(&error);
+            return usage();
+        }
+    };
+    logs::init(settings.log.format, settings.log.level);
+    let runtime = match tokio::runtime::Builder::new_current_thread().enable_all().build() {
+        Ok(runtime) => runtime,
+        Err(error) => {
+            complain(&format!("no runtime could be had: {error}"));
+            return ExitCode::from(NOT_STARTED);
+        }
+    };
+    match runtime.block_on(sample::run(settings)) {
+        Ok(report) => report.into(),
+        Err(error) => {
+            complain(&error);
+            match error {
+                // The files were readable; what they hold is as much a setting as their names.
+                ServerError::Tls(_) => usage(),
+                ServerError::Io(_) => ExitCode::from(NOT_STARTED),
+            }
+        }
+    }
+}

@@ -1,0 +1,198 @@
+//! The settings, typed.
+
+use std::{fmt, net::SocketAddr, num::NonZeroUsize, path::PathBuf, time::Duration};
+
+use tracing::level_filters::LevelFilter;
+
+use super::{error::ConfigError, load::Loaded, sources::Sources};
+use crate::lifecycle::{Delay, Mode, Policy};
+
+/// Everything the server is told, checked: by themselves and against each other.
+///
+/// Its `Default` is that of [`KEYS`](super::KEYS), without a look at file, environment or flags.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Settings {
+    /// The version to answer as.
+    pub version: String,
+    /// The name of this instance, in answers and logs: ASCII, fit for a header.
+    pub instance: String,
+    /// Where the application listens; port 0 lets the system choose.
+    pub listen: SocketAddr,
+    /// Where the admin listener listens, if there is one.
+    pub admin_listen: Option<SocketAddr>,
+    /// Worker threads.
+    pub workers: NonZeroUsize,
+    /// What a termination signal does.
+    pub mode: Mode,
+    /// From the start of the termination to SIGKILL.
+    pub grace_period: Duration,
+    /// Kept free at the end of the grace period.
+    pub margin: Duration,
+    /// How long the lame duck lasts.
+    pub delay: Delay,
+    /// Over how long the closing of idle connections is spread.
+    pub close_spread: Duration,
+    /// What readiness answers once a termination has begun.
+    pub readiness_on_drain: OnDrain,
+    /// Who may call the preStop hook, and where.
+    pub hook: Hook,
+    /// Bound of the wait for the last scrape.
+    pub linger: Duration,
+    /// Where the termination message goes, if that file exists.
+    pub termination_log: PathBuf,
+    /// How long an idle connection is kept; zero closes after every answer.
+    pub keep_alive: Duration,
+    /// Certificate and key; `None` is plain HTTP.
+    pub tls: Option<Tls>,
+    /// Bounds on what clients may ask.
+    pub limits: Limits,
+    /// What is logged, and how.
+    pub log: Log,
+}
+
+/// What readiness answers once a termination has begun.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub enum OnDrain {
+    /// 503.
+    #[default]
+    Fail,
+    /// 200 still: for a Service that falls back to terminating pods when no other is left.
+    Keep,
+}
+
+/// Who may call the preStop hook, and where.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Hook {
+    /// What a call has to carry in `X-Prestop-Token`, if anything.
+    pub token: Option<Token>,
+    /// Whether the hook is served on the application's listener too.
+    pub on_app_listener: bool,
+}
+
+/// A secret that does not show in debug output.
+#[derive(Clone, PartialEq, Eq)]
+pub struct Token(String);
+
+impl Token {
+    /// Keeps a secret.
+    pub fn new(token: impl Into<String>) -> Self {
+        Self(token.into())
+    }
+
+    /// Whether this is the token, in a time that does not tell how much of it is right.
+    pub fn matches(&self, given: &[u8]) -> bool {
+        let token = self.0.as_bytes();
+        let differences = token.iter().zip(given).fold(0, |acc, (a, b)| acc | (a ^ b));
+        token.len() == given.len() && std::hint::black_box(differences) == 0
+    }
+}
+
+impl fmt::Debug for Token {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("Token(hidden)")
+    }
+}
+
+/// Files that could be read when the settings were loaded; they are not parsed yet.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Tls {
+    /// The certificate chain, PEM.
+    pub cert: PathBuf,
+    /// Its private key, PEM.
+    pub key: PathBuf,
+}
+
+/// Bounds on what clients may ask.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Limits {
+    /// The largest N of `/sleep/N` and `/stream/N`.
+    pub sleep: Duration,
+    /// The largest request body, in bytes.
+    pub body: usize,
+    /// A request's head has to arrive within this; not zero.
+    pub header_timeout: Duration,
+    /// Connections at a time, for each worker.
+    pub connections: NonZeroUsize,
+}
+
+/// What is logged, and how.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Log {
+    /// The shape of a line.
+    pub format: LogFormat,
+    /// The least severe level that is logged.
+    pub level: LevelFilter,
+    /// The line with the requests in flight, once a second: see
+    /// [`Settings::logs_connections`].
+    pub connections: Switch,
+}
+
+/// The shape of a log line.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum LogFormat {
+    /// Human on a terminal, JSON elsewhere.
+    Auto,
+    /// For eyes.
+    Human,
+    /// For collectors.
+    Json,
+}
+
+impl LogFormat {
+    /// Whether to write JSON, given whether somebody watches on a terminal.
+    pub const fn is_json(self, terminal: bool) -> bool {
+        match self {
+            Self::Auto => !terminal,
+            Self::Human => false,
+            Self::Json => true,
+        }
+    }
+}
+
+/// On, off, or as fits the mode.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Switch {
+    /// As fits the mode.
+    Auto,
+    /// Always.
+    On,
+    /// Never.
+    Off,
+}
+
+impl Settings {
+    /// Loads and checks everything. Opens no socket.
+    ///
+    /// # Errors
+    /// All that is wrong, with key, value, source and remedy.
+    pub fn load(sources: &Sources) -> Result<Self, ConfigError> {
+        Loaded::load(sources).map(|loaded| loaded.settings)
+    }
+
+    /// What the lifecycle decides by.
+    pub const fn policy(&self) -> Policy {
+        Policy {
+            mode: self.mode,
+            grace_period: self.grace_period,
+            margin: self.margin,
+            delay: self.delay,
+            linger: self.linger,
+        }
+    }
+
+    /// Whether to log the requests in flight once a second, as the original does.
+    pub fn logs_connections(&self) -> bool {
+        match self.log.connections {
+            Switch::Auto => self.mode == Mode::Ignore,
+            Switch::On => true,
+            Switch::Off => false,
+        }
+    }
+}
+
+impl Default for Settings {
+    fn default() -> Self {
+        Self::load(&Sources::none())
+            .unwrap_or_else(|error| unreachable!("the defaults are valid: {error}"))
+    }
+}

@@ -1,0 +1,246 @@
+//! HTTP/2 frames as they pass, so that a GOAWAY can be put between two of them.
+//!
+//! Neither actix-http nor its h2 sends a GOAWAY on shutdown. So this follows the boundaries of
+//! frames in both directions (RFC 9113, section 4.1) and the streams that are open, and
+//! 1. writes GOAWAY with the largest stream id: the client opens no more streams here, and those
+//!    that crossed it on the way are still served (RFC 9113, section 6.8);
+//! 2. after a round trip shows the h2 server a GOAWAY as if the client had sent it: the server
+//!    then finishes its streams, sends a GOAWAY with the last stream it served, and closes.
+
+/// Every frame begins with this many bytes: length (3), type (1), flags (1), stream id (4).
+const HEADER: usize = 9;
+
+/// The client's connection preface, before its first frame.
+pub(super) const PREFACE: &[u8] = b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n";
+
+const DATA: u8 = 0x0;
+const HEADERS: u8 = 0x1;
+const RST_STREAM: u8 = 0x3;
+const PUSH_PROMISE: u8 = 0x5;
+const GOAWAY: u8 = 0x7;
+const CONTINUATION: u8 = 0x9;
+
+const END_STREAM: u8 = 0x1;
+const END_HEADERS: u8 = 0x4;
+
+const NO_ERROR: u32 = 0;
+const CANCEL: u32 = 8;
+
+/// The largest stream id: "everything you have opened so far".
+const LARGEST_STREAM: u32 = (1 << 31) - 1;
+
+/// A GOAWAY frame with NO_ERROR.
+pub(super) const fn goaway(last_stream: u32) -> [u8; HEADER + 8] {
+    let [s0, s1, s2, s3] = last_stream.to_be_bytes();
+    let [e0, e1, e2, e3] = NO_ERROR.to_be_bytes();
+    [0, 0, 8, GOAWAY, 0, 0, 0, 0, 0, s0, s1, s2, s3, e0, e1, e2, e3]
+}
+
+/// The first of the two GOAWAY frames.
+pub(super) const LEAVE: [u8; HEADER + 8] = goaway(LARGEST_STREAM);
+
+const fn rst_stream(stream: u32) -> [u8; HEADER + 4] {
+    let [s0, s1, s2, s3] = stream.to_be_bytes();
+    let [e0, e1, e2, e3] = CANCEL.to_be_bytes();
+    [0, 0, 4, RST_STREAM, 0, s0, s1, s2, s3, e0, e1, e2, e3]
+}
+
+#[derive(Debug, Clone, Copy)]
+struct Header {
+    kind: u8,
+    flags: u8,
+    stream: u32,
+}
+
+/// One direction of a connection.
+#[derive(Debug)]
+struct Direction {
+    header: [u8; HEADER],
+    have: usize,
+    /// Bytes of the current payload still to come.
+    payload: usize,
+    /// Bytes of the preface still to come.
+    preface: usize,
+    /// Inside a header block, which nothing may interrupt.
+    in_headers: bool,
+    frames: u64,
+}
+
+impl Direction {
+    const fn new(preface: usize) -> Self {
+        Self { header: [0; HEADER], have: 0, payload: 0, preface, in_headers: false, frames: 0 }
+    }
+
+    const fn at_boundary(&self) -> bool {
+        self.preface == 0 && self.have == 0 && self.payload == 0 && !self.in_headers
+    }
+
+    /// Follows bytes, and tells of every frame whose header is complete.
+    fn follow(&mut self, mut bytes: &[u8], mut seen: impl FnMut(Header)) {
+        let skipped = self.preface.min(bytes.len());
+        self.preface -= skipped;
+        bytes = &bytes[skipped..];
+        while !bytes.is_empty() {
+            if self.payload > 0 {
+                let here = self.payload.min(bytes.len());
+                self.payload -= here;
+                bytes = &bytes[here..];
+                continue;
+            }
+            let here = (HEADER - self.have).min(bytes.len());
+            self.header[self.have..self.have + here].copy_from_slice(&bytes[..here]);
+            self.have += here;
+            bytes = &bytes[here..];
+            if self.have == HEADER {
+                self.have = 0;
+                self.frames += 1;
+                let [l0, l1, l2, kind, flags, s0, s1, s2, s3] = self.header;
+                self.payload = u32::from_be_bytes([0, l0, l1, l2]) as usize;
+                if matches!(kind, HEADERS | PUSH_PROMISE | CONTINUATION) {
+                    self.in_headers = flags & END_HEADERS == 0;
+                }
+                let stream = u32::from_be_bytes([s0 & 0x7F, s1, s2, s3]);
+                seen(Header { kind, flags, stream });
+            }
+        }
+    }
+}
+
+/// Both directions of a connection and its open streams.
+#[derive(Debug)]
+pub(super) struct Frames {
+    inbound: Direction,
+    outbound: Direction,
+    /// Streams that the client opened and the server has not finished.
+    open: Vec<u32>,
+    last_stream: u32,
+    going: bool,
+}
+
+impl Frames {
+    pub(super) const fn new() -> Self {
+        Self {
+            inbound: Direction::new(PREFACE.len()),
+            outbound: Direction::new(0),
+            open: Vec::new(),
+            last_stream: 0,
+            going: false,
+        }
+    }
+
+    pub(super) fn received(&mut self, bytes: &[u8]) {
+        let Self { inbound, open, last_stream, .. } = self;
+        inbound.follow(bytes, |frame| match frame.kind {
+            HEADERS if frame.stream > *last_stream => {
+                *last_stream = frame.stream;
+                open.push(frame.stream);
+            }
+            RST_STREAM => open.retain(|id| *id != frame.stream),
+            _ => {}
+        });
+    }
+
+    pub(super) fn sent(&mut self, bytes: &[u8]) {
+        let Self { outbound, open, going, .. } = self;
+        outbound.follow(bytes, |frame| match frame.kind {
+            DATA | HEADERS if frame.flags & END_STREAM != 0 => {
+                open.retain(|id| *id != frame.stream);
+            }
+            RST_STREAM => open.retain(|id| *id != frame.stream),
+            GOAWAY => *going = true,
+            _ => {}
+        });
+    }
+
+    /// The client has opened a stream at some time.
+    pub(super) const fn has_had_streams(&self) -> bool {
+        self.last_stream > 0
+    }
+
+    /// A frame of ours may follow what was sent. The server's first frame has to be SETTINGS.
+    pub(super) const fn may_send(&self) -> bool {
+        self.outbound.frames > 0 && self.outbound.at_boundary()
+    }
+
+    /// A frame may be shown to the server between what was received.
+    pub(super) const fn may_show(&self) -> bool {
+        self.inbound.frames > 0 && self.inbound.at_boundary()
+    }
+
+    /// What to send when the connection is given up: every open stream is reset, then GOAWAY.
+    pub(super) fn farewell(&self) -> Vec<u8> {
+        let mut bytes: Vec<u8> = self.open.iter().flat_map(|id| rst_stream(*id)).collect();
+        bytes.extend_from_slice(&goaway(self.last_stream));
+        bytes
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn frame(kind: u8, flags: u8, stream: u32, payload: usize) -> Vec<u8> {
+        let length = (payload as u32).to_be_bytes();
+        let mut frame = vec![length[1], length[2], length[3], kind, flags];
+        frame.extend_from_slice(&stream.to_be_bytes());
+        frame.resize(HEADER + payload, 0);
+        frame
+    }
+
+    const SETTINGS: u8 = 0x4;
+
+    #[test]
+    fn boundaries_are_found_however_the_bytes_are_cut() {
+        let inbound = [
+            PREFACE.to_vec(),
+            frame(SETTINGS, 0, 0, 18),
+            frame(HEADERS, END_STREAM, 1, 40),
+            frame(CONTINUATION, END_HEADERS, 1, 7),
+            frame(DATA, 0, 3, 16_384),
+        ];
+        // After the preface no frame has been seen; after HEADERS a CONTINUATION has to follow.
+        let may_show_after = [false, true, false, true, true];
+        for chunk in [1, 2, 8, 9, 10, 100_000] {
+            let mut frames = Frames::new();
+            for (bytes, expected) in inbound.iter().zip(may_show_after) {
+                let pieces = bytes.chunks(chunk);
+                let last = pieces.len() - 1;
+                for (index, piece) in pieces.enumerate() {
+                    frames.received(piece);
+                    if index < last && bytes.len() > PREFACE.len() {
+                        assert!(!frames.may_show(), "inside a frame");
+                    }
+                }
+                assert_eq!(frames.may_show(), expected, "cut into {chunk}");
+            }
+        }
+    }
+
+    #[test]
+    fn streams_are_open_from_their_headers_to_the_servers_end() {
+        let mut frames = Frames::new();
+        frames.received(PREFACE);
+        for stream in [1, 3, 5, 7] {
+            frames.received(&frame(HEADERS, END_HEADERS | END_STREAM, stream, 5));
+        }
+        assert!(!frames.may_send(), "before the server's SETTINGS");
+        frames.sent(&frame(SETTINGS, 0, 0, 0));
+        assert!(frames.may_send());
+        frames.sent(&frame(HEADERS, END_HEADERS | END_STREAM, 1, 5));
+        frames.sent(&frame(HEADERS, END_HEADERS, 3, 5));
+        frames.sent(&frame(DATA, END_STREAM, 3, 5));
+        frames.received(&frame(RST_STREAM, 0, 5, 4));
+        assert_eq!(frames.open, [7]);
+        assert_eq!(frames.farewell(), [rst_stream(7).as_slice(), &goaway(7)].concat());
+    }
+
+    #[test]
+    fn trailers_do_not_open_a_stream_again() {
+        let mut frames = Frames::new();
+        frames.received(PREFACE);
+        frames.received(&frame(HEADERS, END_HEADERS, 1, 5));
+        frames.sent(&frame(HEADERS, END_HEADERS | END_STREAM, 1, 5));
+        frames.received(&frame(HEADERS, END_HEADERS | END_STREAM, 1, 5));
+        assert!(frames.open.is_empty());
+    }
+}

@@ -1,0 +1,25 @@
+//! Connections, and how each kind is closed without losing a request.
+//!
+//! actix's dispatchers know how to serve a connection, not how to leave it. They are therefore
+//! given a wrapped socket ([`transport`]), through which this module sees the boundaries of
+//! frames and requests, and can end a connection between two of them:
+//!
+//! | protocol | told to leave | closed |
+//! |---|---|---|
+//! | HTTP/1.1 | `Connection: close` on every response from the lame duck on | last, once idle, with a lingering close |
+//! | HTTP/2 | GOAWAY for the largest stream id ([`frames`]) | after a round trip, when its streams have ended |
+//! | WebSocket | by its handler, which holds the lame-duck token | by its handler; at the deadline with 1012 ([`websocket`]) |
+
+mod frames;
+mod registry;
+mod serve;
+mod state;
+mod transport;
+mod websocket;
+
+pub(super) use self::{
+    registry::Registry,
+    serve::{Accepted, Limits, serve},
+    state::{Connection, Protocol},
+    transport::Socket,
+};

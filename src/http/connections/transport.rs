@@ -1,0 +1,380 @@
+//! The socket that actix's dispatchers are given.
+//!
+//! It passes bytes through and does three things besides: it tells the connection's state what
+//! it sees; it answers a read with end-of-file where that closes an idle connection without
+//! losing a request; and it puts HTTP/2's GOAWAY between two frames.
+
+use std::{
+    cell::RefCell,
+    io::{self, IoSlice},
+    pin::Pin,
+    rc::Rc,
+    task::{Context, Poll, ready},
+    time::Duration,
+};
+
+use rustix::io::ioctl_fionread;
+use tokio::{
+    io::{AsyncRead, AsyncWrite, ReadBuf},
+    net::TcpStream,
+    time::Instant,
+};
+use tokio_rustls::server::TlsStream;
+use tokio_util::either::Either;
+
+use super::{
+    frames::{Frames, LEAVE},
+    state::{Connection, Protocol, Stage},
+    websocket,
+};
+
+/// A connection that was just accepted gets this long to say something before it counts as idle.
+pub(super) const FIRST_WORD: Duration = Duration::from_secs(1);
+
+/// Streams that the client opened before the first GOAWAY reached it arrive within this.
+pub(super) const ROUND_TRIP: Duration = Duration::from_millis(300);
+
+/// A TCP connection: in the clear on the left, with TLS on the right. The latter is boxed, since
+/// its buffers would make every cleartext connection larger.
+pub(in crate::http) type Transport = Either<TcpStream, Box<TlsStream<TcpStream>>>;
+
+/// Whether the kernel holds bytes that were not read yet.
+///
+/// Asked of the kernel, since tokio says "pending" until its driver has seen the event.
+fn has_unread(transport: &Transport) -> bool {
+    let tcp = match transport {
+        Either::Left(tcp) => tcp,
+        Either::Right(tls) => tls.get_ref().0,
+    };
+    // Where the kernel cannot tell, the connection is taken to be empty: it is idle anyway.
+    ioctl_fionread(tcp).is_ok_and(|bytes| bytes > 0)
+}
+
+/// The part of a socket that outlives its dispatcher.
+#[derive(Debug)]
+pub(super) struct Io {
+    transport: Transport,
+    wire: Wire,
+    /// The client has closed its side, or the connection has failed.
+    pub(super) ended: bool,
+    /// The server's side is closed.
+    pub(super) finished: bool,
+    /// The first write that found no room, if none has since.
+    pub(super) stalled: Option<Instant>,
+    /// A time limit has passed: reads see the end.
+    pub(super) expired: bool,
+}
+
+#[derive(Debug)]
+enum Wire {
+    /// Nothing needs to be followed.
+    Plain,
+    Http2(Box<Http2>),
+    WebSocket(websocket::Outbound),
+}
+
+#[derive(Debug)]
+struct Http2 {
+    frames: Frames,
+    /// What is left to write of our own GOAWAY.
+    leave: &'static [u8],
+    told: Option<Instant>,
+    /// What is left to show the server of the GOAWAY it takes for the client's.
+    show: &'static [u8],
+    shown: bool,
+}
+
+impl Io {
+    pub(super) fn new(transport: Transport, protocol: Protocol) -> Self {
+        let wire = match protocol {
+            Protocol::Http2 => Wire::Http2(Box::new(Http2 {
+                frames: Frames::new(),
+                leave: &[],
+                told: None,
+                show: &[],
+                shown: false,
+            })),
+            Protocol::Http1 | Protocol::WebSocket => Wire::Plain,
+        };
+        Self { transport, wire, ended: false, finished: false, stalled: None, expired: false }
+    }
+
+    /// Begins the GOAWAY once it may be sent, and writes what is left of it.
+    pub(super) fn poll_leave(
+        &mut self,
+        connection: &Connection,
+        cx: &mut Context<'_>,
+    ) -> Poll<io::Result<()>> {
+        let Wire::Http2(h2) = &mut self.wire else { return Poll::Ready(Ok(())) };
+        if h2.told.is_none() && connection.stage() >= Stage::Leaving && h2.frames.may_send() {
+            let stage = connection.stage();
+            // A client that has just come wants to ask something first.
+            let greeted = h2.frames.has_had_streams()
+                || stage == Stage::Abrupt
+                || (stage == Stage::Closing && connection.accepted().elapsed() >= FIRST_WORD);
+            if greeted {
+                h2.told = Some(Instant::now());
+                h2.leave = &LEAVE;
+                h2.frames.sent(&LEAVE);
+            }
+        }
+        while !h2.leave.is_empty() {
+            let written = ready!(Pin::new(&mut self.transport).poll_write(cx, h2.leave))?;
+            if written == 0 {
+                return Poll::Ready(Err(io::ErrorKind::WriteZero.into()));
+            }
+            h2.leave = &h2.leave[written..];
+            if h2.leave.is_empty() {
+                return Pin::new(&mut self.transport).poll_flush(cx);
+            }
+        }
+        Poll::Ready(Ok(()))
+    }
+
+    /// When something has to happen on this connection without its client doing anything.
+    pub(super) fn due(&self, connection: &Connection) -> Option<Instant> {
+        let first_word = connection.accepted() + FIRST_WORD;
+        match &self.wire {
+            Wire::Http2(h2) => match h2.told {
+                Some(told) => (!h2.shown).then_some(told + ROUND_TRIP),
+                None => (connection.stage() >= Stage::Closing).then_some(first_word),
+            },
+            Wire::Plain | Wire::WebSocket(_) => (connection.stage() >= Stage::Closing
+                && connection.is_idle()
+                && !connection.has_spoken())
+            .then_some(first_word),
+        }
+    }
+
+    fn poll_read(
+        &mut self,
+        connection: &Connection,
+        cx: &mut Context<'_>,
+        buf: &mut ReadBuf<'_>,
+    ) -> Poll<io::Result<()>> {
+        if self.expired || self.hides_the_rest(connection) {
+            return Poll::Ready(Ok(()));
+        }
+        if let Wire::Http2(h2) = &mut self.wire
+            && h2.poll_show(buf)
+        {
+            return Poll::Ready(Ok(()));
+        }
+        let before = buf.filled().len();
+        match Pin::new(&mut self.transport).poll_read(cx, buf) {
+            Poll::Ready(Ok(())) => {
+                let bytes = &buf.filled()[before..];
+                if bytes.is_empty() {
+                    self.ended = true;
+                } else {
+                    connection.heard();
+                    if let Wire::Http2(h2) = &mut self.wire {
+                        h2.frames.received(bytes);
+                    }
+                }
+                Poll::Ready(Ok(()))
+            }
+            Poll::Ready(Err(error)) => {
+                self.ended = true;
+                Poll::Ready(Err(error))
+            }
+            Poll::Pending if self.may_end(connection) => Poll::Ready(Ok(())),
+            Poll::Pending => Poll::Pending,
+        }
+    }
+
+    /// The abrupt close does not look at what the client may have sent.
+    fn hides_the_rest(&self, connection: &Connection) -> bool {
+        connection.stage() == Stage::Abrupt
+            && connection.is_idle()
+            && matches!(self.wire, Wire::Plain)
+    }
+
+    /// Whether an idle connection may be ended now, with nothing lost.
+    fn may_end(&self, connection: &Connection) -> bool {
+        if connection.stage() < Stage::Closing || !connection.is_idle() {
+            return false;
+        }
+        let greeted = connection.has_spoken() || connection.accepted().elapsed() >= FIRST_WORD;
+        match &self.wire {
+            // A head that has begun to arrive gets its time limit; see `serve`.
+            Wire::Plain => greeted && !connection.is_partial() && !has_unread(&self.transport),
+            // A handshake that never came. Everything later ends with GOAWAY.
+            Wire::Http2(h2) => greeted && !h2.frames.may_send() && !has_unread(&self.transport),
+            Wire::WebSocket(_) => false,
+        }
+    }
+
+    fn sent(&mut self, bytes: &[u8]) {
+        match &mut self.wire {
+            Wire::Plain => {}
+            Wire::Http2(h2) => h2.frames.sent(bytes),
+            Wire::WebSocket(outbound) => outbound.follow(bytes),
+        }
+    }
+
+    fn progress(&mut self, written: &Poll<io::Result<usize>>) {
+        match written {
+            Poll::Ready(Ok(_)) => self.stalled = None,
+            Poll::Ready(Err(_)) => self.ended = true,
+            Poll::Pending => {
+                self.stalled.get_or_insert_with(Instant::now);
+            }
+        }
+    }
+
+    /// The response that is about to be written upgrades the connection to a WebSocket.
+    fn upgrade(&mut self) {
+        if matches!(self.wire, Wire::Plain) {
+            self.wire = Wire::WebSocket(websocket::Outbound::new());
+        }
+    }
+
+    /// What a peer is told when its connection is given up between two frames.
+    pub(super) fn farewell(&self) -> Vec<u8> {
+        match &self.wire {
+            Wire::Http2(h2) if h2.leave.is_empty() && h2.frames.may_send() => h2.frames.farewell(),
+            Wire::WebSocket(outbound) if outbound.may_close() => {
+                websocket::CLOSE_SERVICE_RESTART.to_vec()
+            }
+            Wire::Plain | Wire::Http2(_) | Wire::WebSocket(_) => Vec::new(),
+        }
+    }
+
+    pub(super) fn poll_write(
+        &mut self,
+        cx: &mut Context<'_>,
+        bytes: &[u8],
+    ) -> Poll<io::Result<usize>> {
+        Pin::new(&mut self.transport).poll_write(cx, bytes)
+    }
+
+    pub(super) fn poll_flush(&mut self, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
+        Pin::new(&mut self.transport).poll_flush(cx)
+    }
+
+    /// Ends the server's side: close_notify where there is TLS, then FIN.
+    pub(super) fn poll_finish(&mut self, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
+        if !self.finished {
+            ready!(Pin::new(&mut self.transport).poll_shutdown(cx))?;
+            self.finished = true;
+        }
+        Poll::Ready(Ok(()))
+    }
+
+    /// Reads and discards until the client closes too.
+    pub(super) fn poll_discard(&mut self, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
+        let mut scratch = [0; 4096];
+        loop {
+            let mut buf = ReadBuf::new(&mut scratch);
+            ready!(Pin::new(&mut self.transport).poll_read(cx, &mut buf))?;
+            if buf.filled().is_empty() {
+                return Poll::Ready(Ok(()));
+            }
+        }
+    }
+}
+
+impl Http2 {
+    /// Shows the server a GOAWAY from its client, once those streams have arrived that crossed
+    /// ours; tells whether it wrote any of it.
+    fn poll_show(&mut self, buf: &mut ReadBuf<'_>) -> bool {
+        if !self.shown
+            && self.frames.may_show()
+            && self.told.is_some_and(|told| told.elapsed() >= ROUND_TRIP)
+        {
+            self.shown = true;
+            self.show = &LEAVE;
+        }
+        let here = self.show.len().min(buf.remaining());
+        let (now, later) = self.show.split_at(here);
+        buf.put_slice(now);
+        self.show = later;
+        here > 0
+    }
+}
+
+/// A connection's socket, as its dispatcher has it.
+#[derive(Debug)]
+pub(in crate::http) struct Socket {
+    pub(super) io: Rc<RefCell<Io>>,
+    pub(in crate::http) connection: Rc<Connection>,
+}
+
+impl AsyncRead for Socket {
+    #[inline]
+    fn poll_read(
+        self: Pin<&mut Self>,
+        cx: &mut Context<'_>,
+        buf: &mut ReadBuf<'_>,
+    ) -> Poll<io::Result<()>> {
+        self.io.borrow_mut().poll_read(&self.connection, cx, buf)
+    }
+}
+
+impl Socket {
+    /// What has to be written before the dispatcher's bytes.
+    #[inline]
+    fn poll_before_write(&self, io: &mut Io, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
+        match self.connection.protocol() {
+            Protocol::Http1 => Poll::Ready(Ok(())),
+            Protocol::Http2 => io.poll_leave(&self.connection, cx),
+            Protocol::WebSocket => {
+                io.upgrade();
+                Poll::Ready(Ok(()))
+            }
+        }
+    }
+}
+
+impl AsyncWrite for Socket {
+    #[inline]
+    fn poll_write(
+        self: Pin<&mut Self>,
+        cx: &mut Context<'_>,
+        bytes: &[u8],
+    ) -> Poll<io::Result<usize>> {
+        let io = &mut *self.io.borrow_mut();
+        ready!(self.poll_before_write(io, cx))?;
+        let written = Pin::new(&mut io.transport).poll_write(cx, bytes);
+        io.progress(&written);
+        if let Poll::Ready(Ok(count)) = written {
+            io.sent(&bytes[..count]);
+        }
+        written
+    }
+
+    #[inline]
+    fn poll_write_vectored(
+        self: Pin<&mut Self>,
+        cx: &mut Context<'_>,
+        slices: &[IoSlice<'_>],
+    ) -> Poll<io::Result<usize>> {
+        let io = &mut *self.io.borrow_mut();
+        ready!(self.poll_before_write(io, cx))?;
+        let written = Pin::new(&mut io.transport).poll_write_vectored(cx, slices);
+        io.progress(&written);
+        if let Poll::Ready(Ok(mut count)) = written {
+            for slice in slices {
+                let here = count.min(slice.len());
+                io.sent(&slice[..here]);
+                count -= here;
+            }
+        }
+        written
+    }
+
+    fn is_write_vectored(&self) -> bool {
+        self.io.borrow().transport.is_write_vectored()
+    }
+
+    #[inline]
+    fn poll_flush(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
+        self.io.borrow_mut().poll_flush(cx)
+    }
+
+    fn poll_shutdown(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
+        // The lingering half of the close is the connection's task's, which has no buffers.
+        self.io.borrow_mut().poll_finish(cx)
+    }
+}

@@ -1,0 +1,36 @@
+//! The drain framework on actix-web.
+//!
+//! [`Server`] takes the place of `actix_web::HttpServer`. The application needs no change: what
+//! stands before it answers the probes and the hook, counts what is in flight, and tells clients
+//! when to leave.
+//!
+//! | file | its subject |
+//! |---|---|
+//! | `server` | putting it together: bind, run, report |
+//! | `accept` | listening sockets, and closing them without dropping what they hold |
+//! | `worker` | a thread with a runtime and an application |
+//! | `front` | what stands before the application |
+//! | `probes`, `hook` | `/liveness`, `/readiness`, `/prestop`, and who may call the last |
+//! | `tracking` | requests in flight, to the last byte, and their names |
+//! | `connections` | each kind of connection, and how it is closed |
+//! | `admin` | `/metrics` and `/status` |
+//! | `tls` | certificates and their replacement |
+
+mod accept;
+mod admin;
+mod connections;
+mod front;
+mod hook;
+mod probes;
+mod server;
+mod tls;
+mod tracking;
+mod worker;
+
+pub use self::{
+    hook::TOKEN_HEADER,
+    probes::{LIVENESS, PRESTOP, READINESS},
+    server::{Server, ServerError},
+    tls::TlsError,
+};
+pub use crate::config::{OnDrain, Token};

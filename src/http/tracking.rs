@@ -1,0 +1,280 @@
+//! Requests in flight: counted to the last byte of their answer, and named if they are cut.
+
+use std::{
+    cell::RefCell,
+    collections::HashMap,
+    fmt,
+    pin::Pin,
+    rc::Rc,
+    sync::{Arc, Mutex, MutexGuard, PoisonError},
+    task::{Context, Poll},
+    time::Instant,
+};
+
+use actix_http::{
+    Method, Request, Uri,
+    body::{BodySize, MessageBody},
+};
+use actix_web::{dev::ResourceDef, web::Bytes};
+use pin_project_lite::pin_project;
+use prometheus::IntCounter;
+use slab::Slab;
+
+use super::connections::Connection;
+use crate::{
+    lifecycle::{Census, Guard, Lifecycle, Phase, Unfinished},
+    telemetry::metrics::Metrics,
+};
+
+/// A route that no pattern matched.
+const UNMATCHED: &str = "unmatched";
+
+/// What is counted for a request whose client left before the response began; nginx's code.
+const CLIENT_CLOSED: u16 = 499;
+
+/// A matched pattern, as an index into the worker's table.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+struct Route(usize);
+
+/// The requests of one worker.
+pub(super) struct Tracker {
+    lifecycle: Lifecycle,
+    metrics: Metrics,
+    table: Arc<Table>,
+    routes: RefCell<HashMap<String, Route>>,
+    counters: RefCell<Vec<(Labels, IntCounter)>>,
+}
+
+type Labels = (Route, u16, Phase);
+
+/// What other threads may see of a worker's requests.
+#[derive(Default)]
+struct Table(Mutex<Requests>);
+
+#[derive(Default)]
+struct Requests {
+    in_flight: Slab<Entry>,
+    patterns: Vec<String>,
+}
+
+struct Entry {
+    method: Method,
+    uri: Uri,
+    began: Instant,
+    route: Option<Route>,
+}
+
+impl Table {
+    fn lock(&self) -> MutexGuard<'_, Requests> {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+impl Census for Table {
+    fn unfinished(&self) -> Vec<Unfinished> {
+        let requests = self.lock();
+        let named = requests.in_flight.iter().map(|(_, entry)| Unfinished {
+            kind: "request",
+            what: requests.name(entry),
+            age_seconds: entry.began.elapsed().as_secs_f64(),
+        });
+        named.collect()
+    }
+}
+
+impl Requests {
+    /// The route of a request; before its handler has answered, the pattern of an earlier
+    /// request that fits its path, or the path itself.
+    fn name(&self, entry: &Entry) -> String {
+        if let Some(Route(index)) = entry.route
+            && let Some(pattern) = self.patterns.get(index)
+        {
+            return pattern.clone();
+        }
+        let path = entry.uri.path();
+        let fits = |pattern: &&String| ResourceDef::new(pattern.as_str()).is_match(path);
+        // The most specific one has the most text before its first parameter.
+        let fixed = |pattern: &&String| pattern.find('{').unwrap_or(usize::MAX);
+        let pattern =
+            self.patterns.iter().filter(|p| *p != UNMATCHED).filter(fits).max_by_key(fixed);
+        pattern.map_or_else(|| path.to_owned(), Clone::clone)
+    }
+}
+
+impl Tracker {
+    /// A tracker, registered with the lifecycle as the one who can name its requests.
+    pub(super) fn new(lifecycle: Lifecycle, metrics: Metrics) -> Rc<Self> {
+        let table = Arc::<Table>::default();
+        lifecycle.register_census(Arc::clone(&table) as Arc<dyn Census>);
+        Rc::new(Self {
+            lifecycle,
+            metrics,
+            table,
+            routes: RefCell::default(),
+            counters: RefCell::default(),
+        })
+    }
+
+    /// Counts a request from now until what this returns is dropped.
+    pub(super) fn begin(
+        self: &Rc<Self>,
+        request: &Request,
+        connection: Option<Rc<Connection>>,
+    ) -> InFlight {
+        let phase = self.lifecycle.phase();
+        let guard = self.lifecycle.request(phase);
+        let began = Instant::now();
+        let head = request.head();
+        let entry =
+            Entry { method: head.method.clone(), uri: head.uri.clone(), began, route: None };
+        let key = self.table.lock().in_flight.insert(entry);
+        InFlight {
+            tracker: Rc::clone(self),
+            key,
+            phase,
+            route: None,
+            status: CLIENT_CLOSED,
+            connection: connection.map(OnConnection::begin),
+            guard,
+        }
+    }
+
+    fn route(&self, pattern: Option<String>) -> Route {
+        let pattern = pattern.unwrap_or_else(|| UNMATCHED.to_owned());
+        if let Some(route) = self.routes.borrow().get(&pattern) {
+            return *route;
+        }
+        let mut requests = self.table.lock();
+        let route = Route(requests.patterns.len());
+        requests.patterns.push(pattern.clone());
+        drop(requests);
+        self.routes.borrow_mut().insert(pattern, route);
+        route
+    }
+
+    fn count(&self, labels: Labels) {
+        let mut counters = self.counters.borrow_mut();
+        if let Some((_, counter)) = counters.iter().find(|(known, _)| *known == labels) {
+            counter.inc();
+            return;
+        }
+        let (Route(index), code, phase) = labels;
+        let requests = self.table.lock();
+        let route = requests.patterns.get(index).map_or(UNMATCHED, String::as_str);
+        let counter = self.metrics.requests(route, code, phase);
+        counter.inc();
+        counters.push((labels, counter));
+    }
+}
+
+/// Marks a connection as busy until it is dropped.
+pub(super) struct OnConnection(Rc<Connection>);
+
+impl OnConnection {
+    pub(super) fn begin(connection: Rc<Connection>) -> Self {
+        connection.begin();
+        Self(connection)
+    }
+}
+
+impl Drop for OnConnection {
+    fn drop(&mut self) {
+        self.0.end();
+    }
+}
+
+/// A request in flight; it ends when this is dropped, however that comes about.
+pub(super) struct InFlight {
+    tracker: Rc<Tracker>,
+    key: usize,
+    phase: Phase,
+    route: Option<Route>,
+    status: u16,
+    connection: Option<OnConnection>,
+    // Last, so that a count of zero means that everything else is recorded.
+    guard: Guard,
+}
+
+impl InFlight {
+    /// The response's head is known.
+    pub(super) fn answered(&mut self, pattern: Option<String>, status: u16) {
+        let route = self.tracker.route(pattern);
+        self.route = Some(route);
+        self.status = status;
+    }
+
+    /// The response's body will take its time: the route is shown to whoever asks meanwhile.
+    pub(super) fn streams(&self) {
+        if let Some(entry) = self.tracker.table.lock().in_flight.get_mut(self.key) {
+            entry.route = self.route;
+        }
+    }
+}
+
+impl Drop for InFlight {
+    fn drop(&mut self) {
+        let Some(entry) = self.tracker.table.lock().in_flight.try_remove(self.key) else { return };
+        let seconds = entry.began.elapsed().as_secs_f64();
+        let route = self.route.unwrap_or_else(|| self.tracker.route(None));
+        self.tracker.count((route, self.status, self.phase));
+        self.tracker.metrics.duration().observe(seconds);
+        tracing::info!(
+            target: "websample::request",
+            method = %entry.method,
+            path = entry.uri.path(),
+            status = self.status,
+            phase = self.phase.name(),
+            seconds,
+            "request"
+        );
+        drop(self.connection.take());
+        let _ = &self.guard;
+    }
+}
+
+impl fmt::Debug for InFlight {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("InFlight").field("key", &self.key).finish_non_exhaustive()
+    }
+}
+
+pin_project! {
+    /// A response body that counts as in flight until it is dropped.
+    ///
+    /// actix drops a body when its last byte has been handed to the connection, and when its
+    /// client has gone. The connection in turn is counted until its last byte has left.
+    pub struct TrackedBody<B> {
+        #[pin]
+        body: B,
+        in_flight: Held,
+    }
+}
+
+/// What a body keeps until it is dropped: a traffic request, or a probe on its connection.
+pub(super) enum Held {
+    Request(#[allow(dead_code, reason = "held for its drop")] InFlight),
+    Connection(#[allow(dead_code, reason = "held for its drop")] Option<OnConnection>),
+}
+
+impl<B> TrackedBody<B> {
+    pub(super) fn new(body: B, in_flight: Held) -> Self {
+        Self { body, in_flight }
+    }
+}
+
+impl<B: MessageBody> MessageBody for TrackedBody<B> {
+    type Error = B::Error;
+
+    #[inline]
+    fn size(&self) -> BodySize {
+        self.body.size()
+    }
+
+    #[inline]
+    fn poll_next(
+        self: Pin<&mut Self>,
+        cx: &mut Context<'_>,
+    ) -> Poll<Option<Result<Bytes, Self::Error>>> {
+        self.project().body.poll_next(cx)
+    }
+}

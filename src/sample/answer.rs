@@ -1,0 +1,125 @@
+//! The answer of every path, and what all answers have in common.
+
+use actix_web::{
+    HttpResponse, HttpResponseBuilder,
+    http::{
+        StatusCode,
+        header::{self, HeaderName, HeaderValue},
+    },
+    web,
+};
+use futures_util::StreamExt as _;
+
+use super::Sample;
+use crate::{config::Settings, lifecycle::Phase};
+
+const VERSION: HeaderName = HeaderName::from_static("x-websample-version");
+const INSTANCE: HeaderName = HeaderName::from_static("x-websample-instance");
+const PHASE: HeaderName = HeaderName::from_static("x-websample-phase");
+
+/// Who answers.
+#[derive(Debug, Clone)]
+pub(super) struct Identity {
+    status: StatusCode,
+    version: HeaderValue,
+    instance: HeaderValue,
+}
+
+impl Identity {
+    pub(super) fn new(settings: &Settings) -> Self {
+        let value = |text: &str| {
+            HeaderValue::from_str(text).unwrap_or_else(|_| HeaderValue::from_static("?"))
+        };
+        Self {
+            status: status_of(&settings.version),
+            version: value(&settings.version),
+            instance: value(&settings.instance),
+        }
+    }
+
+    pub(super) fn status(&self) -> StatusCode {
+        self.status
+    }
+}
+
+/// As in the original; it knows no other versions.
+fn status_of(version: &str) -> StatusCode {
+    match version {
+        "v1" => StatusCode::CREATED,
+        "v2" => StatusCode::ACCEPTED,
+        _ => StatusCode::OK,
+    }
+}
+
+impl Sample {
+    /// A response with this version's status and the headers that say who answers.
+    pub(super) fn respond(&self) -> HttpResponseBuilder {
+        self.respond_with(self.identity.status)
+    }
+
+    pub(super) fn respond_with(&self, status: StatusCode) -> HttpResponseBuilder {
+        let mut response = HttpResponse::build(status);
+        response
+            .insert_header((VERSION, self.identity.version.clone()))
+            .insert_header((INSTANCE, self.identity.instance.clone()))
+            .insert_header((PHASE, phase_value(self.lifecycle.phase())));
+        response
+    }
+
+    /// A refusal that says what was wrong.
+    pub(super) fn refuse(&self, status: StatusCode, why: String) -> HttpResponse {
+        self.respond_with(status)
+            .insert_header((header::CONTENT_TYPE, "text/plain; charset=utf-8"))
+            .body(why)
+    }
+}
+
+fn phase_value(phase: Phase) -> HeaderValue {
+    HeaderValue::from_static(phase.name())
+}
+
+/// Every path without a meaning of its own: the version's status and no body.
+pub(super) async fn answer(sample: web::Data<Sample>, body: web::Payload) -> HttpResponse {
+    if let Err(refusal) = discard(&sample, body).await {
+        return refusal;
+    }
+    sample.respond().finish()
+}
+
+/// Reads a body that nobody wants, so that its connection can carry another request.
+pub(super) async fn discard(sample: &Sample, body: web::Payload) -> Result<(), HttpResponse> {
+    let mut body = body.into_inner();
+    let mut length = 0;
+    while let Some(chunk) = body.next().await {
+        let chunk = chunk.map_err(|error| {
+            sample.refuse(StatusCode::BAD_REQUEST, format!("the body cannot be read: {error}\n"))
+        })?;
+        length += chunk.len();
+        if length > sample.settings.limits.body {
+            return Err(sample.too_large());
+        }
+    }
+    Ok(())
+}
+
+impl Sample {
+    pub(super) fn too_large(&self) -> HttpResponse {
+        let limit = self.settings.limits.body;
+        self.refuse(
+            StatusCode::PAYLOAD_TOO_LARGE,
+            format!("the body is larger than limits.body, {limit} bytes\n"),
+        )
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_status_tells_the_version() {
+        for (version, status) in [("v1", 201), ("v2", 202), ("v3", 200), ("", 200), ("V1", 200)] {
+            assert_eq!(status_of(version).as_u16(), status, "{version}");
+        }
+    }
+}

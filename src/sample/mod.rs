@@ -1,0 +1,143 @@
+//! The sample application: the classic zero-downtime test server, on the drain framework.
+//!
+//! | path | what it does |
+//! |---|---|
+//! | `/sleep/N`, `/sleepN` | answers after N seconds |
+//! | `/stream/N` | a chunk a second, N times |
+//! | `/events` | server-sent events, one a second |
+//! | `/ws` | a WebSocket that echoes |
+//! | `POST /echo` | sends the body back |
+//! | everything else | answers at once |
+//!
+//! As in the original, the status tells the version: v1 answers 201, v2 answers 202. Others
+//! answer 200.
+
+mod answer;
+mod echo;
+mod events;
+mod seconds;
+mod sleep;
+mod stream;
+mod ws;
+
+use std::{rc::Rc, time::Duration};
+
+use actix_web::{App, dev::HttpServiceFactory, web};
+
+use self::answer::Identity;
+use crate::{
+    config::Settings,
+    http::{Server, ServerError},
+    lifecycle::{Lifecycle, Report},
+    telemetry::metrics::BuildInfo,
+};
+
+/// The source revision, where the build says it.
+const REVISION: Option<&str> = option_env!("WEBSAMPLE_REVISION");
+
+/// Everything the routes share, a copy for each worker.
+pub(crate) struct Sample {
+    identity: Identity,
+    settings: Rc<Settings>,
+    lifecycle: Lifecycle,
+}
+
+impl Sample {
+    fn new(settings: Rc<Settings>, lifecycle: Lifecycle) -> Self {
+        Self { identity: Identity::new(&settings), settings, lifecycle }
+    }
+}
+
+/// The sample application's routes.
+pub(crate) fn routes() -> impl HttpServiceFactory {
+    (
+        web::resource("/sleep/{seconds}").to(sleep::sleep),
+        // The original documents the path above and understands only this one.
+        web::resource("/sleep{seconds:[0-9][^/]*}").to(sleep::sleep),
+        web::resource("/stream/{seconds}").to(stream::stream),
+        web::resource("/events").route(web::get().to(events::events)),
+        web::resource("/ws").route(web::get().to(ws::ws)),
+        web::resource("/echo").route(web::post().to(echo::echo)),
+        web::resource("/{path:.*}").to(answer::answer),
+    )
+}
+
+/// The patterns of the routes and what they usually answer.
+fn known_routes(identity: &Identity) -> [(&'static str, u16); 6] {
+    let status = identity.status().as_u16();
+    [
+        ("/sleep/{seconds}", status),
+        ("/stream/{seconds}", status),
+        ("/events", 200),
+        ("/ws", 101),
+        ("/echo", status),
+        ("/{path:.*}", status),
+    ]
+}
+
+/// Runs the sample server until it has drained.
+///
+/// # Errors
+/// When a listener, a thread or the certificate could not be had.
+pub async fn run(settings: Settings) -> Result<Report, ServerError> {
+    let (lifecycle, drain) = Lifecycle::new(settings.policy());
+    let identity = Identity::new(&settings);
+    let handle = lifecycle.clone();
+    let shared = settings.clone();
+    let app = move || {
+        // One copy a worker: none of it is shared between threads.
+        let sample = Sample::new(Rc::new(shared.clone()), handle.clone());
+        App::new().app_data(web::Data::new(sample)).service(routes())
+    };
+    let mut server = Server::new(drain, app)
+        .workers(settings.workers.get())
+        .connection_limit(settings.limits.connections.get())
+        .keep_alive(settings.keep_alive)
+        .close_spread(settings.close_spread)
+        .header_timeout(settings.limits.header_timeout)
+        .readiness_on_drain(settings.readiness_on_drain)
+        .hook_on_app_listener(settings.hook.on_app_listener)
+        .termination_log(&settings.termination_log)
+        .build_info(BuildInfo {
+            version: settings.version.clone(),
+            revision: REVISION.unwrap_or("unknown").to_owned(),
+        });
+    for (route, status) in known_routes(&identity) {
+        server = server.known_route(route, status);
+    }
+    if let Some(token) = &settings.hook.token {
+        server = server.hook_token(token.clone());
+    }
+    if let Some(tls) = &settings.tls {
+        server = server.tls(&tls.cert, &tls.key)?;
+    }
+    server = server.bind(settings.listen)?;
+    if let Some(admin) = settings.admin_listen {
+        server = server.admin(admin)?;
+    }
+    tracing::info!(
+        version = settings.version,
+        mode = %settings.mode,
+        instance = settings.instance,
+        listen = ?server.addresses(),
+        admin = ?server.admin_addresses(),
+        "websample starts"
+    );
+    if !settings.logs_connections() {
+        return server.run().await;
+    }
+    tokio::select! {
+        ended = server.run() => ended,
+        () = log_connections(lifecycle) => unreachable!("it logs for ever"),
+    }
+}
+
+/// The original's line: once a second, the number of requests in flight.
+async fn log_connections(lifecycle: Lifecycle) {
+    let mut seconds = tokio::time::interval(Duration::from_secs(1));
+    loop {
+        seconds.tick().await;
+        let in_flight = lifecycle.in_flight().requests.get();
+        tracing::info!(target: "websample::connections", in_flight, "connection");
+    }
+}
