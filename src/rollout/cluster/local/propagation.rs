@@ -1,0 +1,210 @@
+//! When a published change of the endpoints reaches one consumer (facts 4.3, 5.2, 6).
+
+use std::{fmt, ops::Range, str::FromStr, time::Duration};
+
+use super::seed::Seed;
+
+/// How long kube-proxy takes to write its rules once it starts to.
+const PROXY_APPLY: Range<Duration> = Duration::from_millis(80)..Duration::from_millis(200);
+/// kube-proxy's minSyncPeriod.
+const PROXY_MIN_SYNC: Duration = Duration::from_secs(1);
+/// ingress-nginx syncs at most 0.3 times a second.
+const INGRESS_MIN_SYNC: Duration = Duration::from_millis(3_333);
+/// A sync of the ingress controller posts the endpoints to nginx.
+const INGRESS_APPLY: Range<Duration> = Duration::from_millis(5)..Duration::from_millis(30);
+/// Each nginx worker looks for posted endpoints this often.
+const INGRESS_POLL: Duration = Duration::from_secs(1);
+/// What a cloud's load balancer takes.
+const CLOUD: Range<Duration> = Duration::from_secs(10)..Duration::from_secs(20);
+
+/// How changes travel to a consumer.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Propagation {
+    /// kube-proxy, 0-1.2 s: at once after a second of quiet, otherwise a second after the sync
+    /// before (facts 4.3).
+    Proxy,
+    /// ingress-nginx, 0-4.3 s: a rate limiter, then each worker's poll (facts 5.2).
+    Ingress,
+    /// A cloud's load balancer, 10-20 s (facts 6).
+    Cloud,
+    /// Drawn uniformly from a range for every change.
+    Range(Range<Duration>),
+}
+
+/// Why a text names no propagation.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+#[error("'{0}' is no propagation: use proxy, ingress, cloud, or a range such as 500ms..2s")]
+pub struct ParsePropagationError(String);
+
+impl FromStr for Propagation {
+    type Err = ParsePropagationError;
+
+    fn from_str(text: &str) -> Result<Self, Self::Err> {
+        let error = || ParsePropagationError(text.to_owned());
+        match text {
+            "proxy" => Ok(Self::Proxy),
+            "ingress" => Ok(Self::Ingress),
+            "cloud" => Ok(Self::Cloud),
+            _ => {
+                let (from, to) = text.split_once("..").ok_or_else(error)?;
+                let parse = |part: &str| humantime::parse_duration(part).map_err(|_| error());
+                let (from, to) = (parse(from)?, parse(to)?);
+                if from <= to { Ok(Self::Range(from..to)) } else { Err(error()) }
+            }
+        }
+    }
+}
+
+impl fmt::Display for Propagation {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Proxy => f.write_str("proxy"),
+            Self::Ingress => f.write_str("ingress"),
+            Self::Cloud => f.write_str("cloud"),
+            Self::Range(range) => {
+                let part = humantime::format_duration;
+                write!(f, "{}..{}", part(range.start), part(range.end))
+            }
+        }
+    }
+}
+
+impl Propagation {
+    /// The schedule of one consumer.
+    pub fn schedule(&self, seed: Seed) -> Schedule {
+        let kind = match self {
+            Self::Proxy => {
+                Kind::Sync { min_interval: PROXY_MIN_SYNC, apply: PROXY_APPLY, poll: None }
+            }
+            Self::Ingress => Kind::Sync {
+                min_interval: INGRESS_MIN_SYNC,
+                apply: INGRESS_APPLY,
+                poll: Some(seed.child("poll").duration(&(Duration::ZERO..INGRESS_POLL))),
+            },
+            Self::Cloud => Kind::Delay(CLOUD),
+            Self::Range(range) => Kind::Delay(range.clone()),
+        };
+        Schedule { kind, seed, last_sync: None, last_applied: Duration::ZERO }
+    }
+}
+
+/// Says when each change of a sequence takes effect. Changes keep their order.
+#[derive(Debug)]
+pub struct Schedule {
+    kind: Kind,
+    seed: Seed,
+    /// When the latest sync starts, which may be yet to come, and what it takes effect at.
+    last_sync: Option<(Duration, Duration)>,
+    last_applied: Duration,
+}
+
+#[derive(Debug)]
+enum Kind {
+    Delay(Range<Duration>),
+    Sync {
+        min_interval: Duration,
+        apply: Range<Duration>,
+        /// The phase of a poll that has to see the result too.
+        poll: Option<Duration>,
+    },
+}
+
+impl Schedule {
+    /// When a change takes effect that is published at `published`; both count from the start of
+    /// the run. `change` names it: the delay is drawn from that name.
+    pub fn applied_at(&mut self, published: Duration, change: &str) -> Duration {
+        let seed = self.seed.child(change);
+        let applied = match &self.kind {
+            Kind::Delay(range) => published + seed.duration(range),
+            Kind::Sync { min_interval, apply, poll } => match self.last_sync {
+                // A sync that is yet to start takes this change along.
+                Some((start, applied)) if published <= start => applied,
+                last => {
+                    let earliest = last.map_or(Duration::ZERO, |(start, _)| start + *min_interval);
+                    let start = published.max(earliest);
+                    let written = start + seed.duration(apply);
+                    let applied = poll.map_or(written, |phase| next_poll(written, phase));
+                    self.last_sync = Some((start, applied));
+                    applied
+                }
+            },
+        };
+        self.last_applied = applied.max(self.last_applied);
+        self.last_applied
+    }
+}
+
+/// The first poll at or after `time`, for polls at `phase`, `phase` + 1 s, …
+fn next_poll(time: Duration, phase: Duration) -> Duration {
+    let mut poll = Duration::from_secs(time.as_secs()) + phase;
+    if poll < time {
+        poll += INGRESS_POLL;
+    }
+    poll
+}
+
+#[cfg(test)]
+mod tests {
+    use proptest::prelude::*;
+
+    use super::*;
+
+    fn ms(millis: u64) -> Duration {
+        Duration::from_millis(millis)
+    }
+
+    #[test]
+    fn presets_and_ranges_parse_and_print() {
+        for text in ["proxy", "ingress", "cloud", "500ms..2s", "0s..0s"] {
+            assert_eq!(text.parse::<Propagation>().unwrap().to_string(), text);
+        }
+        assert_eq!("500ms..2s".parse(), Ok(Propagation::Range(ms(500)..ms(2_000))));
+        for text in ["", "kube", "2s..1s", "1..2", "1s", "1s..", "..1s", "-1s..2s"] {
+            let error = text.parse::<Propagation>().unwrap_err();
+            assert!(error.to_string().contains("500ms..2s"), "{error}");
+        }
+    }
+
+    #[test]
+    fn rule_4_3_at_once_after_a_second_of_quiet_and_otherwise_a_second_later() {
+        let mut schedule = Propagation::Proxy.schedule(Seed::new(1));
+        let within = |applied: Duration, start| {
+            assert!((start + ms(80)..start + ms(200)).contains(&applied), "{applied:?}");
+        };
+        within(schedule.applied_at(ms(5_000), "a"), ms(5_000));
+        let second = schedule.applied_at(ms(5_300), "b");
+        within(second, ms(6_000));
+        // Takes part in the sync that is already due.
+        assert_eq!(schedule.applied_at(ms(5_900), "c"), second);
+        within(schedule.applied_at(ms(6_010), "d"), ms(7_000));
+        within(schedule.applied_at(ms(8_001), "e"), ms(8_001));
+    }
+
+    proptest! {
+        #[test]
+        fn changes_keep_their_order_and_the_presets_their_bounds(
+            seed: u64,
+            gaps in prop::collection::vec(0_u64..4_000, 1..40),
+        ) {
+            let presets = [
+                (Propagation::Proxy, ms(0), ms(1_200)),
+                (Propagation::Ingress, ms(0), ms(4_400)),
+                (Propagation::Cloud, ms(10_000), ms(20_000)),
+                (Propagation::Range(ms(500)..ms(2_000)), ms(500), ms(2_000)),
+            ];
+            for (preset, least, most) in presets {
+                let mut schedule = preset.schedule(Seed::new(seed));
+                let mut published = Duration::ZERO;
+                let mut last = Duration::ZERO;
+                for (n, gap) in gaps.iter().enumerate() {
+                    published += ms(*gap);
+                    let applied = schedule.applied_at(published, &n.to_string());
+                    prop_assert!(applied >= last);
+                    prop_assert!(applied >= published + least, "{preset}: {published:?} {applied:?}");
+                    prop_assert!(applied <= published + most, "{preset}: {published:?} {applied:?}");
+                    last = applied;
+                }
+            }
+        }
+    }
+}

@@ -1,0 +1,144 @@
+//! What happened to every pod, and when: one stream of events, recorded as it is published.
+//!
+//! All times are measured from the start of the run, the same instant the load generator
+//! counts from, so a lost request can be joined with the state of the pod it went to
+//! ([`Timeline::pod_at`]) and with what a proxy believed then ([`Timeline::in_table`]).
+
+mod event;
+mod pod;
+
+use std::{
+    collections::HashMap,
+    net::SocketAddr,
+    sync::{Arc, Mutex, MutexGuard, PoisonError},
+    time::Duration,
+};
+
+use tokio::{sync::broadcast, time::Instant};
+
+pub use self::{
+    event::{Conditions, Event, Exit, What},
+    pod::{Phase, PodRecord, PodState},
+};
+
+/// How many events a subscriber may fall behind before it loses the oldest.
+const STREAM_CAPACITY: usize = 4096;
+
+/// An event of the stream, with the pod it happened to.
+#[derive(Debug, Clone)]
+pub struct PodEvent {
+    /// The pod's name.
+    pub pod: Arc<str>,
+    /// The version it runs.
+    pub version: Arc<str>,
+    /// What happened, and when.
+    pub event: Event,
+}
+
+/// Records and publishes what happens to the pods of one cluster. Cheap to clone.
+#[derive(Debug, Clone)]
+pub struct Timeline {
+    start: Instant,
+    stream: broadcast::Sender<PodEvent>,
+    records: Arc<Mutex<Records>>,
+}
+
+#[derive(Debug, Default)]
+struct Records {
+    pods: Vec<PodRecord>,
+    by_name: HashMap<Arc<str>, usize>,
+    by_address: HashMap<SocketAddr, usize>,
+    ended: bool,
+}
+
+impl Timeline {
+    /// A timeline whose times count from `start`.
+    pub fn new(start: Instant) -> Self {
+        Self { start, stream: broadcast::channel(STREAM_CAPACITY).0, records: Arc::default() }
+    }
+
+    /// The instant that all times count from.
+    pub fn start(&self) -> Instant {
+        self.start
+    }
+
+    /// Time since the start of the run; zero before it.
+    pub fn now(&self) -> Duration {
+        Instant::now().saturating_duration_since(self.start)
+    }
+
+    /// Begins a pod's history with its creation. A pod has its address to itself.
+    pub fn created(&self, name: &Arc<str>, version: &Arc<str>, address: SocketAddr) {
+        {
+            let mut records = self.lock();
+            let index = records.pods.len();
+            records.pods.push(PodRecord {
+                name: Arc::clone(name),
+                version: Arc::clone(version),
+                address,
+                events: Vec::new(),
+            });
+            records.by_name.insert(Arc::clone(name), index);
+            records.by_address.insert(address, index);
+        }
+        self.record(name, What::Created);
+    }
+
+    /// Records and publishes an event of a pod that was created before.
+    pub fn record(&self, pod: &Arc<str>, what: What) {
+        let mut records = self.lock();
+        if records.ended {
+            return;
+        }
+        let Some(&index) = records.by_name.get(pod) else { return };
+        // Taken under the lock, so that a pod's events are in the order of their times.
+        let event = Event { at: self.now(), what };
+        let record = &mut records.pods[index];
+        record.events.push(event.clone());
+        let version = Arc::clone(&record.version);
+        // An error only says that nobody listens.
+        let _ = self.stream.send(PodEvent { pod: Arc::clone(pod), version, event });
+    }
+
+    /// Records nothing from now on: the run is over, and how its pods are cleared away is no
+    /// part of it.
+    pub fn end(&self) {
+        self.lock().ended = true;
+    }
+
+    /// Every event from now on. A subscriber that falls far behind misses the oldest ones;
+    /// the record does not.
+    pub fn subscribe(&self) -> broadcast::Receiver<PodEvent> {
+        self.stream.subscribe()
+    }
+
+    /// The history of every pod so far, in order of creation.
+    pub fn pods(&self) -> Vec<PodRecord> {
+        self.lock().pods.clone()
+    }
+
+    /// The state of the pod with this address at a moment; `None` if there was none.
+    pub fn pod_at(&self, address: SocketAddr, at: Duration) -> Option<PodState> {
+        let records = self.lock();
+        records.pods[*records.by_address.get(&address)?].state_at(at)
+    }
+
+    /// Whether this consumer would have sent a new connection to that address then.
+    pub fn in_table(&self, consumer: &str, address: SocketAddr, at: Duration) -> bool {
+        let records = self.lock();
+        let pod = records.by_address.get(&address);
+        pod.is_some_and(|&index| records.pods[index].routed_by(consumer, at))
+    }
+
+    fn lock(&self) -> MutexGuard<'_, Records> {
+        self.records.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+/// Seconds with a microsecond's precision: more digits only make reports longer.
+fn seconds(duration: Duration) -> f64 {
+    (duration.as_secs_f64() * 1e6).round() / 1e6
+}
+
+#[cfg(test)]
+mod tests;
