@@ -127,6 +127,10 @@ where
 }
 
 fn wants_websocket(request: &Request) -> bool {
+    // Known since the head was read, while a header has to be looked for.
+    if request.head().connection_type() != ConnectionType::Upgrade {
+        return false;
+    }
     let upgrade = request.head().headers.get(header::UPGRADE);
     upgrade.is_some_and(|to| to.as_bytes().eq_ignore_ascii_case(b"websocket"))
 }
@@ -228,6 +232,33 @@ where
                     response.map_body(|_, body| EitherBody::right(TrackedBody::new(body, held)))
                 ))
             }
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use actix_http::h1::{Codec, Message};
+    use actix_web::web::BytesMut;
+    use tokio_util::codec::Decoder as _;
+
+    use super::*;
+
+    #[test]
+    fn a_websocket_is_known_by_both_of_its_headers() {
+        for (headers, expected) in [
+            ("Connection: Upgrade\r\nUpgrade: websocket", true),
+            // As Firefox sends it.
+            ("Connection: keep-alive, Upgrade\r\nUpgrade: WebSocket", true),
+            ("Upgrade: websocket\r\nConnection: upgrade", true),
+            ("Connection: Upgrade, HTTP2-Settings\r\nUpgrade: h2c", false),
+            ("Connection: keep-alive\r\nUpgrade: websocket", false),
+            ("Accept: */*", false),
+        ] {
+            let head = format!("GET /ws HTTP/1.1\r\nHost: here\r\n{headers}\r\n\r\n");
+            let decoded = Codec::default().decode(&mut BytesMut::from(head.as_str()));
+            let Ok(Some(Message::Item(request))) = decoded else { panic!("{head}") };
+            assert_eq!(wants_websocket(&request), expected, "{headers}");
         }
     }
 }
