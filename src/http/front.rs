@@ -184,7 +184,7 @@ where
                 let mut response = match answered {
                     Ok(answered) => {
                         let pattern = answered.request().match_pattern();
-                        in_flight.answered(pattern, answered.status().as_u16());
+                        in_flight.answered(pattern.as_deref(), answered.status().as_u16());
                         let response: Response<B> = answered.into();
                         if response.body().size().is_eof() {
                             response.map_body(|_, body| (body, in_flight))

@@ -32,20 +32,27 @@ const UNMATCHED: &str = "unmatched";
 /// What is counted for a request whose client left before the response began; nginx's code.
 const CLIENT_CLOSED: u16 = 499;
 
-/// A matched pattern, as an index into the worker's table.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
-struct Route(usize);
+/// A matched pattern, as an index into the worker's tables.
+#[derive(Debug, Clone, Copy)]
+struct Route(u32);
 
 /// The requests of one worker.
 pub(super) struct Tracker {
     lifecycle: Lifecycle,
     metrics: Metrics,
     table: Arc<Table>,
-    routes: RefCell<HashMap<String, Route>>,
-    counters: RefCell<Vec<(Labels, IntCounter)>>,
+    routes: RefCell<Routes>,
 }
 
-type Labels = (Route, u16, Phase);
+/// What the worker's thread keeps of its routes.
+#[derive(Default)]
+struct Routes {
+    /// Looked up for every request. Patterns are the application's, so nobody can choose them
+    /// to collide, and the hasher may be a fast one.
+    by_pattern: HashMap<String, Route, foldhash::fast::RandomState>,
+    /// The counters that each route has needed so far: a few each.
+    counters: Vec<Vec<(u16, Phase, IntCounter)>>,
+}
 
 /// What other threads may see of a worker's requests.
 #[derive(Default)]
@@ -87,7 +94,7 @@ impl Requests {
     /// request that fits its path, or the path itself.
     fn name(&self, entry: &Entry) -> String {
         if let Some(Route(index)) = entry.route
-            && let Some(pattern) = self.patterns.get(index)
+            && let Some(pattern) = self.patterns.get(index as usize)
         {
             return pattern.clone();
         }
@@ -106,13 +113,7 @@ impl Tracker {
     pub(super) fn new(lifecycle: Lifecycle, metrics: Metrics) -> Rc<Self> {
         let table = Arc::<Table>::default();
         lifecycle.register_census(Arc::clone(&table) as Arc<dyn Census>);
-        Rc::new(Self {
-            lifecycle,
-            metrics,
-            table,
-            routes: RefCell::default(),
-            counters: RefCell::default(),
-        })
+        Rc::new(Self { lifecycle, metrics, table, routes: RefCell::default() })
     }
 
     /// Counts a request from now until what this returns is dropped.
@@ -139,31 +140,34 @@ impl Tracker {
         }
     }
 
-    fn route(&self, pattern: Option<String>) -> Route {
-        let pattern = pattern.unwrap_or_else(|| UNMATCHED.to_owned());
-        if let Some(route) = self.routes.borrow().get(&pattern) {
+    fn route(&self, pattern: Option<&str>) -> Route {
+        let pattern = pattern.unwrap_or(UNMATCHED);
+        if let Some(route) = self.routes.borrow().by_pattern.get(pattern) {
             return *route;
         }
         let mut requests = self.table.lock();
-        let route = Route(requests.patterns.len());
-        requests.patterns.push(pattern.clone());
+        let route = Route(requests.patterns.len() as u32);
+        requests.patterns.push(pattern.to_owned());
         drop(requests);
-        self.routes.borrow_mut().insert(pattern, route);
+        let mut routes = self.routes.borrow_mut();
+        routes.by_pattern.insert(pattern.to_owned(), route);
+        routes.counters.push(Vec::new());
         route
     }
 
-    fn count(&self, labels: Labels) {
-        let mut counters = self.counters.borrow_mut();
-        if let Some((_, counter)) = counters.iter().find(|(known, _)| *known == labels) {
+    fn count(&self, Route(index): Route, status: u16, phase: Phase) {
+        let index = index as usize;
+        let counters = &mut self.routes.borrow_mut().counters[index];
+        let known = counters.iter().find(|(code, when, _)| *code == status && *when == phase);
+        if let Some((.., counter)) = known {
             counter.inc();
             return;
         }
-        let (Route(index), code, phase) = labels;
         let requests = self.table.lock();
         let route = requests.patterns.get(index).map_or(UNMATCHED, String::as_str);
-        let counter = self.metrics.requests(route, code, phase);
+        let counter = self.metrics.requests(route, status, phase);
         counter.inc();
-        counters.push((labels, counter));
+        counters.push((status, phase, counter));
     }
 }
 
@@ -197,7 +201,7 @@ pub(super) struct InFlight {
 
 impl InFlight {
     /// The response's head is known.
-    pub(super) fn answered(&mut self, pattern: Option<String>, status: u16) {
+    pub(super) fn answered(&mut self, pattern: Option<&str>, status: u16) {
         let route = self.tracker.route(pattern);
         self.route = Some(route);
         self.status = status;
@@ -216,7 +220,7 @@ impl Drop for InFlight {
         let Some(entry) = self.tracker.table.lock().in_flight.try_remove(self.key) else { return };
         let seconds = entry.began.elapsed().as_secs_f64();
         let route = self.route.unwrap_or_else(|| self.tracker.route(None));
-        self.tracker.count((route, self.status, self.phase));
+        self.tracker.count(route, self.status, self.phase);
         self.tracker.metrics.duration().observe(seconds);
         tracing::info!(
             target: "websample::request",
