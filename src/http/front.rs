@@ -108,7 +108,7 @@ where
             return Answering::Own { answer, held: Some(held), lifecycle: self.lifecycle.clone() };
         }
         let upgrades = wants_websocket(&request);
-        let in_flight = self.tracker.begin(&request, connection.clone());
+        let in_flight = self.tracker.begin(&request, connection);
         if upgrades && leaves(&self.lifecycle) {
             // Not even begun: a WebSocket would have to be ended at once.
             let mut response = text(StatusCode::SERVICE_UNAVAILABLE, "this server is leaving\n");
@@ -117,12 +117,7 @@ where
             let held = Some(Held::Request(in_flight));
             return Answering::Own { answer, held, lifecycle: self.lifecycle.clone() };
         }
-        Answering::App {
-            response: self.app.call(request),
-            in_flight: Some(in_flight),
-            connection: if upgrades { connection } else { None },
-            lifecycle: self.lifecycle.clone(),
-        }
+        Answering::App { response: self.app.call(request), in_flight: Some(in_flight), upgrades }
     }
 }
 
@@ -150,8 +145,8 @@ pin_project! {
             #[pin]
             response: F,
             in_flight: Option<InFlight>,
-            connection: Option<Rc<Connection>>,
-            lifecycle: Lifecycle,
+            // Whether it is a WebSocket if it is answered with 101.
+            upgrades: bool,
         },
         Own {
             answer: Own,
@@ -176,23 +171,24 @@ where
 
     fn poll(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Self::Output> {
         match self.project() {
-            AnsweringProjection::App { response, in_flight, connection, lifecycle } => {
+            AnsweringProjection::App { response, in_flight, upgrades } => {
                 let answered = ready!(response.poll(cx));
                 let Some(mut in_flight) = in_flight.take() else {
                     return Poll::Pending;
                 };
+                let leaves = leaves(in_flight.lifecycle());
                 let mut response = match answered {
                     Ok(answered) => {
                         let pattern = answered.request().match_pattern();
                         in_flight.answered(pattern.as_deref(), answered.status().as_u16());
                         let response: Response<B> = answered.into();
-                        if response.body().size().is_eof() {
-                            response.map_body(|_, body| (body, in_flight))
-                        } else {
-                            in_flight.streams();
-                            response.map_body(|_, body| (body, in_flight))
+                        if response.status() == StatusCode::SWITCHING_PROTOCOLS && *upgrades {
+                            in_flight.set_protocol(Protocol::WebSocket);
                         }
-                        .map_body(|_, (body, in_flight)| {
+                        if !response.body().size().is_eof() {
+                            in_flight.streams();
+                        }
+                        response.map_body(|_, body| {
                             EitherBody::left(TrackedBody::new(body, Held::Request(in_flight)))
                         })
                     }
@@ -204,11 +200,7 @@ where
                         })
                     }
                 };
-                if response.status() == StatusCode::SWITCHING_PROTOCOLS {
-                    if let Some(connection) = connection {
-                        connection.set_protocol(Protocol::WebSocket);
-                    }
-                } else if leaves(lifecycle) {
+                if leaves && response.status() != StatusCode::SWITCHING_PROTOCOLS {
                     response.head_mut().set_connection_type(ConnectionType::Close);
                 }
                 Poll::Ready(Ok(response))

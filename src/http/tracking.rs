@@ -20,7 +20,7 @@ use pin_project_lite::pin_project;
 use prometheus::IntCounter;
 use slab::Slab;
 
-use super::connections::Connection;
+use super::connections::{Connection, Protocol};
 use crate::{
     lifecycle::{Census, Guard, Lifecycle, Phase, Unfinished},
     telemetry::metrics::Metrics,
@@ -200,6 +200,17 @@ pub(super) struct InFlight {
 }
 
 impl InFlight {
+    pub(super) fn lifecycle(&self) -> &Lifecycle {
+        &self.tracker.lifecycle
+    }
+
+    /// Another protocol is spoken on the connection from here on.
+    pub(super) fn set_protocol(&self, protocol: Protocol) {
+        if let Some(OnConnection(connection)) = &self.connection {
+            connection.set_protocol(protocol);
+        }
+    }
+
     /// The response's head is known.
     pub(super) fn answered(&mut self, pattern: Option<&str>, status: u16) {
         let route = self.tracker.route(pattern);
