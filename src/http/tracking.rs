@@ -12,8 +12,9 @@ use std::{
 };
 
 use actix_http::{
-    Method, Request, Uri,
+    Method, Request,
     body::{BodySize, MessageBody},
+    uri::PathAndQuery,
 };
 use actix_web::{dev::ResourceDef, web::Bytes};
 use pin_project_lite::pin_project;
@@ -66,9 +67,16 @@ struct Requests {
 
 struct Entry {
     method: Method,
-    uri: Uri,
+    /// `None` where the request is for a host, as with CONNECT.
+    target: Option<PathAndQuery>,
     began: Instant,
     route: Option<Route>,
+}
+
+impl Entry {
+    fn path(&self) -> &str {
+        self.target.as_ref().map_or("", PathAndQuery::path)
+    }
 }
 
 impl Table {
@@ -98,7 +106,7 @@ impl Requests {
         {
             return pattern.clone();
         }
-        let path = entry.uri.path();
+        let path = entry.path();
         let fits = |pattern: &&String| ResourceDef::new(pattern.as_str()).is_match(path);
         // The most specific one has the most text before its first parameter.
         let fixed = |pattern: &&String| pattern.find('{').unwrap_or(usize::MAX);
@@ -126,8 +134,8 @@ impl Tracker {
         let guard = self.lifecycle.request(phase);
         let began = Instant::now();
         let head = request.head();
-        let entry =
-            Entry { method: head.method.clone(), uri: head.uri.clone(), began, route: None };
+        let target = head.uri.path_and_query().cloned();
+        let entry = Entry { method: head.method.clone(), target, began, route: None };
         let key = self.table.lock().in_flight.insert(entry);
         InFlight {
             tracker: Rc::clone(self),
@@ -236,7 +244,7 @@ impl Drop for InFlight {
         tracing::info!(
             target: "websample::request",
             method = %entry.method,
-            path = entry.uri.path(),
+            path = entry.path(),
             status = self.status,
             phase = self.phase.name(),
             seconds,
