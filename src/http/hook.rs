@@ -58,7 +58,8 @@ mod tests {
     fn only_a_direct_call_with_the_token_is_allowed() {
         let open = HookGuard::default();
         let guarded = HookGuard { token: Some(Token::new("s3cret")) };
-        let cases: [(&HookGuard, &[(&str, &str)], bool); 8] = [
+        type Headers = &'static [(&'static str, &'static str)];
+        let cases: [(&HookGuard, Headers, bool); 8] = [
             (&open, &[], true),
             (&open, &[("x-forwarded-for", "1.2.3.4")], false),
             (&open, &[("forwarded", "for=1.2.3.4")], false),
@@ -69,7 +70,7 @@ mod tests {
             (&guarded, &[("x-prestop-token", "s3cret"), ("via", "1.1 proxy")], false),
         ];
         for (guard, headers, allowed) in cases {
-            let mut request = TestRequest::get();
+            let mut request = TestRequest::default();
             for header in headers {
                 request.insert_header(*header);
             }

@@ -96,7 +96,7 @@ mod tests {
     #[test]
     fn a_close_frame_fits_only_between_two_frames() {
         let long = [[0x82, 126, 0x01, 0x00].as_slice(), &[0; 256]].concat();
-        let longer = [[0x82, 127, 0, 0, 0, 0, 0, 1, 0, 0].as_slice(), &[0; 65_536]].concat();
+        let longer = [[0x82, 127, 0, 0, 0, 0, 0, 1, 0, 0].as_slice(), &vec![0; 65_536]].concat();
         let frames: [&[u8]; 4] = [&[0x81, 2, b'h', b'i'], &[0x89, 0], &long, &longer];
         for chunk in [1, 3, 1000, 100_000] {
             let mut outbound = Outbound::new();

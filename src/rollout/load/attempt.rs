@@ -1,6 +1,8 @@
 //! What became of one request.
 
-use std::{net::SocketAddr, time::Duration};
+use std::{fmt, net::SocketAddr, sync::Arc, time::Duration};
+
+use serde::{Serialize, Serializer};
 
 /// How one request ended, as a client that never retries saw it.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
@@ -11,7 +13,7 @@ pub enum Outcome {
     Refused,
     /// The connection was not established in time: packets to a removed address vanish.
     ConnectTimeout,
-    /// A fresh connection was closed or reset before the answer was complete.
+    /// A fresh connection was closed or reset before the answer began.
     Reset,
     /// A kept-alive connection was closed or reset before the first byte of the answer.
     ResetReused,
@@ -21,18 +23,81 @@ pub enum Outcome {
     Timeout,
     /// A complete answer with an unexpected status.
     Status(u16),
+    /// It never left the generator: too many requests were in flight, or this machine had
+    /// no file descriptor or port left. Says nothing about the server.
+    Unsent,
+    /// The run was given up while its answer was still outstanding.
+    Abandoned,
+}
+
+impl Outcome {
+    /// Whether a user would have noticed: everything but success and what the generator
+    /// itself did not send or did not wait for.
+    pub fn is_lost(self) -> bool {
+        !matches!(self, Self::Ok | Self::Unsent | Self::Abandoned)
+    }
+}
+
+impl fmt::Display for Outcome {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.pad(match self {
+            Self::Ok => "ok",
+            Self::Refused => "refused",
+            Self::ConnectTimeout => "connect_timeout",
+            Self::Reset => "reset",
+            Self::ResetReused => "reset_reused",
+            Self::Truncated => "truncated",
+            Self::Timeout => "timeout",
+            Self::Status(code) => return f.pad(&format!("status_{code:03}")),
+            Self::Unsent => "unsent",
+            Self::Abandoned => "abandoned",
+        })
+    }
+}
+
+impl Serialize for Outcome {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        serializer.collect_str(self)
+    }
+}
+
+/// Which version of the server answered.
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub enum Version {
+    /// What the answer's `x-websample-version` header said.
+    Named(Arc<str>),
+    /// The status, where there is no such header: the original's v1 answers 201, v2 202.
+    Status(u16),
+}
+
+impl fmt::Display for Version {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Named(name) => f.pad(name),
+            Self::Status(code) => f.pad(&code.to_string()),
+        }
+    }
+}
+
+impl Serialize for Version {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        serializer.collect_str(self)
+    }
 }
 
 /// One request: when it was due, when it was sent, to whom, and how it ended.
 ///
-/// Times are measured from the start of the run.
+/// Times are measured from the start of the run. Every request of the schedule ends in
+/// exactly one attempt, also the ones that could not be sent.
 #[derive(Debug, Clone)]
 pub struct Attempt {
+    /// Its number in the run, over all streams, in the order of the schedule.
+    pub seq: u64,
     /// Index of the stream in the mix.
     pub stream: usize,
     /// When the open-loop schedule wanted it sent; latency counts from here.
     pub intended: Duration,
-    /// When it was really sent (connecting included).
+    /// When it was really sent (connecting included): the moment work on it began.
     pub sent: Duration,
     /// When its last byte arrived or it was given up.
     pub finished: Duration,
@@ -44,4 +109,32 @@ pub struct Attempt {
     pub peer: Option<SocketAddr>,
     /// Whether the connection had carried a request before.
     pub reused: bool,
+    /// Whether a client that retries by Go's net/http rule would have sent it again.
+    pub retryable: bool,
+    /// Who answered, when a response head arrived.
+    pub version: Option<Version>,
+    /// Bytes of the response body that arrived.
+    pub bytes_in: u64,
+    /// Bytes of the request body.
+    pub bytes_out: u64,
+    /// What went wrong, in words, when something did.
+    pub error: Option<Arc<str>>,
+}
+
+impl Attempt {
+    /// Time from the intended send to the end: what a user waits, stalls included.
+    pub fn latency(&self) -> Duration {
+        self.finished.saturating_sub(self.intended)
+    }
+
+    /// The status of an answer that arrived in whole.
+    pub fn complete_status(&self) -> Option<u16> {
+        let complete = matches!(self.outcome, Outcome::Ok | Outcome::Status(_));
+        self.status.filter(|_| complete)
+    }
+
+    /// How late the generator was.
+    pub fn send_delay(&self) -> Duration {
+        self.sent.saturating_sub(self.intended)
+    }
 }

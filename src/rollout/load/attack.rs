@@ -1,0 +1,367 @@
+//! `websample attack`: the load generator by itself.
+
+use std::{
+    io::{self, Write},
+    path::PathBuf,
+    sync::{Arc, mpsc},
+    thread,
+    time::{Duration, Instant, SystemTime},
+};
+
+use anyhow::Context;
+use bytes::Bytes;
+use clap::{Args, ValueEnum};
+use hyper::{
+    HeaderMap, Method,
+    header::{HeaderName, HeaderValue},
+};
+use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
+use tokio_util::sync::CancellationToken;
+
+use super::{
+    attempt::{Attempt, Outcome},
+    engine::{Engine, Limits},
+    mix::{Accepted, Mix, Payload, Protocol, StreamSpec},
+    progress::Progress,
+    report::LoadReport,
+    results::{Encoding, ResultsWriter},
+    syntax::parse_rate,
+    target::{Resolved, Target},
+    vegeta::{JsonReport, TextReport},
+};
+
+/// The command line was wrong (sysexits.h).
+const EX_USAGE: u8 = 64;
+/// How long outstanding answers are waited for after an interrupt.
+const INTERRUPT_WAIT: Duration = Duration::from_secs(5);
+/// Results that may wait for the disk; beyond that sending is held up, which the send delay
+/// shows, rather than memory filled.
+const QUEUED_RESULTS: usize = 16_384;
+
+/// The options of `websample attack`.
+#[derive(Debug, Clone, Args)]
+#[command(after_help = "\
+Examples:
+  websample attack http://127.0.0.1:5000/sleep/5 --rate 1 --duration 60s
+  websample attack http://127.0.0.1:5000/ --rate 500 --keep-alive --connections 20
+  websample attack http://127.0.0.1:5000/echo --rate 50 --keep-alive --body hello
+  websample attack http://127.0.0.1:5000/ --rate 200 --output results.csv
+  vegeta report results.csv; vegeta plot results.csv > plot.html
+
+The rate is kept whatever the server does, nothing is sent twice, and latency counts from
+the time at which a request was due. Interrupt it to end early and see the report; a second
+interrupt does not wait for outstanding answers.")]
+pub struct AttackArgs {
+    /// What to request, such as http://127.0.0.1:5000/sleep/5
+    pub url: String,
+
+    /// Requests a second (50, 50/s) or a minute (30/m)
+    #[arg(short, long, default_value = "50")]
+    pub rate: String,
+
+    /// How long to send; 0s until interrupted
+    #[arg(short, long, default_value = "10s", value_parser = humantime::parse_duration)]
+    pub duration: Duration,
+
+    /// Keep connections and use them again, instead of a new one for each request
+    #[arg(short, long, conflicts_with = "http2")]
+    pub keep_alive: bool,
+
+    /// Speak HTTP/2 with prior knowledge, without TLS
+    #[arg(long)]
+    pub http2: bool,
+
+    /// Connections to keep in rotation, with --keep-alive (default 8) or --http2 (default 2)
+    #[arg(long, value_name = "N", value_parser = clap::value_parser!(u16).range(1..=10_000))]
+    pub connections: Option<u16>,
+
+    /// The request's method; GET, or POST where there is a body
+    #[arg(short, long)]
+    pub method: Option<String>,
+
+    /// The request's body
+    #[arg(short, long, value_name = "TEXT")]
+    pub body: Option<String>,
+
+    /// A file that holds the request's body
+    #[arg(long, value_name = "FILE", conflicts_with = "body")]
+    pub body_file: Option<PathBuf>,
+
+    /// A header for every request; may be repeated
+    #[arg(short = 'H', long = "header", value_name = "NAME: VALUE")]
+    pub headers: Vec<String>,
+
+    /// Time for a complete answer
+    #[arg(long, default_value = "30s", value_parser = humantime::parse_duration)]
+    pub timeout: Duration,
+
+    /// Time for a connection to be established
+    #[arg(long, default_value = "5s", value_parser = humantime::parse_duration)]
+    pub connect_timeout: Duration,
+
+    /// The statuses that count as success, such as 200-299|404
+    #[arg(long, default_value = "200-399", value_name = "STATUSES")]
+    pub expect: String,
+
+    /// Requests outstanding at once; what is due beyond that is reported as unsent
+    #[arg(long, default_value_t = 10_000, value_name = "N",
+          value_parser = clap::value_parser!(u32).range(1..=1_000_000))]
+    pub max_in_flight: u32,
+
+    /// Write every single result to this file, for vegeta's report and plot: .csv, or .json
+    /// for JSON lines
+    #[arg(short, long, value_name = "FILE")]
+    pub output: Option<PathBuf>,
+
+    /// The attack's name in the results file
+    #[arg(long, default_value = "")]
+    pub name: String,
+
+    /// How the report is printed
+    #[arg(long, value_enum, default_value_t = Format::Text)]
+    pub format: Format,
+}
+
+/// How the report is printed.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+pub enum Format {
+    /// Vegeta's text layout.
+    Text,
+    /// Vegeta's JSON, with more members.
+    Json,
+}
+
+/// An attack whose options have been checked.
+#[derive(Debug)]
+struct Plan {
+    target: Target,
+    mix: Mix,
+    headers: HeaderMap,
+    limits: Limits,
+    duration: Option<Duration>,
+    output: Option<(PathBuf, Encoding)>,
+}
+
+/// Runs the attack, prints its report, and returns the exit code: 0, or 64 where the options
+/// are wrong.
+///
+/// # Errors
+/// When the host has no address, or a file cannot be read or written.
+pub async fn attack(args: AttackArgs) -> anyhow::Result<u8> {
+    let plan = match Plan::check(&args) {
+        Ok(plan) => plan,
+        Err(error) => {
+            // Nobody is left to tell when standard error is closed.
+            let _ = writeln!(io::stderr(), "error: {error:#}");
+            return Ok(EX_USAGE);
+        }
+    };
+    let connect = plan.target.resolve().await.context("the host could not be looked up")?;
+    let report = plan.run(connect, &args.name).await?;
+    warn(&report, plan.limits.in_flight);
+    let text = match args.format {
+        Format::Text => TextReport(&report).to_string(),
+        Format::Json => serde_json::to_string(&JsonReport::from(&report))? + "\n",
+    };
+    match io::stdout().write_all(text.as_bytes()) {
+        // `attack … | head` has read what it wanted.
+        Err(error) if error.kind() == io::ErrorKind::BrokenPipe => {}
+        written => written.context("the report could not be printed")?,
+    }
+    Ok(0)
+}
+
+impl Plan {
+    fn check(args: &AttackArgs) -> anyhow::Result<Self> {
+        let target: Target = args.url.parse()?;
+        let rate = if args.rate.contains('/') {
+            parse_rate(&args.rate)
+        } else {
+            parse_rate(&format!("{}/s", args.rate))
+        }
+        .context("--rate")?;
+        let body = body(args)?;
+        let method = match &args.method {
+            Some(text) => parse_method(text)?,
+            None if body.is_empty() => Method::GET,
+            None => Method::POST,
+        };
+        let protocol = match (args.http2, args.keep_alive) {
+            (true, _) => Protocol::Http2,
+            (_, true) => Protocol::KeepAlive,
+            _ => Protocol::New,
+        };
+        let mut spec = StreamSpec::new(rate, protocol, method, &target.path);
+        spec.body = body;
+        spec.expect = args.expect.parse::<Accepted>()?;
+        match (args.connections, protocol) {
+            (Some(_), Protocol::New) => anyhow::bail!(
+                "--connections is for connections that are kept: add --keep-alive or --http2"
+            ),
+            (Some(connections), _) => spec.connections = connections.into(),
+            (None, _) => {}
+        }
+        for (option, value) in
+            [("--timeout", args.timeout), ("--connect-timeout", args.connect_timeout)]
+        {
+            anyhow::ensure!(!value.is_zero(), "{option} is 0: nothing could succeed; write 30s");
+        }
+        let output = args
+            .output
+            .clone()
+            .map(|path| Encoding::of(&path).map(|encoding| (path, encoding)))
+            .transpose()
+            .context("--output")?;
+        Ok(Self {
+            target,
+            mix: Mix::new(vec![spec])?,
+            headers: headers(&args.headers)?,
+            limits: Limits {
+                in_flight: args.max_in_flight as usize,
+                connect_timeout: args.connect_timeout,
+                timeout: args.timeout,
+            },
+            duration: (!args.duration.is_zero()).then_some(args.duration),
+            output,
+        })
+    }
+
+    async fn run(&self, connect: Resolved, name: &str) -> anyhow::Result<LoadReport> {
+        raise_file_limit();
+        let (origin, wall) = (Instant::now(), SystemTime::now());
+        let base = format!("http://{}", self.target.authority);
+        let results = self
+            .output
+            .as_ref()
+            .map(|(path, encoding)| {
+                ResultsWriter::create(path, *encoding, name, wall, &self.mix, &base)
+            })
+            .transpose()
+            .context("the results file could not be created")?
+            .map(write_results)
+            .transpose()?;
+        let (sender, writer) = results.unzip();
+        let progress = Progress::start(self.duration);
+        let counts = Arc::clone(&progress.counts);
+
+        let (stop, abandon) = (CancellationToken::new(), CancellationToken::new());
+        let interrupts = tokio::spawn(interrupts(stop.clone(), abandon.clone()));
+        let report = Engine::new(self.mix.clone(), Arc::new(connect), self.limits)
+            .authority(self.target.authority.clone())
+            .headers(self.headers.clone())
+            .clock(origin)
+            .abandon_on(abandon)
+            .on_attempt(move |attempt| {
+                counts.add(&attempt);
+                if let Some(sender) = &sender {
+                    // A writer that is gone has failed: its error is reported at the end.
+                    let _ = sender.send(attempt);
+                }
+            })
+            .run(self.duration, stop)
+            .await
+            .context("the load generator could not run");
+        interrupts.abort();
+        progress.finish();
+        if let Some(writer) = writer {
+            let written = tokio::task::spawn_blocking(move || writer.join()).await?;
+            written
+                .map_err(|_| anyhow::anyhow!("the writer of results ended early"))?
+                .context("the results file could not be written")?;
+        }
+        report
+    }
+}
+
+/// The first interrupt ends the sending and, after a while, the waiting; the second one ends
+/// the waiting at once.
+async fn interrupts(stop: CancellationToken, abandon: CancellationToken) {
+    if tokio::signal::ctrl_c().await.is_err() {
+        return;
+    }
+    stop.cancel();
+    tokio::select! {
+        _ = tokio::signal::ctrl_c() => {}
+        () = tokio::time::sleep(INTERRUPT_WAIT) => {}
+    }
+    abandon.cancel();
+}
+
+/// A thread writes, since a disk may stall.
+type Results = (mpsc::SyncSender<Attempt>, thread::JoinHandle<io::Result<()>>);
+
+fn write_results<W: Write + Send + 'static>(mut writer: ResultsWriter<W>) -> io::Result<Results> {
+    let (sender, receiver) = mpsc::sync_channel::<Attempt>(QUEUED_RESULTS);
+    let thread = thread::Builder::new().name("load-results".to_owned()).spawn(move || {
+        for attempt in receiver {
+            writer.write(&attempt)?;
+        }
+        writer.flush()
+    })?;
+    Ok((sender, thread))
+}
+
+/// What the generator itself did not do has to be known before the numbers are believed.
+fn warn(report: &LoadReport, limit: usize) {
+    let say = |text: String| {
+        // Nobody is left to tell when standard error is closed.
+        let _ = writeln!(io::stderr(), "warning: {text}");
+    };
+    match report.total.count(Outcome::Unsent) {
+        0 => {}
+        unsent if report.peak_in_flight >= limit => say(format!(
+            "{unsent} requests were not sent because {limit} were outstanding; \
+             --max-in-flight raises the limit"
+        )),
+        unsent => say(format!(
+            "{unsent} requests were not sent because this machine had no file descriptor or \
+             port left"
+        )),
+    }
+    match report.total.count(Outcome::Abandoned) {
+        0 => {}
+        abandoned => {
+            say(format!("{abandoned} requests were given up with their answers outstanding"));
+        }
+    }
+}
+
+/// Lets this process have as many connections as the system permits it.
+///
+/// Shells start programs with 1,024 files, which a stalled server uses up within seconds.
+pub fn raise_file_limit() {
+    let Rlimit { current, maximum } = getrlimit(Resource::Nofile);
+    if current != maximum {
+        // Without it requests may end up unsent, which is reported.
+        let _ = setrlimit(Resource::Nofile, Rlimit { current: maximum, maximum });
+    }
+}
+
+fn body(args: &AttackArgs) -> anyhow::Result<Payload> {
+    match (&args.body, &args.body_file) {
+        (Some(text), _) => Ok(Payload::Given(Bytes::copy_from_slice(text.as_bytes()))),
+        (None, Some(path)) => std::fs::read(path)
+            .map(|bytes| Payload::Given(bytes.into()))
+            .with_context(|| format!("--body-file {}", path.display())),
+        (None, None) => Ok(Payload::Filler(0)),
+    }
+}
+
+fn parse_method(text: &str) -> anyhow::Result<Method> {
+    Method::from_bytes(text.as_bytes())
+        .ok()
+        .filter(|method| *method != Method::CONNECT)
+        .with_context(|| format!("--method `{text}` is not a method: write GET or POST"))
+}
+
+fn headers(lines: &[String]) -> anyhow::Result<HeaderMap> {
+    let mut headers = HeaderMap::new();
+    for line in lines {
+        let wrong = || format!("--header `{line}` is not a header: write 'Name: value'");
+        let (name, value) = line.split_once(':').with_context(wrong)?;
+        let name: HeaderName = name.trim().parse().ok().with_context(wrong)?;
+        let value: HeaderValue = value.trim().parse().ok().with_context(wrong)?;
+        headers.append(name, value);
+    }
+    Ok(headers)
+}

@@ -1,0 +1,126 @@
+//! Where an attack goes: the URL, checked and resolved.
+
+use std::{io, net::SocketAddr, str::FromStr};
+
+use hyper::{Uri, http::uri::Authority};
+use tokio::net::TcpStream;
+
+use super::connect::{Connect, ConnectError, Connecting, Established};
+
+/// A plain HTTP URL.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(super) struct Target {
+    pub(super) authority: Authority,
+    pub(super) path: String,
+}
+
+/// Why a URL cannot be attacked.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+pub(super) enum TargetError {
+    #[error("`{0}` is not a URL: write it such as http://127.0.0.1:5000/path")]
+    NoUrl(String),
+    #[error(
+        "`{0}` uses https, which the generator does not speak: attack the plain http port (behind TLS termination, or with TLS switched off)"
+    )]
+    Https(String),
+    #[error("`{url}` uses {scheme}, which the generator does not speak: only http")]
+    Scheme { url: String, scheme: String },
+    #[error("`{0}` holds a user name, which is not sent: use --header 'Authorization: …'")]
+    User(String),
+}
+
+impl FromStr for Target {
+    type Err = TargetError;
+
+    fn from_str(url: &str) -> Result<Self, TargetError> {
+        let uri: Uri = url.parse().map_err(|_| TargetError::NoUrl(url.to_owned()))?;
+        let (Some(scheme), Some(authority)) = (uri.scheme_str(), uri.authority()) else {
+            return Err(TargetError::NoUrl(url.to_owned()));
+        };
+        match scheme {
+            "http" => {}
+            "https" => return Err(TargetError::Https(url.to_owned())),
+            _ => {
+                return Err(TargetError::Scheme { url: url.to_owned(), scheme: scheme.to_owned() });
+            }
+        }
+        if authority.as_str().contains('@') {
+            return Err(TargetError::User(url.to_owned()));
+        }
+        if authority.host().is_empty() {
+            return Err(TargetError::NoUrl(url.to_owned()));
+        }
+        let path = uri.path_and_query().map_or("/", |path| path.as_str()).to_owned();
+        Ok(Self { authority: authority.clone(), path })
+    }
+}
+
+impl Target {
+    /// Looks the host up once, so that no name server is measured.
+    pub(super) async fn resolve(&self) -> io::Result<Resolved> {
+        let port = self.authority.port_u16().unwrap_or(80);
+        let host = self.authority.host().trim_start_matches('[').trim_end_matches(']');
+        let addresses: Vec<_> = tokio::net::lookup_host((host, port))
+            .await
+            .map_err(|error| io::Error::new(error.kind(), format!("{host}: {error}")))?
+            .collect();
+        if addresses.is_empty() {
+            return Err(io::Error::other(format!("{host} has no address")));
+        }
+        Ok(Resolved(addresses))
+    }
+}
+
+/// Connects to the first of a host's addresses that answers.
+#[derive(Debug, Clone)]
+pub(super) struct Resolved(Vec<SocketAddr>);
+
+impl Connect for Resolved {
+    fn connect(&self) -> Connecting<'_> {
+        Box::pin(async move {
+            let mut failed = None;
+            for &peer in &self.0 {
+                match TcpStream::connect(peer).await {
+                    Ok(stream) => return Ok(Established { stream, peer }),
+                    Err(error) => failed = Some(ConnectError { peer: Some(peer), error }),
+                }
+            }
+            Err(failed.unwrap_or_else(|| ConnectError {
+                peer: None,
+                error: io::Error::other("the host has no address"),
+            }))
+        })
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn urls_are_taken_apart() {
+        for (url, authority, path) in [
+            ("http://127.0.0.1:5000", "127.0.0.1:5000", "/"),
+            ("http://localhost/sleep/5?a=b", "localhost", "/sleep/5?a=b"),
+            ("http://[::1]:80/", "[::1]:80", "/"),
+        ] {
+            let target: Target = url.parse().expect(url);
+            assert_eq!((target.authority.as_str(), target.path.as_str()), (authority, path));
+        }
+    }
+
+    #[test]
+    fn what_cannot_be_attacked_is_refused_with_its_reason() {
+        for (url, word) in [
+            ("https://localhost/", "https"),
+            ("ftp://localhost/", "ftp"),
+            ("localhost:5000", "not a URL"),
+            ("/sleep/5", "not a URL"),
+            ("", "not a URL"),
+            ("http://user@localhost/", "user name"),
+        ] {
+            let error = url.parse::<Target>().expect_err(url).to_string();
+            assert!(error.contains(word), "{url}: {error}");
+        }
+    }
+}
