@@ -125,8 +125,8 @@ pub struct RolloutArgs {
 
 fn accepted(text: &str) -> Result<Accepted, String> {
     // The rule is the mix's: read through a stream that has nothing else to say.
-    let mix: Mix = format!("1/s new GET / expect={text}").parse().map_err(
-        |error: super::load::MixError| error.to_string(),
-    )?;
+    let mix: Mix = format!("1/s new GET / expect={text}")
+        .parse()
+        .map_err(|error: super::load::MixError| error.to_string())?;
     Ok(mix.streams()[0].expect.clone())
 }

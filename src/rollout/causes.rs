@@ -150,12 +150,15 @@ fn broken(attempt: &Attempt, failed: &PodState, leaving: bool) -> Cause {
             let in_flight = attempt.sent <= since;
             match exit {
                 _ if !leaving => Cause::Crash,
+                // Kept from before the process ended; nobody looked before it was used.
+                _ if !in_flight && attempt.reused => Cause::IdleClosed,
                 _ if !in_flight => Cause::DeadPod,
                 Exit::Signal(9) => Cause::CutAtKill,
                 Exit::Code(EXIT_CUT) => Cause::CutAtDeadline,
                 _ => Cause::CutAtExit,
             }
         }
+        Phase::SandboxGone { .. } if attempt.outcome == Outcome::ResetReused => Cause::IdleClosed,
         Phase::SandboxGone { .. } if failed.sigkill.is_some() => Cause::CutAtKill,
         Phase::SandboxGone { .. } => Cause::CutAtExit,
         Phase::Terminating { .. } if attempt.outcome == Outcome::ResetReused => Cause::IdleClosed,
@@ -167,7 +170,11 @@ fn broken(attempt: &Attempt, failed: &PodState, leaving: bool) -> Cause {
 }
 
 /// Explains a lost request with what happened to its pod.
-pub fn explain_with(attempt: &Attempt, timeline: &Timeline, consumer: &str) -> (Cause, Option<PodState>) {
+pub fn explain_with(
+    attempt: &Attempt,
+    timeline: &Timeline,
+    consumer: &str,
+) -> (Cause, Option<PodState>) {
     let state = |at| attempt.peer.and_then(|peer| timeline.pod_at(peer, at));
     let circumstances = Circumstances {
         sent: state(attempt.sent),
@@ -203,9 +210,8 @@ impl Loss {
     /// Explains a lost attempt.
     pub fn new(attempt: &Attempt, stream: &Arc<str>, timeline: &Timeline, consumer: &str) -> Self {
         let (cause, state) = explain_with(attempt, timeline, consumer);
-        let since = |event: Option<Duration>| {
-            Some(attempt.finished.as_secs_f64() - event?.as_secs_f64())
-        };
+        let since =
+            |event: Option<Duration>| Some(attempt.finished.as_secs_f64() - event?.as_secs_f64());
         Self {
             at: attempt.finished.as_secs_f64(),
             sent: attempt.sent.as_secs_f64(),
@@ -316,6 +322,7 @@ mod tests {
             (Outcome::Reset, &dead(10, Exit::Code(143)), Cause::CutAtExit),
             (Outcome::Reset, &dead(10, Exit::Code(3)), Cause::CutAtDeadline),
             (Outcome::Reset, &dead(9, Exit::Code(0)), Cause::DeadPod),
+            (Outcome::ResetReused, &dead(9, Exit::Code(0)), Cause::IdleClosed),
             (Outcome::Reset, &crashed, Cause::Crash),
             (Outcome::Timeout, &running, Cause::TooSlow),
             (Outcome::Timeout, &gone, Cause::GoneAddress),

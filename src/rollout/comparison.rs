@@ -109,9 +109,7 @@ async fn side_by_side(plan: &Plan, repeat: u32) -> Result<Vec<RunReport>, Experi
     let experiments: Vec<_> = plan
         .variants
         .iter()
-        .map(|variant| {
-            Arc::new(Experiment::new(variant.clone(), repeat, plan.seed_of(repeat)))
-        })
+        .map(|variant| Arc::new(Experiment::new(variant.clone(), repeat, plan.seed_of(repeat))))
         .collect();
     let ups: Vec<_> = experiments.iter().map(|_| Arc::new(Notify::new())).collect();
     let runs = experiments.iter().zip(&ups).enumerate().map(|(index, (experiment, up))| {

@@ -60,11 +60,8 @@ impl Plan {
     /// Names the option that cannot work.
     pub fn new(args: &RolloutArgs, own: &str, seed: u64) -> Result<Self, PlanError> {
         let foreign = !args.command.is_empty();
-        let names: Vec<String> = if args.modes.is_empty() {
-            default_names(args)
-        } else {
-            args.modes.clone()
-        };
+        let names: Vec<String> =
+            if args.modes.is_empty() { default_names(args) } else { args.modes.clone() };
         let mut variants = Vec::new();
         for name in names {
             if variants.iter().any(|v: &Variant| v.label == name) {
@@ -76,7 +73,10 @@ impl Plan {
             if !variants.iter().any(|variant| variant.label == *label) {
                 let known: Vec<_> = variants.iter().map(|v| v.label.as_str()).collect();
                 let known = known.join(", ");
-                return fail("--fail-on-loss", format!("{label} is not compared; it can be {known}"));
+                return fail(
+                    "--fail-on-loss",
+                    format!("{label} is not compared; it can be {known}"),
+                );
             }
         }
         if !(args.rate.is_finite() && args.rate > 0.0 && args.rate <= 100_000.0) {
@@ -131,11 +131,8 @@ fn variant(
         Err(_) if foreign => None,
         Err(error) => return fail("--modes", error.to_string()),
     };
-    let default_hook = if foreign {
-        PreStop::None
-    } else {
-        "http".parse().unwrap_or(PreStop::None)
-    };
+    let default_hook =
+        if foreign { PreStop::None } else { "http".parse().unwrap_or(PreStop::None) };
     let command = if foreign {
         let parts = args.command.iter().map(|part| part.replace("{mode}", name));
         let mut parts = parts.collect::<Vec<_>>().into_iter();
@@ -221,9 +218,8 @@ fn mix(args: &RolloutArgs, foreign: bool) -> Result<Mix, PlanError> {
         Some(mix) => mix.clone(),
         None if foreign => {
             // Nothing is known of a foreign server but that it answers GET /.
-            let get = |protocol| {
-                StreamSpec::new(args.rate / 2.0, protocol, hyper::Method::GET, "/")
-            };
+            let get =
+                |protocol| StreamSpec::new(args.rate / 2.0, protocol, hyper::Method::GET, "/");
             let streams = vec![get(Protocol::New), get(Protocol::KeepAlive)];
             return checked(Mix::new(streams), args);
         }
@@ -238,10 +234,8 @@ fn checked(mix: Result<Mix, MixError>, args: &RolloutArgs) -> Result<Mix, PlanEr
         Err(error) => return fail("--mix", error.to_string()),
     };
     let Some(expect) = &args.expect else { return Ok(mix) };
-    let streams = mix.streams().iter().map(|stream| StreamSpec {
-        expect: expect.clone(),
-        ..stream.clone()
-    });
+    let streams =
+        mix.streams().iter().map(|stream| StreamSpec { expect: expect.clone(), ..stream.clone() });
     Mix::new(streams.collect()).or_else(|error| fail("--expect", error.to_string()))
 }
 
@@ -296,7 +290,10 @@ mod tests {
         let cluster = &plan.variants[0].cluster;
         assert_eq!(cluster.pre_stop, PreStop::None);
         assert_eq!(cluster.probes.liveness, None);
-        assert_eq!(cluster.probes.readiness.as_ref().map(|p| &p.action), Some(&Probe::tcp().action));
+        assert_eq!(
+            cluster.probes.readiness.as_ref().map(|p| &p.action),
+            Some(&Probe::tcp().action)
+        );
         assert!(plan.mix.streams().iter().all(|s| s.method == "GET" && s.path == "/"));
     }
 
@@ -324,6 +321,8 @@ mod tests {
     #[test]
     fn what_counts_as_success_can_be_said_for_all_streams() {
         let plan = plan(&["--expect", "200-299|404"]).expect("a plan");
-        assert!(plan.mix.streams().iter().all(|s| s.expect.contains(404) && !s.expect.contains(302)));
+        assert!(
+            plan.mix.streams().iter().all(|s| s.expect.contains(404) && !s.expect.contains(302))
+        );
     }
 }

@@ -22,7 +22,8 @@ pub(super) async fn show(experiments: &[Arc<Experiment>], start: Instant) {
 
 async fn on_terminal(experiments: &[Arc<Experiment>], start: Instant) {
     let all = MultiProgress::new();
-    let style = ProgressStyle::with_template("{msg}").unwrap_or_else(|_| ProgressStyle::default_bar());
+    let style =
+        ProgressStyle::with_template("{msg}").unwrap_or_else(|_| ProgressStyle::default_bar());
     let lines: Vec<_> = experiments
         .iter()
         .map(|_| all.add(ProgressBar::new_spinner().with_style(style.clone())))

@@ -85,8 +85,8 @@ impl Recorder {
 
     /// Everything: the seconds, and the lost requests in the order in which they ended.
     pub fn take(&self) -> (Vec<Second>, Vec<Attempt>) {
-        let inner = std::mem::take(&mut *self.lock());
-        (inner.seconds, inner.losses)
+        let inner = &mut *self.lock();
+        (std::mem::take(&mut inner.seconds), std::mem::take(&mut inner.losses))
     }
 
     fn lock(&self) -> MutexGuard<'_, Inner> {

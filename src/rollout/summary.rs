@@ -72,11 +72,10 @@ fn add(causes: &mut Vec<CauseCount>, more: &CauseCount) {
     for (outcome, count) in &more.outcomes {
         *known.outcomes.entry(*outcome).or_default() += count;
     }
-    known.latest_after_sigterm =
-        match (known.latest_after_sigterm, more.latest_after_sigterm) {
-            (Some(ours), Some(theirs)) => Some(ours.max(theirs)),
-            (ours, theirs) => ours.or(theirs),
-        };
+    known.latest_after_sigterm = match (known.latest_after_sigterm, more.latest_after_sigterm) {
+        (Some(ours), Some(theirs)) => Some(ours.max(theirs)),
+        (ours, theirs) => ours.or(theirs),
+    };
 }
 
 /// The table and the sentences.
