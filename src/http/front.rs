@@ -10,7 +10,7 @@ use std::{
 };
 
 use actix_http::{
-    ConnectionType, Request, Response, StatusCode,
+    ConnectionType, Request, Response, StatusCode, Version,
     body::{EitherBody, MessageBody},
     header::{self, HeaderValue},
 };
@@ -24,7 +24,7 @@ use futures_core::future::LocalBoxFuture;
 use pin_project_lite::pin_project;
 
 use super::{
-    connections::{Connection, Protocol},
+    connections::{Connection, Protocol, limit_body},
     probes::{Answer, Probes, text},
     tracking::{Held, InFlight, OnConnection, TrackedBody, Tracker},
 };
@@ -97,7 +97,7 @@ where
         self.app.poll_ready(cx)
     }
 
-    fn call(&self, request: Request) -> Self::Future {
+    fn call(&self, mut request: Request) -> Self::Future {
         let connection = request.conn_data::<Rc<Connection>>().cloned();
         if let Some(answer) = self.probes.answer(&request, self.hook_is_here) {
             let held = Held::Connection(connection.map(OnConnection::begin));
@@ -117,6 +117,7 @@ where
             let held = Some(Held::Request(in_flight));
             return Answering::Own { answer, held, lifecycle: self.lifecycle.clone() };
         }
+        limit_body(&mut request);
         Answering::App { response: self.app.call(request), in_flight: Some(in_flight), upgrades }
     }
 }
@@ -181,12 +182,14 @@ where
                     Ok(answered) => {
                         let pattern = answered.request().match_pattern();
                         in_flight.answered(pattern.as_deref(), answered.status().as_u16());
+                        // Knows no chunks: what has no length ends with its connection.
+                        let is_old = answered.request().version() < Version::HTTP_11;
                         let response: Response<B> = answered.into();
                         if response.status() == StatusCode::SWITCHING_PROTOCOLS && *upgrades {
                             in_flight.set_protocol(Protocol::WebSocket);
                         }
                         if !response.body().size().is_eof() {
-                            in_flight.streams();
+                            in_flight.streams(is_old);
                         }
                         response.map_body(|_, body| {
                             EitherBody::left(TrackedBody::new(body, Held::Request(in_flight)))

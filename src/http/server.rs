@@ -118,6 +118,7 @@ impl<F> Server<F> {
             close_spread: Duration::ZERO,
             limits: Limits {
                 header_timeout: Duration::from_secs(5),
+                body_timeout: Duration::from_secs(30),
                 write_timeout: Duration::from_secs(60),
             },
             on_drain: OnDrain::default(),
@@ -186,6 +187,12 @@ impl<F> Server<F> {
     /// For a request's head, and a TLS handshake, to arrive; 5 s by default.
     pub fn header_timeout(mut self, timeout: Duration) -> Self {
         self.limits.header_timeout = timeout;
+        self
+    }
+
+    /// For more of a request's body to arrive while its handler waits for it; 30 s by default.
+    pub fn body_timeout(mut self, timeout: Duration) -> Self {
+        self.limits.body_timeout = timeout;
         self
     }
 

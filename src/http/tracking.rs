@@ -227,9 +227,21 @@ impl InFlight {
     }
 
     /// The response's body will take its time: the route is shown to whoever asks meanwhile.
-    pub(super) fn streams(&self) {
+    pub(super) fn streams(&self, delimited_by_close: bool) {
+        if delimited_by_close && let Some(OnConnection(connection)) = &self.connection {
+            connection.delimit_by_close();
+        }
         if let Some(entry) = self.tracker.table.lock().in_flight.get_mut(self.key) {
             entry.route = self.route;
+        }
+    }
+}
+
+impl InFlight {
+    /// The response's body is complete: what is left is for its connection to send.
+    fn complete(self) {
+        if let Some(OnConnection(connection)) = &self.connection {
+            Rc::clone(connection).complete(self);
         }
     }
 }
@@ -262,20 +274,29 @@ impl fmt::Debug for InFlight {
 }
 
 pin_project! {
-    /// A response body that counts as in flight until it is dropped.
+    /// A response body that counts as in flight until its last byte is in the kernel's hands.
     ///
-    /// actix drops a body when its last byte has been handed to the connection, and when its
-    /// client has gone. The connection in turn is counted until its last byte has left.
+    /// actix drops a body when it has taken the last byte, and when its client has gone. In
+    /// between its connection keeps the request until all is written.
     pub struct TrackedBody<B> {
         #[pin]
         body: B,
         in_flight: Held,
     }
+
+    impl<B> PinnedDrop for TrackedBody<B> {
+        fn drop(this: Pin<&mut Self>) {
+            let held = std::mem::replace(this.project().in_flight, Held::Connection(None));
+            if let Held::Request(in_flight) = held {
+                in_flight.complete();
+            }
+        }
+    }
 }
 
 /// What a body keeps until it is dropped: a traffic request, or a probe on its connection.
 pub(super) enum Held {
-    Request(#[allow(dead_code, reason = "held for its drop")] InFlight),
+    Request(InFlight),
     Connection(#[allow(dead_code, reason = "held for its drop")] Option<OnConnection>),
 }
 

@@ -1,7 +1,10 @@
 //! The answer of every path, and what all answers have in common.
 
+use std::io;
+
 use actix_web::{
     HttpResponse, HttpResponseBuilder,
+    error::PayloadError,
     http::{
         StatusCode,
         header::{self, HeaderName, HeaderValue},
@@ -92,9 +95,7 @@ pub(super) async fn discard(sample: &Sample, body: web::Payload) -> Result<(), H
     let mut body = body.into_inner();
     let mut length = 0;
     while let Some(chunk) = body.next().await {
-        let chunk = chunk.map_err(|error| {
-            sample.refuse(StatusCode::BAD_REQUEST, format!("the body cannot be read: {error}\n"))
-        })?;
+        let chunk = chunk.map_err(|error| sample.unreadable(&error))?;
         length += chunk.len();
         if length > sample.settings.limits.body {
             return Err(sample.too_large());
@@ -104,6 +105,17 @@ pub(super) async fn discard(sample: &Sample, body: web::Payload) -> Result<(), H
 }
 
 impl Sample {
+    /// A body that stopped arriving, or that is not what it says.
+    pub(super) fn unreadable(&self, error: &PayloadError) -> HttpResponse {
+        let status = match error {
+            PayloadError::Incomplete(Some(why)) if why.kind() == io::ErrorKind::TimedOut => {
+                StatusCode::REQUEST_TIMEOUT
+            }
+            _ => StatusCode::BAD_REQUEST,
+        };
+        self.refuse(status, format!("the body cannot be read: {error}\n"))
+    }
+
     pub(super) fn too_large(&self) -> HttpResponse {
         let limit = self.settings.limits.body;
         self.refuse(
