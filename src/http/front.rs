@@ -6,6 +6,7 @@ use std::{
     future::Future,
     pin::Pin,
     rc::Rc,
+    sync::Arc,
     task::{Context, Poll, ready},
 };
 
@@ -25,6 +26,7 @@ use pin_project_lite::pin_project;
 
 use super::{
     connections::{Connection, Protocol, limit_body},
+    patterns::Patterns,
     probes::{Answer, Probes, text},
     tracking::{Held, InFlight, OnConnection, TrackedBody, Tracker},
 };
@@ -43,6 +45,7 @@ pub(super) struct FrontFactory<F> {
     pub(super) metrics: Metrics,
     pub(super) probes: Probes,
     pub(super) hook_is_here: bool,
+    pub(super) patterns: Arc<Patterns>,
 }
 
 impl<F, B> ServiceFactory<Request> for FrontFactory<F>
@@ -63,7 +66,8 @@ where
     fn new_service(&self, (): ()) -> Self::Future {
         let app = self.app.new_service(AppConfig::default());
         let lifecycle = self.lifecycle.clone();
-        let tracker = Tracker::new(lifecycle.clone(), self.metrics.clone());
+        let tracker =
+            Tracker::new(lifecycle.clone(), self.metrics.clone(), Arc::clone(&self.patterns));
         let probes = self.probes.clone();
         let hook_is_here = self.hook_is_here;
         Box::pin(async move {

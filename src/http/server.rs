@@ -24,6 +24,7 @@ use super::{
     connections::Limits,
     front::FrontFactory,
     hook::HookGuard,
+    patterns::Patterns,
     probes::Probes,
     tls::{Tls, TlsError},
     worker::{Worker, WorkerSettings},
@@ -292,12 +293,14 @@ impl<F> Server<F> {
             close_spread: self.close_spread,
             limits: self.limits,
         };
+        let patterns = Arc::new(Patterns::new(self.routes.iter().map(|(route, _)| route.clone())));
         let mut starting = Vec::new();
         let workers = (0..self.workers)
             .map(|_| {
                 let app = self.app.clone();
                 let (worker_lifecycle, metrics, probes) =
                     (lifecycle.clone(), metrics.clone(), probes.clone());
+                let patterns = Arc::clone(&patterns);
                 let hook_is_here = self.hook_on_app_listener;
                 let front = move || FrontFactory {
                     app: app().into_factory(),
@@ -305,6 +308,7 @@ impl<F> Server<F> {
                     metrics,
                     probes,
                     hook_is_here,
+                    patterns,
                 };
                 start(&mut starting, settings.clone(), &lifecycle, &stop, &freed, front)
             })

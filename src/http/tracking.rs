@@ -15,26 +15,22 @@ use actix_http::{
     Method, Request, Uri,
     body::{BodySize, MessageBody},
 };
-use actix_web::{dev::ResourceDef, web::Bytes};
+use actix_web::web::Bytes;
 use pin_project_lite::pin_project;
 use prometheus::IntCounter;
 use slab::Slab;
 
-use super::connections::Connection;
+use super::{
+    connections::Connection,
+    patterns::{Patterns, Route, UNMATCHED},
+};
 use crate::{
     lifecycle::{Census, Guard, Lifecycle, Phase, Unfinished},
     telemetry::metrics::Metrics,
 };
 
-/// A route that no pattern matched.
-const UNMATCHED: &str = "unmatched";
-
 /// What is counted for a request whose client left before the response began; nginx's code.
 const CLIENT_CLOSED: u16 = 499;
-
-/// A matched pattern, as an index into the worker's table.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
-struct Route(usize);
 
 /// The requests of one worker.
 pub(super) struct Tracker {
@@ -48,13 +44,9 @@ pub(super) struct Tracker {
 type Labels = (Route, u16, Phase);
 
 /// What other threads may see of a worker's requests.
-#[derive(Default)]
-struct Table(Mutex<Requests>);
-
-#[derive(Default)]
-struct Requests {
-    in_flight: Slab<Entry>,
-    patterns: Vec<String>,
+struct Table {
+    in_flight: Mutex<Slab<Entry>>,
+    patterns: Arc<Patterns>,
 }
 
 struct Entry {
@@ -65,46 +57,39 @@ struct Entry {
 }
 
 impl Table {
-    fn lock(&self) -> MutexGuard<'_, Requests> {
-        self.0.lock().unwrap_or_else(PoisonError::into_inner)
+    fn lock(&self) -> MutexGuard<'_, Slab<Entry>> {
+        self.in_flight.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 
 impl Census for Table {
     fn unfinished(&self) -> Vec<Unfinished> {
-        let requests = self.lock();
-        let named = requests.in_flight.iter().map(|(_, entry)| Unfinished {
+        let in_flight = self.lock();
+        let named = in_flight.iter().map(|(_, entry)| Unfinished {
             kind: "request",
-            what: requests.name(entry),
+            what: self.name(entry),
             age_seconds: entry.began.elapsed().as_secs_f64(),
         });
         named.collect()
     }
 }
 
-impl Requests {
+impl Table {
     /// The route of a request; before its handler has answered, the pattern of an earlier
     /// request that fits its path, or the path itself.
     fn name(&self, entry: &Entry) -> String {
-        if let Some(Route(index)) = entry.route
-            && let Some(pattern) = self.patterns.get(index)
-        {
-            return pattern.clone();
+        if let Some(route) = entry.route {
+            return self.patterns.get(route);
         }
         let path = entry.uri.path();
-        let fits = |pattern: &&String| ResourceDef::new(pattern.as_str()).is_match(path);
-        // The most specific one has the most text before its first parameter.
-        let fixed = |pattern: &&String| pattern.find('{').unwrap_or(usize::MAX);
-        let pattern =
-            self.patterns.iter().filter(|p| *p != UNMATCHED).filter(fits).max_by_key(fixed);
-        pattern.map_or_else(|| path.to_owned(), Clone::clone)
+        self.patterns.fitting(path).unwrap_or_else(|| path.to_owned())
     }
 }
 
 impl Tracker {
     /// A tracker, registered with the lifecycle as the one who can name its requests.
-    pub(super) fn new(lifecycle: Lifecycle, metrics: Metrics) -> Rc<Self> {
-        let table = Arc::<Table>::default();
+    pub(super) fn new(lifecycle: Lifecycle, metrics: Metrics, patterns: Arc<Patterns>) -> Rc<Self> {
+        let table = Arc::new(Table { in_flight: Mutex::default(), patterns });
         lifecycle.register_census(Arc::clone(&table) as Arc<dyn Census>);
         Rc::new(Self {
             lifecycle,
@@ -127,7 +112,7 @@ impl Tracker {
         let head = request.head();
         let entry =
             Entry { method: head.method.clone(), uri: head.uri.clone(), began, route: None };
-        let key = self.table.lock().in_flight.insert(entry);
+        let key = self.table.lock().insert(entry);
         InFlight {
             tracker: Rc::clone(self),
             key,
@@ -144,10 +129,7 @@ impl Tracker {
         if let Some(route) = self.routes.borrow().get(&pattern) {
             return *route;
         }
-        let mut requests = self.table.lock();
-        let route = Route(requests.patterns.len());
-        requests.patterns.push(pattern.clone());
-        drop(requests);
+        let route = self.table.patterns.place(&pattern);
         self.routes.borrow_mut().insert(pattern, route);
         route
     }
@@ -158,10 +140,8 @@ impl Tracker {
             counter.inc();
             return;
         }
-        let (Route(index), code, phase) = labels;
-        let requests = self.table.lock();
-        let route = requests.patterns.get(index).map_or(UNMATCHED, String::as_str);
-        let counter = self.metrics.requests(route, code, phase);
+        let (route, code, phase) = labels;
+        let counter = self.metrics.requests(&self.table.patterns.get(route), code, phase);
         counter.inc();
         counters.push((labels, counter));
     }
@@ -208,7 +188,7 @@ impl InFlight {
         if delimited_by_close && let Some(OnConnection(connection)) = &self.connection {
             connection.delimit_by_close();
         }
-        if let Some(entry) = self.tracker.table.lock().in_flight.get_mut(self.key) {
+        if let Some(entry) = self.tracker.table.lock().get_mut(self.key) {
             entry.route = self.route;
         }
     }
@@ -225,7 +205,7 @@ impl InFlight {
 
 impl Drop for InFlight {
     fn drop(&mut self) {
-        let Some(entry) = self.tracker.table.lock().in_flight.try_remove(self.key) else { return };
+        let Some(entry) = self.tracker.table.lock().try_remove(self.key) else { return };
         let seconds = entry.began.elapsed().as_secs_f64();
         let route = self.route.unwrap_or_else(|| self.tracker.route(None));
         self.tracker.count((route, self.status, self.phase));
