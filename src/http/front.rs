@@ -10,7 +10,7 @@ use std::{
 };
 
 use actix_http::{
-    ConnectionType, Request, Response, StatusCode, Version,
+    ConnectionType, Request, Response, StatusCode,
     body::{EitherBody, MessageBody},
     header::{self, HeaderValue},
 };
@@ -43,6 +43,7 @@ pub(super) struct FrontFactory<F> {
     pub(super) metrics: Metrics,
     pub(super) probes: Probes,
     pub(super) hook_is_here: bool,
+    pub(super) routes: Vec<String>,
 }
 
 impl<F, B> ServiceFactory<Request> for FrontFactory<F>
@@ -63,7 +64,7 @@ where
     fn new_service(&self, (): ()) -> Self::Future {
         let app = self.app.new_service(AppConfig::default());
         let lifecycle = self.lifecycle.clone();
-        let tracker = Tracker::new(lifecycle.clone(), self.metrics.clone());
+        let tracker = Tracker::new(lifecycle.clone(), self.metrics.clone(), self.routes.clone());
         let probes = self.probes.clone();
         let hook_is_here = self.hook_is_here;
         Box::pin(async move {
@@ -182,13 +183,11 @@ where
                     Ok(answered) => {
                         let pattern = answered.request().match_pattern();
                         in_flight.answered(pattern, answered.status().as_u16());
-                        // Knows no chunks: what has no length ends with its connection.
-                        let is_old = answered.request().version() < Version::HTTP_11;
                         let response: Response<B> = answered.into();
                         if response.body().size().is_eof() {
                             response.map_body(|_, body| (body, in_flight))
                         } else {
-                            in_flight.streams(is_old);
+                            in_flight.streams();
                             response.map_body(|_, body| (body, in_flight))
                         }
                         .map_body(|_, (body, in_flight)| {

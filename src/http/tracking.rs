@@ -102,15 +102,18 @@ impl Requests {
 }
 
 impl Tracker {
-    /// A tracker, registered with the lifecycle as the one who can name its requests.
-    pub(super) fn new(lifecycle: Lifecycle, metrics: Metrics) -> Rc<Self> {
-        let table = Arc::<Table>::default();
+    /// A tracker, registered with the lifecycle as the one who can name its requests. Known
+    /// patterns name also the first request of their route.
+    pub(super) fn new(lifecycle: Lifecycle, metrics: Metrics, known: Vec<String>) -> Rc<Self> {
+        let routes = known.iter().cloned().zip((0..).map(Route)).collect();
+        let requests = Requests { patterns: known, ..Requests::default() };
+        let table = Arc::new(Table(Mutex::new(requests)));
         lifecycle.register_census(Arc::clone(&table) as Arc<dyn Census>);
         Rc::new(Self {
             lifecycle,
             metrics,
             table,
-            routes: RefCell::default(),
+            routes: RefCell::new(routes),
             counters: RefCell::default(),
         })
     }
@@ -204,10 +207,7 @@ impl InFlight {
     }
 
     /// The response's body will take its time: the route is shown to whoever asks meanwhile.
-    pub(super) fn streams(&self, delimited_by_close: bool) {
-        if delimited_by_close && let Some(OnConnection(connection)) = &self.connection {
-            connection.delimit_by_close();
-        }
+    pub(super) fn streams(&self) {
         if let Some(entry) = self.tracker.table.lock().in_flight.get_mut(self.key) {
             entry.route = self.route;
         }
