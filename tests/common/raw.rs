@@ -65,6 +65,14 @@ impl Client {
         self.send(format!("GET {path} HTTP/1.1\r\nhost: test\r\n\r\n"))
     }
 
+    /// Asks for a stream, and reads up to its first chunk.
+    #[track_caller]
+    pub(crate) fn ask_for(mut self, path: &str) -> Self {
+        let head = self.ask(path).head().expect("a head");
+        assert_eq!(head.header("transfer-encoding"), Some("chunked"));
+        self
+    }
+
     #[track_caller]
     pub(crate) fn get(&mut self, path: &str) -> Response {
         self.ask(path).response()
@@ -142,11 +150,13 @@ impl Client {
         Ok(line)
     }
 
-    /// Reads to the end, and tells how it came.
+    /// Reads to the end, tells how it came, and closes too.
     #[track_caller]
     pub(crate) fn end(&mut self) -> (Vec<u8>, End) {
         let mut rest = Vec::new();
-        match self.reader.read_to_end(&mut rest) {
+        let end = self.reader.read_to_end(&mut rest);
+        self.finish();
+        match end {
             Ok(_) => (rest, End::Fin),
             Err(error) if error.kind() == io::ErrorKind::ConnectionReset => (rest, End::Reset),
             Err(error) => panic!("it does not end: {error}, after {} bytes", rest.len()),

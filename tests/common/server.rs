@@ -146,11 +146,15 @@ impl Server {
         self
     }
 
+    /// Everything that was logged so far.
+    pub(crate) fn log(&self) -> Vec<Value> {
+        self.log.lines.lock().unwrap_or_else(PoisonError::into_inner).clone()
+    }
+
     /// How many lines say that a phase has begun.
     pub(crate) fn times_in_phase(&self, name: &str) -> usize {
-        let lines = self.log.lines.lock().unwrap_or_else(PoisonError::into_inner);
         let begins = |line: &&Value| line["message"] == "phase changed" && line["to"] == name;
-        lines.iter().filter(begins).count()
+        self.log().iter().filter(begins).count()
     }
 
     pub(crate) fn pid(&self) -> u32 {
