@@ -1,6 +1,8 @@
 //! The command line: one table of subcommands, one rule for exit codes.
 
 mod check;
+#[cfg(feature = "lab")]
+mod lab;
 mod serve;
 mod settings;
 
@@ -21,11 +23,12 @@ struct Subcommand {
 
 /// Every subcommand, in the order of `--help`.
 fn subcommands() -> Vec<Subcommand> {
-    vec![
-        serve::subcommand(),
-        check::subcommand(),
-        // The lab's go here: #[cfg(feature = "lab")] rollout, attack and report.
-    ]
+    let server = [serve::subcommand(), check::subcommand()];
+    #[cfg(feature = "lab")]
+    let lab = lab::subcommands();
+    #[cfg(not(feature = "lab"))]
+    let lab = [];
+    lab.into_iter().chain(server).collect()
 }
 
 fn program(subcommands: &[Subcommand]) -> Command {
@@ -40,6 +43,7 @@ fn program(subcommands: &[Subcommand]) -> Command {
 
 const EXAMPLES: &str = "\
 Examples:
+  websample rollout                        what each drain mode loses, in about a minute
   websample serve                          serve as v1 on port 5000, admin on 9000
   WEBSAMPLE_VERSION=v2 websample serve     the same as v2
   websample check --grace_period 60s       what a termination would look like

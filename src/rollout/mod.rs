@@ -1,5 +1,33 @@
 //! The rollout lab: a real rolling update of real processes, under load, for every drain mode.
+//!
+//! ```text
+//! args ─► plan ─► comparison ─┬─► experiment: cluster + load ─► recorder ┐
+//!                             ├─► experiment …                           ├─► causes ─► report
+//!                             └─► experiment …                           ┘
+//! ```
+//!
+//! | file | its subject |
+//! |---|---|
+//! | `args`, `plan` | what was asked, and what is going to be done |
+//! | `comparison` | all experiments, side by side, until they end or are interrupted |
+//! | `experiment` | one rolling update of one mode under load |
+//! | `recorder` | what the requests of an experiment add up to, a second at a time |
+//! | `causes` | why each lost request was lost |
+//! | `report`, `summary`, `confidence` | the results: as JSON, as a table, and how sure they are |
+//! | `progress` | what is seen meanwhile |
+//! | `timeline` | what happened to every pod |
+//! | `cluster`, `load` | where it happens, and what is sent |
 
+pub mod args;
+pub mod causes;
 pub mod cluster;
+pub mod comparison;
+pub mod confidence;
+pub mod experiment;
 pub mod load;
+pub mod plan;
+mod progress;
+pub mod recorder;
+pub mod report;
+pub mod summary;
 pub mod timeline;

@@ -9,10 +9,7 @@ use std::{
     time::{Duration, Instant},
 };
 
-use nix::{
-    sys::signal::{Signal, kill},
-    unistd::Pid,
-};
+use rustix::process::{Pid, Signal, kill_process};
 use serde_json::Value;
 
 use super::{PATIENCE, raw::Client};
@@ -162,17 +159,17 @@ impl Server {
     }
 
     fn signal(&self, signal: Signal) -> &Self {
-        kill(Pid::from_raw(self.child.id() as i32), signal).expect("it is alive");
+        kill_process(Pid::from_child(&self.child), signal).expect("it is alive");
         self
     }
 
     pub(crate) fn sigterm(&self) -> &Self {
-        self.signal(Signal::SIGTERM)
+        self.signal(Signal::TERM)
     }
 
     /// Holds the whole process still: what clients send meanwhile waits in the kernel.
     pub(crate) fn freeze(&self) -> &Self {
-        self.signal(Signal::SIGSTOP);
+        self.signal(Signal::STOP);
         let stat = format!("/proc/{}/stat", self.child.id());
         super::eventually("the process stands still", || {
             let stat = std::fs::read_to_string(&stat).unwrap_or_default();
@@ -182,7 +179,7 @@ impl Server {
     }
 
     pub(crate) fn thaw(&self) -> &Self {
-        self.signal(Signal::SIGCONT)
+        self.signal(Signal::CONT)
     }
 
     /// What `/status` says.

@@ -61,8 +61,16 @@ pub(crate) async fn get(address: SocketAddr, path: &str) -> std::io::Result<Stri
 
 /// The version that answers on a new connection.
 pub(crate) async fn version_behind(service: &dyn Connect) -> String {
-    let established = service.connect().await.expect("a pod accepts");
-    ask(established.stream, "/").await.expect("a pod answers")
+    try_version_behind(service).await.expect("a pod answers")
+}
+
+/// The same, where it may fail: no answer within five seconds is a failure.
+pub(crate) async fn try_version_behind(service: &dyn Connect) -> std::io::Result<String> {
+    let answer = async {
+        let established = service.connect().await.map_err(|failed| failed.error)?;
+        ask(established.stream, "/").await
+    };
+    timeout(Duration::from_secs(5), answer).await?
 }
 
 async fn ask(mut stream: TcpStream, path: &str) -> std::io::Result<String> {
@@ -70,7 +78,8 @@ async fn ask(mut stream: TcpStream, path: &str) -> std::io::Result<String> {
     stream.write_all(request.as_bytes()).await?;
     let mut answer = String::new();
     stream.read_to_string(&mut answer).await?;
-    Ok(answer.split("\r\n\r\n").nth(1).unwrap_or_default().to_owned())
+    let body = answer.split_once("\r\n\r\n").map(|(_, body)| body.to_owned());
+    body.ok_or_else(|| std::io::ErrorKind::UnexpectedEof.into())
 }
 
 /// The process ids that the servers wrote into their logs.

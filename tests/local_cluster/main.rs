@@ -1,6 +1,7 @@
 //! The local cluster with real processes: a small Python server in place of the sample.
 
 mod harness;
+mod sample;
 
 use std::{io, time::Duration};
 

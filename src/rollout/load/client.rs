@@ -58,7 +58,9 @@ impl Client {
     ) -> Self {
         let transport = match spec.protocol {
             Protocol::New => Transport::Fresh(Fresh { dialer }),
-            Protocol::KeepAlive => Transport::Pool(Pool::new(dialer, spec.connections)),
+            Protocol::KeepAlive => {
+                Transport::Pool(Pool::new(dialer, spec.connections, spec.stale_check))
+            }
             Protocol::Http2 => Transport::Multiplexed(Multiplexed::new(dialer, spec.connections)),
             Protocol::WebSocket => Transport::Echo(Echo { dialer }),
         };

@@ -49,13 +49,14 @@ impl Fresh {
 pub(super) struct Pool {
     dialer: Dialer,
     size: usize,
+    stale_check: bool,
     idle: Mutex<VecDeque<Connection>>,
     open: Arc<AtomicUsize>,
 }
 
 impl Pool {
-    pub(super) fn new(dialer: Dialer, size: usize) -> Self {
-        Self { dialer, size, idle: Mutex::default(), open: Arc::default() }
+    pub(super) fn new(dialer: Dialer, size: usize, stale_check: bool) -> Self {
+        Self { dialer, size, stale_check, idle: Mutex::default(), open: Arc::default() }
     }
 
     /// Sends on a kept connection if there is one, else on a new one. What is returned, if
@@ -79,8 +80,9 @@ impl Pool {
 
     /// Puts a connection back once it can carry another request.
     pub(super) async fn settle(&self, Reusable(mut connection): Reusable) {
-        // Fails when the server closed it meanwhile: then there is nothing to put back.
-        if connection.sender.ready().await.is_ok() {
+        // Fails when the server closed it meanwhile: then there is nothing to put back, for those
+        // who look.
+        if connection.sender.ready().await.is_ok() || !self.stale_check {
             let mut idle = self.idle();
             if idle.len() < self.size {
                 idle.push_back(connection);
@@ -90,8 +92,10 @@ impl Pool {
 
     fn take(&self) -> Option<Connection> {
         let mut idle = self.idle();
-        // What the server closed while it was idle is no longer a connection.
-        idle.retain(|connection| connection.sender.is_ready());
+        if self.stale_check {
+            // What the server closed while it was idle is no longer a connection.
+            idle.retain(|connection| connection.sender.is_ready());
+        }
         if self.open.load(Ordering::Relaxed) < self.size { None } else { idle.pop_front() }
     }
 

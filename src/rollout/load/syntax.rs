@@ -15,6 +15,7 @@
 //! | `PATH` | begins with `/`; a comma in it is written `%2C` |
 //! | `body=N` | a request body of N bytes; for `websocket` the text's length |
 //! | `connections=N` | how many connections `keep-alive` keeps in rotation (8) or `http2` multiplexes on (2) |
+//! | `stale-check=no` | `keep-alive` sends without looking whether the server has closed (`yes`) |
 //! | `expect=A-B\|C` | the statuses that count as success (`200-399`) |
 //! | `timeout=10s` | the time limit of one request, instead of the run's |
 
@@ -95,6 +96,16 @@ impl StreamSpec {
                     .filter(|count| (1..=MAX_CONNECTIONS).contains(count))
                     .ok_or_else(|| wrong("a number from 1 to 10000, such as connections=8"))?;
             }
+            "stale-check" if self.protocol != Protocol::KeepAlive => {
+                return Err(wrong("only keep-alive looks before it sends: leave it out"));
+            }
+            "stale-check" => {
+                self.stale_check = match value {
+                    "yes" => true,
+                    "no" => false,
+                    _ => return Err(wrong("yes or no")),
+                };
+            }
             "expect" => self.expect = value.parse()?,
             "timeout" => {
                 self.timeout = humantime::parse_duration(value)
@@ -118,6 +129,9 @@ impl fmt::Display for StreamSpec {
         }
         if self.connections != plain.connections {
             write!(f, " connections={}", self.connections)?;
+        }
+        if self.stale_check != plain.stale_check {
+            f.write_str(" stale-check=no")?;
         }
         if self.expect != plain.expect {
             write!(f, " expect={}", self.expect)?;
@@ -197,7 +211,9 @@ pub enum MixError {
     #[error("`{0}` is not a path: it begins with `/`, without spaces, such as /sleep/5")]
     Path(String),
     /// An option that does not exist.
-    #[error("`{0}` is not an option: there are body=, connections=, expect= and timeout=")]
+    #[error(
+        "`{0}` is not an option: there are body=, connections=, stale-check=, expect= and timeout="
+    )]
     UnknownOption(String),
     /// An option's value is wrong.
     #[error("`{option}` is wrong: {right}")]
@@ -290,8 +306,8 @@ mod tests {
     fn the_default_mix_is_the_measured_one() {
         assert_eq!(
             Mix::default_at(200.0).to_string(),
-            "100/s new GET /, 50/s keep-alive GET /, 50/s keep-alive POST /echo body=256, \
-             4/s new GET /sleep/5"
+            "100/s new GET /, 50/s keep-alive GET / connections=2 stale-check=no, \
+             50/s keep-alive POST /echo body=256 connections=2 stale-check=no, 4/s new GET /sleep/5"
         );
     }
 
@@ -315,6 +331,8 @@ mod tests {
             ("1/s new GET / body=lots", "`body=lots`", "body=256"),
             ("1/s new GET / connections=2", "`connections=2`", "leave it out"),
             ("1/s http2 GET / connections=0", "`connections=0`", "1 to 10000"),
+            ("1/s keep-alive GET / stale-check=maybe", "`stale-check=maybe`", "yes or no"),
+            ("1/s new GET / stale-check=no", "`stale-check=no`", "leave it out"),
             ("1/s new GET / expect=2xx", "`expect=2xx`", "200-299|404"),
             ("1/s new GET / expect=300-200", "`expect=300-200`", "200-299|404"),
             ("1/s new GET / timeout=5", "`timeout=5`", "timeout=10s"),

@@ -16,8 +16,10 @@ use super::{
 };
 use crate::rollout::timeline::What;
 
-/// What a write to the API and the watch event after it take.
-const API_LATENCY: Duration = Duration::from_millis(4);
+/// From one controller's write to another one's sync of it. Each hop counts: a pod becomes Ready,
+/// its ReplicaSet's status says so, the Deployment scales, the ReplicaSet deletes. That is why the
+/// proxies hear of a new pod first, sync, and only after their pause hear of the deletion.
+const HOP: Duration = Duration::from_millis(15);
 
 /// Drives the Deployment towards its template, for as long as the cluster lives.
 pub(super) async fn run(node: Arc<Node>) {
@@ -27,8 +29,11 @@ pub(super) async fn run(node: Arc<Node>) {
         changes.mark_unchanged();
         // Orders are carried out before the next sync reads what came of them.
         let ordered = scale(&node);
+        if ordered {
+            sleep(HOP).await;
+        }
         if reconcile_replica_sets(&node).await || ordered {
-            sleep(API_LATENCY).await;
+            sleep(HOP).await;
             continue;
         }
         progress.observe(&node);
@@ -36,10 +41,12 @@ pub(super) async fn run(node: Arc<Node>) {
         let next = next_available(&node);
         tokio::select! {
             gone = changes.changed() => if gone.is_err() { return },
-            () = sleep_until(progress.since + node.spec.progress_deadline + API_LATENCY),
+            () = sleep_until(progress.since + node.spec.progress_deadline + HOP),
                 if progress.pending(&node) => {}
             () = sleep(next.unwrap_or_default()), if next.is_some() => {}
         }
+        // To the ReplicaSet's status, and on to the Deployment.
+        sleep(2 * HOP).await;
     }
 }
 
@@ -111,7 +118,7 @@ async fn reconcile_replica_sets(node: &Arc<Node>) -> bool {
                     return false;
                 }
             }
-            sleep(API_LATENCY).await;
+            sleep(HOP).await;
             acted = true;
         }
     }

@@ -69,7 +69,7 @@ impl ClusterSpec {
             command,
             addressing: Addressing::default(),
             ready_deadline: Duration::from_secs(30),
-            container_start: Duration::from_millis(300)..Duration::from_millis(700),
+            container_start: Duration::from_millis(600)..Duration::from_millis(1_200),
             late_sync: 0.02,
             syn_timeout: Duration::from_secs(127),
             logs: None,

@@ -1,0 +1,64 @@
+//! The lab's commands: `websample rollout` and `websample attack`.
+
+use std::{future::Future, process::ExitCode};
+
+use clap::{ArgMatches, Args, Command, FromArgMatches};
+use websample::rollout::{args::RolloutArgs, comparison, load};
+
+use super::{Subcommand, complain, usage};
+
+/// Exit code when the command could not do its work.
+const FAILED: u8 = 69;
+
+pub(super) fn subcommands() -> [Subcommand; 2] {
+    let rollout = Command::new("rollout")
+        .about("Run a rolling update under load for each drain mode, and show what each lost");
+    let attack = Command::new("attack")
+        .about("Send requests at a constant rate, and report what became of each");
+    [
+        Subcommand { command: RolloutArgs::augment_args(rollout), run: run_rollout },
+        Subcommand { command: load::AttackArgs::augment_args(attack), run: run_attack },
+    ]
+}
+
+fn run_rollout(matches: &ArgMatches) -> ExitCode {
+    parsed(matches, |args: RolloutArgs| async move {
+        comparison::rollout(&args).await.unwrap_or_else(|error| {
+            complain(&error);
+            ExitCode::from(error.exit_code())
+        })
+    })
+}
+
+fn run_attack(matches: &ArgMatches) -> ExitCode {
+    parsed(matches, |args: load::AttackArgs| async move {
+        match load::attack(args).await {
+            Ok(code) => ExitCode::from(code),
+            Err(error) => {
+                complain(&format!("{error:#}"));
+                ExitCode::from(FAILED)
+            }
+        }
+    })
+}
+
+/// Runs a command with its arguments on a runtime.
+fn parsed<A: FromArgMatches, F: Future<Output = ExitCode>>(
+    matches: &ArgMatches,
+    run: impl FnOnce(A) -> F,
+) -> ExitCode {
+    let args = match A::from_arg_matches(matches) {
+        Ok(args) => args,
+        Err(error) => {
+            complain(&error);
+            return usage();
+        }
+    };
+    match tokio::runtime::Builder::new_current_thread().enable_all().build() {
+        Ok(runtime) => runtime.block_on(run(args)),
+        Err(error) => {
+            complain(&format!("no runtime could be had: {error}"));
+            ExitCode::from(FAILED)
+        }
+    }
+}

@@ -1,0 +1,345 @@
+//! Why a request was lost: it is joined with the state of the pod it went to, and with what the
+//! proxy believed then.
+
+use std::{collections::BTreeMap, sync::Arc, time::Duration};
+
+use serde::{Serialize, Serializer};
+
+use super::{
+    load::{Attempt, Outcome},
+    timeline::{Exit, Phase, PodState, Timeline},
+};
+
+/// The exit code of this project's server when its deadline cut something.
+const EXIT_CUT: i32 = 3;
+
+/// An end of a process explains failures that the client noticed this much before it was seen.
+const NOTICED: Duration = Duration::from_millis(50);
+
+/// Why a request was lost.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub enum Cause {
+    /// The pod had closed its listener, and the proxy still sent connections to it.
+    ClosedListener,
+    /// The pod's process had ended, and the proxy still sent connections to it.
+    DeadPod,
+    /// The pod's address no longer existed, and the proxy still sent connections to it.
+    GoneAddress,
+    /// A connection waited in the accept queue when the listener was closed.
+    AcceptQueue,
+    /// A kept-alive connection was closed under the request.
+    IdleClosed,
+    /// The process exited with the request in flight.
+    CutAtExit,
+    /// SIGKILL ended the process with the request in flight.
+    CutAtKill,
+    /// The server's own deadline cut the request.
+    CutAtDeadline,
+    /// The Service had no endpoint to send it to.
+    NoEndpoint,
+    /// The pod's process ended although nobody had asked it to.
+    Crash,
+    /// The pod, terminating, answered with an error.
+    RefusedByLeavingPod,
+    /// An answer with an unexpected status from a pod that nobody had asked to leave.
+    ErrorStatus,
+    /// No answer within the request's time limit, from a process that was alive.
+    TooSlow,
+    /// Nothing that happened to the pod explains it.
+    Unexplained,
+}
+
+impl Cause {
+    /// The cause's name in reports.
+    pub const fn name(self) -> &'static str {
+        match self {
+            Self::ClosedListener => "closed_listener",
+            Self::DeadPod => "dead_pod",
+            Self::GoneAddress => "gone_address",
+            Self::AcceptQueue => "accept_queue",
+            Self::IdleClosed => "idle_closed",
+            Self::CutAtExit => "cut_at_exit",
+            Self::CutAtKill => "cut_at_sigkill",
+            Self::CutAtDeadline => "cut_at_deadline",
+            Self::NoEndpoint => "no_endpoint",
+            Self::Crash => "crash",
+            Self::RefusedByLeavingPod => "refused_by_leaving_pod",
+            Self::ErrorStatus => "error_status",
+            Self::TooSlow => "too_slow",
+            Self::Unexplained => "unexplained",
+        }
+    }
+
+    /// What happened, to go with "N requests".
+    pub const fn sentence(self) -> &'static str {
+        match self {
+            Self::ClosedListener => "were sent to a closed listener before the proxy's update",
+            Self::DeadPod => "were sent to a process that had ended, before the proxy's update",
+            Self::GoneAddress => "were sent to an address that no longer existed",
+            Self::AcceptQueue => "waited in the accept queue when the listener was closed",
+            Self::IdleClosed => "met a kept-alive connection that was closed under them",
+            Self::CutAtExit => "were in flight when the process exited",
+            Self::CutAtKill => "were in flight when SIGKILL came",
+            Self::CutAtDeadline => "were cut at the server's deadline",
+            Self::NoEndpoint => "came when the Service had no endpoint",
+            Self::Crash => "met a process that ended by itself",
+            Self::RefusedByLeavingPod => "were answered with an error by a pod that was leaving",
+            Self::ErrorStatus => "were answered with an unexpected status",
+            Self::TooSlow => "got no answer in time",
+            Self::Unexplained => "were lost for no reason that was seen",
+        }
+    }
+}
+
+impl Serialize for Cause {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        serializer.serialize_str(self.name())
+    }
+}
+
+/// What is known of the moment at which a request was lost.
+#[derive(Debug, Clone)]
+pub struct Circumstances {
+    /// The pod when the request was sent.
+    pub sent: Option<PodState>,
+    /// The pod when it failed.
+    pub failed: Option<PodState>,
+    /// Whether the proxy still sent new connections to the pod.
+    pub routed: bool,
+}
+
+/// Explains an outcome, with nothing but what is given.
+pub fn explain(attempt: &Attempt, circumstances: &Circumstances) -> Cause {
+    let Some(failed) = &circumstances.failed else {
+        return match attempt.outcome {
+            Outcome::Refused if attempt.peer.is_none() => Cause::NoEndpoint,
+            Outcome::Status(_) => Cause::ErrorStatus,
+            Outcome::Timeout | Outcome::ConnectTimeout => Cause::TooSlow,
+            _ => Cause::Unexplained,
+        };
+    };
+    let leaving = failed.deleted.is_some();
+    match attempt.outcome {
+        Outcome::ConnectTimeout => match failed.phase {
+            Phase::SandboxGone { .. } => Cause::GoneAddress,
+            _ => Cause::TooSlow,
+        },
+        Outcome::Timeout => match (attempt.status, failed.phase) {
+            (None, Phase::SandboxGone { .. }) => Cause::GoneAddress,
+            _ => Cause::TooSlow,
+        },
+        Outcome::Status(_) if leaving => Cause::RefusedByLeavingPod,
+        Outcome::Status(_) => Cause::ErrorStatus,
+        Outcome::Refused => match failed.phase {
+            Phase::Dead { .. } | Phase::SandboxGone { .. } if leaving => Cause::DeadPod,
+            Phase::Dead { .. } => Cause::Crash,
+            Phase::Terminating { .. } => Cause::ClosedListener,
+            Phase::SandboxGone { .. } | Phase::Starting | Phase::Running => Cause::Unexplained,
+        },
+        Outcome::Reset | Outcome::ResetReused | Outcome::Truncated => {
+            broken(attempt, failed, leaving)
+        }
+        Outcome::Ok | Outcome::Unsent | Outcome::Abandoned => Cause::Unexplained,
+    }
+}
+
+/// A connection that broke: because the process ended, or because it was closed.
+fn broken(attempt: &Attempt, failed: &PodState, leaving: bool) -> Cause {
+    match failed.phase {
+        Phase::Dead { since, exit } => {
+            let in_flight = attempt.sent <= since;
+            match exit {
+                _ if !leaving => Cause::Crash,
+                // Kept from before the process ended; nobody looked before it was used.
+                _ if !in_flight && attempt.reused => Cause::IdleClosed,
+                _ if !in_flight => Cause::DeadPod,
+                Exit::Signal(9) => Cause::CutAtKill,
+                Exit::Code(EXIT_CUT) => Cause::CutAtDeadline,
+                _ => Cause::CutAtExit,
+            }
+        }
+        Phase::SandboxGone { .. } if attempt.outcome == Outcome::ResetReused => Cause::IdleClosed,
+        Phase::SandboxGone { .. } if failed.sigkill.is_some() => Cause::CutAtKill,
+        Phase::SandboxGone { .. } => Cause::CutAtExit,
+        Phase::Terminating { .. } if attempt.outcome == Outcome::ResetReused => Cause::IdleClosed,
+        Phase::Terminating { .. } if attempt.outcome == Outcome::Reset => Cause::AcceptQueue,
+        Phase::Terminating { .. } => Cause::CutAtExit,
+        Phase::Running if attempt.outcome == Outcome::ResetReused => Cause::IdleClosed,
+        Phase::Running | Phase::Starting => Cause::Unexplained,
+    }
+}
+
+/// Explains a lost request with what happened to its pod.
+pub fn explain_with(
+    attempt: &Attempt,
+    timeline: &Timeline,
+    consumer: &str,
+) -> (Cause, Option<PodState>) {
+    let state = |at| attempt.peer.and_then(|peer| timeline.pod_at(peer, at));
+    let circumstances = Circumstances {
+        sent: state(attempt.sent),
+        // The client may see the end of a process a moment before its parent does.
+        failed: state(attempt.finished + NOTICED),
+        routed: attempt.peer.is_some_and(|peer| timeline.in_table(consumer, peer, attempt.sent)),
+    };
+    (explain(attempt, &circumstances), circumstances.failed)
+}
+
+/// A lost request, explained.
+#[derive(Debug, Clone, Serialize)]
+pub struct Loss {
+    /// Seconds from the start of the run to its failure.
+    pub at: f64,
+    /// Seconds from the start of the run to its sending.
+    pub sent: f64,
+    /// The stream's name.
+    pub stream: Arc<str>,
+    /// How it ended.
+    pub outcome: Outcome,
+    /// The pod it went to.
+    pub pod: Option<Arc<str>>,
+    /// Seconds from the pod's deletion to the failure.
+    pub after_deletion: Option<f64>,
+    /// Seconds from the pod's SIGTERM to the failure.
+    pub after_sigterm: Option<f64>,
+    /// Why.
+    pub cause: Cause,
+}
+
+impl Loss {
+    /// Explains a lost attempt.
+    pub fn new(attempt: &Attempt, stream: &Arc<str>, timeline: &Timeline, consumer: &str) -> Self {
+        let (cause, state) = explain_with(attempt, timeline, consumer);
+        let since =
+            |event: Option<Duration>| Some(attempt.finished.as_secs_f64() - event?.as_secs_f64());
+        Self {
+            at: attempt.finished.as_secs_f64(),
+            sent: attempt.sent.as_secs_f64(),
+            stream: Arc::clone(stream),
+            outcome: attempt.outcome,
+            pod: state.as_ref().map(|state| Arc::clone(&state.pod)),
+            after_deletion: state.as_ref().and_then(|state| since(state.deleted)),
+            after_sigterm: state.as_ref().and_then(|state| since(state.sigterm)),
+            cause,
+        }
+    }
+}
+
+/// Losses by cause.
+#[derive(Debug, Clone, PartialEq, Serialize)]
+pub struct CauseCount {
+    /// Why.
+    pub cause: Cause,
+    /// How many.
+    pub count: u64,
+    /// How each of them ended.
+    pub outcomes: BTreeMap<Outcome, u64>,
+    /// The latest of them came this many seconds after its pod's SIGTERM.
+    pub latest_after_sigterm: Option<f64>,
+}
+
+/// Adds losses up by cause, the most frequent first.
+pub fn count(losses: &[Loss]) -> Vec<CauseCount> {
+    let mut counts: Vec<CauseCount> = Vec::new();
+    for loss in losses {
+        let index = counts.iter().position(|c| c.cause == loss.cause).unwrap_or_else(|| {
+            counts.push(CauseCount {
+                cause: loss.cause,
+                count: 0,
+                outcomes: BTreeMap::new(),
+                latest_after_sigterm: None,
+            });
+            counts.len() - 1
+        });
+        let count = &mut counts[index];
+        count.count += 1;
+        *count.outcomes.entry(loss.outcome).or_default() += 1;
+        let latest = count.latest_after_sigterm.unwrap_or(f64::MIN);
+        count.latest_after_sigterm =
+            loss.after_sigterm.map(|after| after.max(latest)).or(count.latest_after_sigterm);
+    }
+    counts.sort_by_key(|count| std::cmp::Reverse(count.count));
+    counts
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const fn secs(n: u64) -> Duration {
+        Duration::from_secs(n)
+    }
+
+    fn attempt(outcome: Outcome) -> Attempt {
+        Attempt {
+            seq: 0,
+            stream: 0,
+            intended: secs(10),
+            sent: secs(10),
+            finished: secs(11),
+            outcome,
+            status: None,
+            peer: Some("127.1.1.1:5000".parse().expect("an address")),
+            reused: outcome == Outcome::ResetReused,
+            retryable: false,
+            version: None,
+            bytes_in: 0,
+            bytes_out: 0,
+            error: None,
+        }
+    }
+
+    fn pod(phase: Phase, deleted: Option<u64>) -> PodState {
+        PodState {
+            pod: "pod".into(),
+            version: "v1".into(),
+            phase,
+            ready: false,
+            deleted: deleted.map(secs),
+            hook: None,
+            sigterm: None,
+            sigkill: None,
+        }
+    }
+
+    #[test]
+    fn every_loss_is_attributed_to_what_happened_to_its_pod() {
+        let terminating = pod(Phase::Terminating { since: secs(9) }, Some(9));
+        let dead = |since, exit| pod(Phase::Dead { since: secs(since), exit }, Some(9));
+        let crashed = pod(Phase::Dead { since: secs(10), exit: Exit::Code(1) }, None);
+        let gone = pod(Phase::SandboxGone { since: secs(10) }, Some(9));
+        let running = pod(Phase::Running, None);
+        let cases = [
+            (Outcome::Refused, &terminating, Cause::ClosedListener),
+            (Outcome::Refused, &dead(9, Exit::Code(0)), Cause::DeadPod),
+            (Outcome::Refused, &crashed, Cause::Crash),
+            (Outcome::Refused, &running, Cause::Unexplained),
+            (Outcome::ConnectTimeout, &gone, Cause::GoneAddress),
+            (Outcome::ConnectTimeout, &running, Cause::TooSlow),
+            (Outcome::ResetReused, &terminating, Cause::IdleClosed),
+            (Outcome::Reset, &terminating, Cause::AcceptQueue),
+            (Outcome::Truncated, &dead(10, Exit::Signal(9)), Cause::CutAtKill),
+            (Outcome::Reset, &dead(10, Exit::Code(143)), Cause::CutAtExit),
+            (Outcome::Reset, &dead(10, Exit::Code(3)), Cause::CutAtDeadline),
+            (Outcome::Reset, &dead(9, Exit::Code(0)), Cause::DeadPod),
+            (Outcome::ResetReused, &dead(9, Exit::Code(0)), Cause::IdleClosed),
+            (Outcome::Reset, &crashed, Cause::Crash),
+            (Outcome::Timeout, &running, Cause::TooSlow),
+            (Outcome::Timeout, &gone, Cause::GoneAddress),
+            (Outcome::Status(503), &terminating, Cause::RefusedByLeavingPod),
+            (Outcome::Status(500), &running, Cause::ErrorStatus),
+        ];
+        for (outcome, pod, expected) in cases {
+            let failed = Some(pod.clone());
+            let circumstances = Circumstances { sent: None, failed, routed: true };
+            assert_eq!(explain(&attempt(outcome), &circumstances), expected, "{outcome} {pod:?}");
+        }
+    }
+
+    #[test]
+    fn a_refusal_without_a_pod_means_that_there_was_no_endpoint() {
+        let circumstances = Circumstances { sent: None, failed: None, routed: false };
+        let refused = Attempt { peer: None, ..attempt(Outcome::Refused) };
+        assert_eq!(explain(&refused, &circumstances), Cause::NoEndpoint);
+    }
+}

@@ -1,0 +1,128 @@
+//! Everything that was planned: the variants side by side, repeat after repeat.
+
+use std::{io, process::ExitCode, sync::Arc};
+
+use futures_util::future::{join_all, try_join_all};
+use tokio::{sync::Notify, time::Instant};
+use tokio_util::sync::CancellationToken;
+
+use super::{
+    args::RolloutArgs,
+    experiment::{Experiment, ExperimentError},
+    load::attack::raise_file_limit,
+    plan::{Plan, PlanError},
+    progress,
+    report::{Environment, Report, RunReport},
+    summary,
+};
+use crate::lifecycle::{Signal, Signals};
+
+/// Exit code when `--fail-on-loss` found a loss.
+const LOST: u8 = 1;
+
+/// sysexits' EX_UNAVAILABLE: the rollout could not be run.
+const UNAVAILABLE: u8 = 69;
+
+/// Why there is no comparison.
+#[derive(Debug, thiserror::Error)]
+pub enum RolloutError {
+    /// The command line asks for something that cannot be done.
+    #[error(transparent)]
+    Plan(#[from] PlanError),
+    /// A cluster did not come up, or broke down.
+    #[error(transparent)]
+    Experiment(#[from] ExperimentError),
+    /// The results could not be written, or a signal handler not be had.
+    #[error(transparent)]
+    Io(#[from] io::Error),
+    /// Somebody did not want to wait.
+    #[error("interrupted by {0}; everything that was started has been stopped")]
+    Interrupted(Signal),
+}
+
+impl RolloutError {
+    /// The exit code that says so.
+    pub fn exit_code(&self) -> u8 {
+        match self {
+            Self::Plan(_) => crate::config::EX_USAGE,
+            Self::Experiment(_) | Self::Io(_) => UNAVAILABLE,
+            Self::Interrupted(signal) => signal.exit_code(),
+        }
+    }
+}
+
+/// Does what the command line asks, prints the table, writes the report.
+///
+/// # Errors
+/// Says what could not be done; nothing that was started is left.
+pub async fn rollout(args: &RolloutArgs) -> Result<ExitCode, RolloutError> {
+    let own = std::env::current_exe()?.to_string_lossy().into_owned();
+    let plan = Plan::new(args, &own, rand::random::<u32>().into())?;
+    raise_file_limit();
+    let environment = Environment::new(&plan, std::env::args().collect());
+    eprintln!(
+        "{} replicas, {}; {:.0} requests/s to each of: {}; seed {}",
+        environment.replicas,
+        environment.propagation,
+        environment.rate,
+        plan.variants.iter().map(|v| v.label.as_str()).collect::<Vec<_>>().join(", "),
+        plan.seed,
+    );
+
+    let mut signals = Signals::catch()?;
+    let mut runs = Vec::new();
+    for repeat in 0..plan.repeat {
+        // Dropping the runs ends every process they started, within their own limits.
+        let done = tokio::select! {
+            biased;
+            signal = signals.next() => return Err(RolloutError::Interrupted(signal)),
+            done = side_by_side(&plan, repeat) => done?,
+        };
+        runs.extend(done);
+        if plan.repeat > 1 {
+            let lost: Vec<_> =
+                summary::by_mode(&runs).iter().map(|m| format!("{} {}", m.mode, m.lost)).collect();
+            eprintln!("{} of {} done; lost so far: {}", repeat + 1, plan.repeat, lost.join(", "));
+        }
+    }
+
+    let report = Report { runs, environment };
+    let path = report.write(&plan.out)?;
+    println!("{}", summary::text(&report.runs));
+    println!("{}", path.display());
+    let failed = summary::by_mode(&report.runs)
+        .iter()
+        .filter(|mode| mode.lost > 0 && plan.fail_on_loss.iter().any(|label| label == mode.mode))
+        .map(|mode| format!("{} lost {}", mode.mode, mode.lost))
+        .collect::<Vec<_>>();
+    if failed.is_empty() {
+        return Ok(ExitCode::SUCCESS);
+    }
+    eprintln!("websample: --fail-on-loss: {}", failed.join(", "));
+    Ok(ExitCode::from(LOST))
+}
+
+/// One repeat: every variant on a cluster of its own, under load at the same time.
+async fn side_by_side(plan: &Plan, repeat: u32) -> Result<Vec<RunReport>, ExperimentError> {
+    let start = Instant::now();
+    let go = CancellationToken::new();
+    let experiments: Vec<_> = plan
+        .variants
+        .iter()
+        .map(|variant| Arc::new(Experiment::new(variant.clone(), repeat, plan.seed_of(repeat))))
+        .collect();
+    let ups: Vec<_> = experiments.iter().map(|_| Arc::new(Notify::new())).collect();
+    let runs = experiments.iter().zip(&ups).enumerate().map(|(index, (experiment, up))| {
+        experiment.run(plan, start, Arc::clone(up), go.clone(), index == 0)
+    });
+    let begin = async {
+        join_all(ups.iter().map(|up| up.notified())).await;
+        go.cancel();
+        std::future::pending::<()>().await;
+    };
+    tokio::select! {
+        reports = try_join_all(runs) => reports,
+        () = begin => unreachable!("it waits for ever"),
+        () = progress::show(&experiments, start) => unreachable!("it shows for ever"),
+    }
+}

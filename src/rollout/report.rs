@@ -1,0 +1,201 @@
+//! `report.json`: everything that was seen, for programs and for later.
+
+use std::{
+    collections::BTreeMap,
+    io,
+    path::{Path, PathBuf},
+    sync::Arc,
+    time::{Duration, SystemTime},
+};
+
+use serde::Serialize;
+
+use super::{
+    causes::{CauseCount, Loss},
+    load::{Distribution, Outcome, Tally},
+    plan::Plan,
+    recorder::Second,
+    timeline::PodRecord,
+};
+
+/// The name of the file.
+pub const FILE: &str = "report.json";
+
+/// Quantiles of a time, in milliseconds.
+#[derive(Debug, Clone, Copy, PartialEq, Serialize)]
+pub struct Latency {
+    /// Half of the requests took no longer.
+    pub p50: f64,
+    /// 90 %.
+    pub p90: f64,
+    /// 95 %.
+    pub p95: f64,
+    /// 99 %.
+    pub p99: f64,
+    /// All.
+    pub max: f64,
+}
+
+impl Latency {
+    /// The quantiles of a distribution.
+    pub fn of(distribution: &Distribution) -> Self {
+        let millis = |time: Duration| (time.as_secs_f64() * 1e6).round() / 1e3;
+        Self {
+            p50: millis(distribution.quantile(0.5)),
+            p90: millis(distribution.quantile(0.9)),
+            p95: millis(distribution.quantile(0.95)),
+            p99: millis(distribution.quantile(0.99)),
+            max: millis(distribution.max()),
+        }
+    }
+}
+
+/// One stream of one run.
+#[derive(Debug, Clone, Serialize)]
+pub struct StreamReport {
+    /// Its name, such as `keep-alive POST /echo`.
+    pub name: Arc<str>,
+    /// Requests that were due.
+    pub requests: u64,
+    /// Those that were lost.
+    pub lost: u64,
+    /// How all of them ended.
+    pub outcomes: BTreeMap<Outcome, u64>,
+    /// From the intended send to the end.
+    pub latency_ms: Latency,
+}
+
+impl StreamReport {
+    /// A stream's part of the results.
+    pub fn new(name: &Arc<str>, tally: &Tally) -> Self {
+        Self {
+            name: Arc::clone(name),
+            requests: tally.requests,
+            lost: tally.lost,
+            outcomes: tally.outcomes.clone(),
+            latency_ms: Latency::of(&tally.latency),
+        }
+    }
+}
+
+/// One rolling update under load. Times are seconds from the start of the run.
+#[derive(Debug, Clone, Serialize)]
+pub struct RunReport {
+    /// The mode, with its hook if it has one of its own, or the foreign server's name.
+    pub mode: String,
+    /// Which repeat, from 0.
+    pub repeat: u32,
+    /// The seed that repeats it.
+    pub seed: u64,
+    /// The preStop hook.
+    pub pre_stop: String,
+    /// Requests that were due.
+    pub requests: u64,
+    /// Those that a client which never retries lost.
+    pub lost: u64,
+    /// How all of them ended.
+    pub outcomes: BTreeMap<Outcome, u64>,
+    /// Those that a client which retries as Go's net/http does would have lost, too.
+    pub lost_with_retries: u64,
+    /// From the intended send to the end.
+    pub latency_ms: Latency,
+    /// From the intended to the real send: how well the generator kept its rate.
+    pub send_delay_ms: Latency,
+    /// When the update began.
+    pub rollout_began: f64,
+    /// From the update's beginning until every old pod was gone.
+    pub rollout_seconds: f64,
+    /// Pods that SIGKILL had to end.
+    pub killed: usize,
+    /// Why requests were lost, the most frequent cause first.
+    pub causes: Vec<CauseCount>,
+    /// Each stream's part.
+    pub streams: Vec<StreamReport>,
+    /// Every pod's history.
+    pub pods: Vec<PodRecord>,
+    /// Every lost request.
+    pub losses: Vec<Loss>,
+    /// Requests that ended, by second.
+    pub seconds: Vec<Second>,
+}
+
+/// Where and how it was measured.
+#[derive(Debug, Clone, Serialize)]
+pub struct Environment {
+    /// This program's version.
+    pub websample: &'static str,
+    /// The operating system and processor family.
+    pub platform: String,
+    /// CPUs that were shared by everything.
+    pub cpus: usize,
+    /// Unix time, in seconds, at which it began.
+    pub started: f64,
+    /// The command that repeats it, with its seed.
+    pub command: Vec<String>,
+    /// What was sent.
+    pub mix: String,
+    /// Requests a second.
+    pub rate: f64,
+    /// Pods of the Deployment.
+    pub replicas: u32,
+    /// The propagation of endpoint changes.
+    pub propagation: String,
+    /// The grace period, in seconds.
+    pub grace_seconds: f64,
+}
+
+/// The whole document.
+#[derive(Debug, Clone, Serialize)]
+pub struct Report {
+    /// Every run, repeats one after the other, each in the order of the modes.
+    pub runs: Vec<RunReport>,
+    /// Where and how it was measured.
+    pub environment: Environment,
+}
+
+impl Environment {
+    /// The environment of a plan that begins now; `arguments` are the ones it was called with.
+    pub fn new(plan: &Plan, arguments: Vec<String>) -> Self {
+        let mut command = arguments;
+        if !command.iter().any(|a| a == "--seed" || a.starts_with("--seed=")) {
+            let at = command.iter().position(|a| a == "--").unwrap_or(command.len());
+            command.splice(at..at, ["--seed".to_owned(), plan.seed.to_string()]);
+        }
+        let cluster = plan.variants.first().map(|variant| &variant.cluster);
+        Self {
+            websample: env!("CARGO_PKG_VERSION"),
+            platform: format!("{} {}", std::env::consts::OS, std::env::consts::ARCH),
+            cpus: std::thread::available_parallelism().map_or(1, usize::from),
+            started: SystemTime::now()
+                .duration_since(SystemTime::UNIX_EPOCH)
+                .map_or(0.0, |since| since.as_secs_f64()),
+            command,
+            mix: plan.mix.to_string(),
+            rate: plan.mix.rate(),
+            replicas: cluster.map_or(0, |cluster| cluster.replicas),
+            propagation: cluster.map_or_else(String::new, |c| c.propagation.to_string()),
+            grace_seconds: cluster.map_or(0.0, |cluster| cluster.grace.as_secs_f64()),
+        }
+    }
+}
+
+impl Report {
+    /// Writes `report.json` into a directory, which is made if need be.
+    ///
+    /// # Errors
+    /// Names the path that cannot be written.
+    pub fn write(&self, directory: &Path) -> io::Result<PathBuf> {
+        let named = |path: &Path, error: io::Error| {
+            io::Error::new(error.kind(), format!("cannot write {}: {error}", path.display()))
+        };
+        std::fs::create_dir_all(directory).map_err(|error| named(directory, error))?;
+        let path = directory.join(FILE);
+        let json = serde_json::to_vec(self).map_err(io::Error::other)?;
+        // Whole or not at all: somebody may be reading the one from before.
+        let partial = directory.join(format!(".{FILE}.{}", std::process::id()));
+        std::fs::write(&partial, json)
+            .and_then(|()| std::fs::rename(&partial, &path))
+            .map_err(|error| named(&path, error))?;
+        Ok(path)
+    }
+}
