@@ -11,7 +11,7 @@ use std::{
 };
 
 use actix_http::{
-    ConnectionType, Request, Response, StatusCode, Version,
+    ConnectionType, Request, Response, StatusCode,
     body::{EitherBody, MessageBody},
     header::{self, HeaderValue},
 };
@@ -186,13 +186,11 @@ where
                     Ok(answered) => {
                         let pattern = answered.request().match_pattern();
                         in_flight.answered(pattern, answered.status().as_u16());
-                        // Knows no chunks: what has no length ends with its connection.
-                        let is_old = answered.request().version() < Version::HTTP_11;
                         let response: Response<B> = answered.into();
                         if response.body().size().is_eof() {
                             response.map_body(|_, body| (body, in_flight))
                         } else {
-                            in_flight.streams(is_old);
+                            in_flight.streams();
                             response.map_body(|_, body| (body, in_flight))
                         }
                         .map_body(|_, (body, in_flight)| {

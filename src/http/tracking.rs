@@ -95,7 +95,7 @@ impl Tracker {
             lifecycle,
             metrics,
             table,
-            routes: RefCell::default(),
+            routes: RefCell::new(routes),
             counters: RefCell::default(),
         })
     }
@@ -184,10 +184,7 @@ impl InFlight {
     }
 
     /// The response's body will take its time: the route is shown to whoever asks meanwhile.
-    pub(super) fn streams(&self, delimited_by_close: bool) {
-        if delimited_by_close && let Some(OnConnection(connection)) = &self.connection {
-            connection.delimit_by_close();
-        }
+    pub(super) fn streams(&self) {
         if let Some(entry) = self.tracker.table.lock().get_mut(self.key) {
             entry.route = self.route;
         }
