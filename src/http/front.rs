@@ -6,11 +6,12 @@ use std::{
     future::Future,
     pin::Pin,
     rc::Rc,
+    sync::Arc,
     task::{Context, Poll, ready},
 };
 
 use actix_http::{
-    ConnectionType, Request, Response, StatusCode, Version,
+    ConnectionType, Request, Response, StatusCode,
     body::{EitherBody, MessageBody},
     header::{self, HeaderValue},
 };
@@ -25,6 +26,7 @@ use pin_project_lite::pin_project;
 
 use super::{
     connections::{Connection, Protocol, limit_body},
+    patterns::Patterns,
     probes::{Answer, Probes, text},
     tracking::{Held, InFlight, OnConnection, TrackedBody, Tracker},
 };
@@ -43,6 +45,7 @@ pub(super) struct FrontFactory<F> {
     pub(super) metrics: Metrics,
     pub(super) probes: Probes,
     pub(super) hook_is_here: bool,
+    pub(super) patterns: Arc<Patterns>,
 }
 
 impl<F, B> ServiceFactory<Request> for FrontFactory<F>
@@ -63,7 +66,8 @@ where
     fn new_service(&self, (): ()) -> Self::Future {
         let app = self.app.new_service(AppConfig::default());
         let lifecycle = self.lifecycle.clone();
-        let tracker = Tracker::new(lifecycle.clone(), self.metrics.clone());
+        let tracker =
+            Tracker::new(lifecycle.clone(), self.metrics.clone(), Arc::clone(&self.patterns));
         let probes = self.probes.clone();
         let hook_is_here = self.hook_is_here;
         Box::pin(async move {
@@ -182,14 +186,12 @@ where
                     Ok(answered) => {
                         let pattern = answered.request().match_pattern();
                         in_flight.answered(pattern.as_deref(), answered.status().as_u16());
-                        // Knows no chunks: what has no length ends with its connection.
-                        let is_old = answered.request().version() < Version::HTTP_11;
                         let response: Response<B> = answered.into();
                         if response.status() == StatusCode::SWITCHING_PROTOCOLS && *upgrades {
                             in_flight.set_protocol(Protocol::WebSocket);
                         }
                         if !response.body().size().is_eof() {
-                            in_flight.streams(is_old);
+                            in_flight.streams();
                         }
                         response.map_body(|_, body| {
                             EitherBody::left(TrackedBody::new(body, Held::Request(in_flight)))

@@ -16,26 +16,22 @@ use actix_http::{
     body::{BodySize, MessageBody},
     uri::PathAndQuery,
 };
-use actix_web::{dev::ResourceDef, web::Bytes};
+use actix_web::web::Bytes;
 use pin_project_lite::pin_project;
 use prometheus::IntCounter;
 use slab::Slab;
 
-use super::connections::{Connection, Protocol};
+use super::{
+    connections::{Connection, Protocol},
+    patterns::{Patterns, Route, UNMATCHED},
+};
 use crate::{
     lifecycle::{Census, Guard, Lifecycle, Phase, Unfinished},
     telemetry::metrics::Metrics,
 };
 
-/// A route that no pattern matched.
-const UNMATCHED: &str = "unmatched";
-
 /// What is counted for a request whose client left before the response began; nginx's code.
 const CLIENT_CLOSED: u16 = 499;
-
-/// A matched pattern, as an index into the worker's tables.
-#[derive(Debug, Clone, Copy)]
-struct Route(u32);
 
 /// The requests of one worker.
 pub(super) struct Tracker {
@@ -56,13 +52,9 @@ struct Routes {
 }
 
 /// What other threads may see of a worker's requests.
-#[derive(Default)]
-struct Table(Mutex<Requests>);
-
-#[derive(Default)]
-struct Requests {
-    in_flight: Slab<Entry>,
-    patterns: Vec<String>,
+struct Table {
+    in_flight: Mutex<Slab<Entry>>,
+    patterns: Arc<Patterns>,
 }
 
 struct Entry {
@@ -80,46 +72,37 @@ impl Entry {
 }
 
 impl Table {
-    fn lock(&self) -> MutexGuard<'_, Requests> {
-        self.0.lock().unwrap_or_else(PoisonError::into_inner)
+    fn lock(&self) -> MutexGuard<'_, Slab<Entry>> {
+        self.in_flight.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// The route of a request; before its handler has answered, the pattern of an earlier
+    /// request that fits its path, or the path itself.
+    fn name(&self, entry: &Entry) -> String {
+        if let Some(route) = entry.route {
+            return self.patterns.get(route);
+        }
+        let path = entry.path();
+        self.patterns.fitting(path).unwrap_or_else(|| path.to_owned())
     }
 }
 
 impl Census for Table {
     fn unfinished(&self) -> Vec<Unfinished> {
-        let requests = self.lock();
-        let named = requests.in_flight.iter().map(|(_, entry)| Unfinished {
+        let in_flight = self.lock();
+        let named = in_flight.iter().map(|(_, entry)| Unfinished {
             kind: "request",
-            what: requests.name(entry),
+            what: self.name(entry),
             age_seconds: entry.began.elapsed().as_secs_f64(),
         });
         named.collect()
     }
 }
 
-impl Requests {
-    /// The route of a request; before its handler has answered, the pattern of an earlier
-    /// request that fits its path, or the path itself.
-    fn name(&self, entry: &Entry) -> String {
-        if let Some(Route(index)) = entry.route
-            && let Some(pattern) = self.patterns.get(index as usize)
-        {
-            return pattern.clone();
-        }
-        let path = entry.path();
-        let fits = |pattern: &&String| ResourceDef::new(pattern.as_str()).is_match(path);
-        // The most specific one has the most text before its first parameter.
-        let fixed = |pattern: &&String| pattern.find('{').unwrap_or(usize::MAX);
-        let pattern =
-            self.patterns.iter().filter(|p| *p != UNMATCHED).filter(fits).max_by_key(fixed);
-        pattern.map_or_else(|| path.to_owned(), Clone::clone)
-    }
-}
-
 impl Tracker {
     /// A tracker, registered with the lifecycle as the one who can name its requests.
-    pub(super) fn new(lifecycle: Lifecycle, metrics: Metrics) -> Rc<Self> {
-        let table = Arc::<Table>::default();
+    pub(super) fn new(lifecycle: Lifecycle, metrics: Metrics, patterns: Arc<Patterns>) -> Rc<Self> {
+        let table = Arc::new(Table { in_flight: Mutex::default(), patterns });
         lifecycle.register_census(Arc::clone(&table) as Arc<dyn Census>);
         Rc::new(Self { lifecycle, metrics, table, routes: RefCell::default() })
     }
@@ -136,7 +119,7 @@ impl Tracker {
         let head = request.head();
         let target = head.uri.path_and_query().cloned();
         let entry = Entry { method: head.method.clone(), target, began, route: None };
-        let key = self.table.lock().in_flight.insert(entry);
+        let key = self.table.lock().insert(entry);
         InFlight {
             tracker: Rc::clone(self),
             key,
@@ -153,27 +136,23 @@ impl Tracker {
         if let Some(route) = self.routes.borrow().by_pattern.get(pattern) {
             return *route;
         }
-        let mut requests = self.table.lock();
-        let route = Route(requests.patterns.len() as u32);
-        requests.patterns.push(pattern.to_owned());
-        drop(requests);
-        let mut routes = self.routes.borrow_mut();
-        routes.by_pattern.insert(pattern.to_owned(), route);
-        routes.counters.push(Vec::new());
+        let route = self.table.patterns.place(pattern);
+        self.routes.borrow_mut().by_pattern.insert(pattern.to_owned(), route);
         route
     }
 
-    fn count(&self, Route(index): Route, status: u16, phase: Phase) {
-        let index = index as usize;
-        let counters = &mut self.routes.borrow_mut().counters[index];
+    fn count(&self, route: Route, status: u16, phase: Phase) {
+        let routes = &mut self.routes.borrow_mut().counters;
+        if routes.len() <= route.index() {
+            routes.resize_with(route.index() + 1, Vec::new);
+        }
+        let counters = &mut routes[route.index()];
         let known = counters.iter().find(|(code, when, _)| *code == status && *when == phase);
         if let Some((.., counter)) = known {
             counter.inc();
             return;
         }
-        let requests = self.table.lock();
-        let route = requests.patterns.get(index).map_or(UNMATCHED, String::as_str);
-        let counter = self.metrics.requests(route, status, phase);
+        let counter = self.metrics.requests(&self.table.patterns.get(route), status, phase);
         counter.inc();
         counters.push((status, phase, counter));
     }
@@ -227,11 +206,8 @@ impl InFlight {
     }
 
     /// The response's body will take its time: the route is shown to whoever asks meanwhile.
-    pub(super) fn streams(&self, delimited_by_close: bool) {
-        if delimited_by_close && let Some(OnConnection(connection)) = &self.connection {
-            connection.delimit_by_close();
-        }
-        if let Some(entry) = self.tracker.table.lock().in_flight.get_mut(self.key) {
+    pub(super) fn streams(&self) {
+        if let Some(entry) = self.tracker.table.lock().get_mut(self.key) {
             entry.route = self.route;
         }
     }
@@ -248,7 +224,7 @@ impl InFlight {
 
 impl Drop for InFlight {
     fn drop(&mut self) {
-        let Some(entry) = self.tracker.table.lock().in_flight.try_remove(self.key) else { return };
+        let Some(entry) = self.tracker.table.lock().try_remove(self.key) else { return };
         let seconds = entry.began.elapsed().as_secs_f64();
         let route = self.route.unwrap_or_else(|| self.tracker.route(None));
         self.tracker.count(route, self.status, self.phase);

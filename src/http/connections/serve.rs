@@ -267,8 +267,7 @@ fn poll_timer(
 
 /// Closes the connection so that the client gets everything that was written.
 async fn close(connection: &Connection, io: &RefCell<Io>, end: End) {
-    // The end of the connection must not look like the end of a response that it cuts.
-    if end == End::Stalled || (end == End::Cut && connection.is_delimited_by_close()) {
+    if end == End::Stalled {
         io.borrow().abort();
         return;
     }

@@ -67,8 +67,6 @@ struct Flags {
     ahead: bool,
     /// A time limit has passed: the client gets to say nothing more.
     expired: bool,
-    /// The response in flight ends where the connection does.
-    delimited_by_close: bool,
     /// The connection's task has ended.
     closed: bool,
 }
@@ -142,16 +140,8 @@ impl Connection {
     pub(super) fn expire(&self) {
         if self.protocol() == Protocol::Http1 || self.is_idle() {
             self.set(|flags| flags.expired = true);
+            self.wake();
         }
-    }
-
-    /// The response in flight is complete only when the connection is closed.
-    pub(in crate::http) fn delimit_by_close(&self) {
-        self.set(|flags| flags.delimited_by_close = true);
-    }
-
-    pub(super) fn is_delimited_by_close(&self) -> bool {
-        self.flags.get().delimited_by_close && !self.is_idle()
     }
 
     /// Something has come from the client, whatever it is.
