@@ -112,7 +112,7 @@ where
             return Answering::Own { answer, held: Some(held), lifecycle: self.lifecycle.clone() };
         }
         let upgrades = wants_websocket(&request);
-        let in_flight = self.tracker.begin(&request, connection.clone());
+        let in_flight = self.tracker.begin(&request, connection);
         if upgrades && leaves(&self.lifecycle) {
             // Not even begun: a WebSocket would have to be ended at once.
             let mut response = text(StatusCode::SERVICE_UNAVAILABLE, "this server is leaving\n");
@@ -122,16 +122,15 @@ where
             return Answering::Own { answer, held, lifecycle: self.lifecycle.clone() };
         }
         limit_body(&mut request);
-        Answering::App {
-            response: self.app.call(request),
-            in_flight: Some(in_flight),
-            connection: if upgrades { connection } else { None },
-            lifecycle: self.lifecycle.clone(),
-        }
+        Answering::App { response: self.app.call(request), in_flight: Some(in_flight), upgrades }
     }
 }
 
 fn wants_websocket(request: &Request) -> bool {
+    // Known since the head was read, while a header has to be looked for.
+    if request.head().connection_type() != ConnectionType::Upgrade {
+        return false;
+    }
     let upgrade = request.head().headers.get(header::UPGRADE);
     upgrade.is_some_and(|to| to.as_bytes().eq_ignore_ascii_case(b"websocket"))
 }
@@ -151,8 +150,8 @@ pin_project! {
             #[pin]
             response: F,
             in_flight: Option<InFlight>,
-            connection: Option<Rc<Connection>>,
-            lifecycle: Lifecycle,
+            // Whether it is a WebSocket if it is answered with 101.
+            upgrades: bool,
         },
         Own {
             answer: Own,
@@ -177,23 +176,24 @@ where
 
     fn poll(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Self::Output> {
         match self.project() {
-            AnsweringProjection::App { response, in_flight, connection, lifecycle } => {
+            AnsweringProjection::App { response, in_flight, upgrades } => {
                 let answered = ready!(response.poll(cx));
                 let Some(mut in_flight) = in_flight.take() else {
                     return Poll::Pending;
                 };
+                let leaves = leaves(in_flight.lifecycle());
                 let mut response = match answered {
                     Ok(answered) => {
                         let pattern = answered.request().match_pattern();
-                        in_flight.answered(pattern, answered.status().as_u16());
+                        in_flight.answered(pattern.as_deref(), answered.status().as_u16());
                         let response: Response<B> = answered.into();
-                        if response.body().size().is_eof() {
-                            response.map_body(|_, body| (body, in_flight))
-                        } else {
-                            in_flight.streams();
-                            response.map_body(|_, body| (body, in_flight))
+                        if response.status() == StatusCode::SWITCHING_PROTOCOLS && *upgrades {
+                            in_flight.set_protocol(Protocol::WebSocket);
                         }
-                        .map_body(|_, (body, in_flight)| {
+                        if !response.body().size().is_eof() {
+                            in_flight.streams();
+                        }
+                        response.map_body(|_, body| {
                             EitherBody::left(TrackedBody::new(body, Held::Request(in_flight)))
                         })
                     }
@@ -205,11 +205,7 @@ where
                         })
                     }
                 };
-                if response.status() == StatusCode::SWITCHING_PROTOCOLS {
-                    if let Some(connection) = connection {
-                        connection.set_protocol(Protocol::WebSocket);
-                    }
-                } else if leaves(lifecycle) {
+                if leaves && response.status() != StatusCode::SWITCHING_PROTOCOLS {
                     response.head_mut().set_connection_type(ConnectionType::Close);
                 }
                 Poll::Ready(Ok(response))
@@ -233,6 +229,33 @@ where
                     response.map_body(|_, body| EitherBody::right(TrackedBody::new(body, held)))
                 ))
             }
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use actix_http::h1::{Codec, Message};
+    use actix_web::web::BytesMut;
+    use tokio_util::codec::Decoder as _;
+
+    use super::*;
+
+    #[test]
+    fn a_websocket_is_known_by_both_of_its_headers() {
+        for (headers, expected) in [
+            ("Connection: Upgrade\r\nUpgrade: websocket", true),
+            // As Firefox sends it.
+            ("Connection: keep-alive, Upgrade\r\nUpgrade: WebSocket", true),
+            ("Upgrade: websocket\r\nConnection: upgrade", true),
+            ("Connection: Upgrade, HTTP2-Settings\r\nUpgrade: h2c", false),
+            ("Connection: keep-alive\r\nUpgrade: websocket", false),
+            ("Accept: */*", false),
+        ] {
+            let head = format!("GET /ws HTTP/1.1\r\nHost: here\r\n{headers}\r\n\r\n");
+            let decoded = Codec::default().decode(&mut BytesMut::from(head.as_str()));
+            let Ok(Some(Message::Item(request))) = decoded else { panic!("{head}") };
+            assert_eq!(wants_websocket(&request), expected, "{headers}");
         }
     }
 }

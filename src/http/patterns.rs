@@ -14,6 +14,13 @@ pub(super) const UNMATCHED: &str = "unmatched";
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub(super) struct Route(usize);
 
+impl Route {
+    /// Its place, for tables that run parallel to the list.
+    pub(super) const fn index(self) -> usize {
+        self.0
+    }
+}
+
 /// The patterns known to all workers.
 #[derive(Debug, Default)]
 pub(super) struct Patterns(RwLock<Vec<String>>);

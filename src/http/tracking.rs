@@ -12,8 +12,9 @@ use std::{
 };
 
 use actix_http::{
-    Method, Request, Uri,
+    Method, Request,
     body::{BodySize, MessageBody},
+    uri::PathAndQuery,
 };
 use actix_web::web::Bytes;
 use pin_project_lite::pin_project;
@@ -21,7 +22,7 @@ use prometheus::IntCounter;
 use slab::Slab;
 
 use super::{
-    connections::Connection,
+    connections::{Connection, Protocol},
     patterns::{Patterns, Route, UNMATCHED},
 };
 use crate::{
@@ -37,11 +38,18 @@ pub(super) struct Tracker {
     lifecycle: Lifecycle,
     metrics: Metrics,
     table: Arc<Table>,
-    routes: RefCell<HashMap<String, Route>>,
-    counters: RefCell<Vec<(Labels, IntCounter)>>,
+    routes: RefCell<Routes>,
 }
 
-type Labels = (Route, u16, Phase);
+/// What the worker's thread keeps of its routes.
+#[derive(Default)]
+struct Routes {
+    /// Looked up for every request. Patterns are the application's, so nobody can choose them
+    /// to collide, and the hasher may be a fast one.
+    by_pattern: HashMap<String, Route, foldhash::fast::RandomState>,
+    /// The counters that each route has needed so far: a few each.
+    counters: Vec<Vec<(u16, Phase, IntCounter)>>,
+}
 
 /// What other threads may see of a worker's requests.
 struct Table {
@@ -51,14 +59,31 @@ struct Table {
 
 struct Entry {
     method: Method,
-    uri: Uri,
+    /// `None` where the request is for a host, as with CONNECT.
+    target: Option<PathAndQuery>,
     began: Instant,
     route: Option<Route>,
+}
+
+impl Entry {
+    fn path(&self) -> &str {
+        self.target.as_ref().map_or("", PathAndQuery::path)
+    }
 }
 
 impl Table {
     fn lock(&self) -> MutexGuard<'_, Slab<Entry>> {
         self.in_flight.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// The route of a request; before its handler has answered, the pattern of an earlier
+    /// request that fits its path, or the path itself.
+    fn name(&self, entry: &Entry) -> String {
+        if let Some(route) = entry.route {
+            return self.patterns.get(route);
+        }
+        let path = entry.path();
+        self.patterns.fitting(path).unwrap_or_else(|| path.to_owned())
     }
 }
 
@@ -74,30 +99,12 @@ impl Census for Table {
     }
 }
 
-impl Table {
-    /// The route of a request; before its handler has answered, the pattern of an earlier
-    /// request that fits its path, or the path itself.
-    fn name(&self, entry: &Entry) -> String {
-        if let Some(route) = entry.route {
-            return self.patterns.get(route);
-        }
-        let path = entry.uri.path();
-        self.patterns.fitting(path).unwrap_or_else(|| path.to_owned())
-    }
-}
-
 impl Tracker {
     /// A tracker, registered with the lifecycle as the one who can name its requests.
     pub(super) fn new(lifecycle: Lifecycle, metrics: Metrics, patterns: Arc<Patterns>) -> Rc<Self> {
         let table = Arc::new(Table { in_flight: Mutex::default(), patterns });
         lifecycle.register_census(Arc::clone(&table) as Arc<dyn Census>);
-        Rc::new(Self {
-            lifecycle,
-            metrics,
-            table,
-            routes: RefCell::new(routes),
-            counters: RefCell::default(),
-        })
+        Rc::new(Self { lifecycle, metrics, table, routes: RefCell::default() })
     }
 
     /// Counts a request from now until what this returns is dropped.
@@ -110,8 +117,8 @@ impl Tracker {
         let guard = self.lifecycle.request(phase);
         let began = Instant::now();
         let head = request.head();
-        let entry =
-            Entry { method: head.method.clone(), uri: head.uri.clone(), began, route: None };
+        let target = head.uri.path_and_query().cloned();
+        let entry = Entry { method: head.method.clone(), target, began, route: None };
         let key = self.table.lock().insert(entry);
         InFlight {
             tracker: Rc::clone(self),
@@ -124,26 +131,30 @@ impl Tracker {
         }
     }
 
-    fn route(&self, pattern: Option<String>) -> Route {
-        let pattern = pattern.unwrap_or_else(|| UNMATCHED.to_owned());
-        if let Some(route) = self.routes.borrow().get(&pattern) {
+    fn route(&self, pattern: Option<&str>) -> Route {
+        let pattern = pattern.unwrap_or(UNMATCHED);
+        if let Some(route) = self.routes.borrow().by_pattern.get(pattern) {
             return *route;
         }
-        let route = self.table.patterns.place(&pattern);
-        self.routes.borrow_mut().insert(pattern, route);
+        let route = self.table.patterns.place(pattern);
+        self.routes.borrow_mut().by_pattern.insert(pattern.to_owned(), route);
         route
     }
 
-    fn count(&self, labels: Labels) {
-        let mut counters = self.counters.borrow_mut();
-        if let Some((_, counter)) = counters.iter().find(|(known, _)| *known == labels) {
+    fn count(&self, route: Route, status: u16, phase: Phase) {
+        let routes = &mut self.routes.borrow_mut().counters;
+        if routes.len() <= route.index() {
+            routes.resize_with(route.index() + 1, Vec::new);
+        }
+        let counters = &mut routes[route.index()];
+        let known = counters.iter().find(|(code, when, _)| *code == status && *when == phase);
+        if let Some((.., counter)) = known {
             counter.inc();
             return;
         }
-        let (route, code, phase) = labels;
-        let counter = self.metrics.requests(&self.table.patterns.get(route), code, phase);
+        let counter = self.metrics.requests(&self.table.patterns.get(route), status, phase);
         counter.inc();
-        counters.push((labels, counter));
+        counters.push((status, phase, counter));
     }
 }
 
@@ -176,8 +187,19 @@ pub(super) struct InFlight {
 }
 
 impl InFlight {
+    pub(super) fn lifecycle(&self) -> &Lifecycle {
+        &self.tracker.lifecycle
+    }
+
+    /// Another protocol is spoken on the connection from here on.
+    pub(super) fn set_protocol(&self, protocol: Protocol) {
+        if let Some(OnConnection(connection)) = &self.connection {
+            connection.set_protocol(protocol);
+        }
+    }
+
     /// The response's head is known.
-    pub(super) fn answered(&mut self, pattern: Option<String>, status: u16) {
+    pub(super) fn answered(&mut self, pattern: Option<&str>, status: u16) {
         let route = self.tracker.route(pattern);
         self.route = Some(route);
         self.status = status;
@@ -205,12 +227,12 @@ impl Drop for InFlight {
         let Some(entry) = self.tracker.table.lock().try_remove(self.key) else { return };
         let seconds = entry.began.elapsed().as_secs_f64();
         let route = self.route.unwrap_or_else(|| self.tracker.route(None));
-        self.tracker.count((route, self.status, self.phase));
+        self.tracker.count(route, self.status, self.phase);
         self.tracker.metrics.duration().observe(seconds);
         tracing::info!(
             target: "websample::request",
             method = %entry.method,
-            path = entry.uri.path(),
+            path = entry.path(),
             status = self.status,
             phase = self.phase.name(),
             seconds,

@@ -26,6 +26,8 @@ pub(super) struct Identity {
     status: StatusCode,
     version: HeaderValue,
     instance: HeaderValue,
+    /// The name of each phase; made here, since a value is checked when it is made.
+    phases: [HeaderValue; Phase::ALL.len()],
 }
 
 impl Identity {
@@ -37,6 +39,7 @@ impl Identity {
             status: status_of(&settings.version),
             version: value(&settings.version),
             instance: value(&settings.instance),
+            phases: Phase::ALL.map(|phase| HeaderValue::from_static(phase.name())),
         }
     }
 
@@ -61,11 +64,13 @@ impl Sample {
     }
 
     pub(super) fn respond_with(&self, status: StatusCode) -> HttpResponseBuilder {
+        let Identity { version, instance, phases, .. } = &self.identity;
+        let phase = self.lifecycle.phase() as usize;
         let mut response = HttpResponse::build(status);
         response
-            .insert_header((VERSION, self.identity.version.clone()))
-            .insert_header((INSTANCE, self.identity.instance.clone()))
-            .insert_header((PHASE, phase_value(self.lifecycle.phase())));
+            .insert_header((VERSION, version.clone()))
+            .insert_header((INSTANCE, instance.clone()))
+            .insert_header((PHASE, phases[phase].clone()));
         response
     }
 
@@ -75,10 +80,6 @@ impl Sample {
             .insert_header((header::CONTENT_TYPE, "text/plain; charset=utf-8"))
             .body(why)
     }
-}
-
-fn phase_value(phase: Phase) -> HeaderValue {
-    HeaderValue::from_static(phase.name())
 }
 
 /// Every path without a meaning of its own: the version's status and no body.
