@@ -29,5 +29,6 @@ pub mod plan;
 mod progress;
 pub mod recorder;
 pub mod report;
+pub mod saved;
 pub mod summary;
 pub mod timeline;
