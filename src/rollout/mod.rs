@@ -17,6 +17,7 @@
 //! | `progress` | what is seen meanwhile |
 //! | `timeline` | what happened to every pod |
 //! | `cluster`, `load` | where it happens, and what is sent |
+//! | `through` | a real proxy between the load and the pods |
 
 pub mod args;
 pub mod causes;
@@ -30,4 +31,5 @@ mod progress;
 pub mod recorder;
 pub mod report;
 pub mod summary;
+pub mod through;
 pub mod timeline;

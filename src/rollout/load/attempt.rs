@@ -4,6 +4,8 @@ use std::{fmt, net::SocketAddr, sync::Arc, time::Duration};
 
 use serde::{Serialize, Serializer};
 
+use super::proxied::Proxied;
+
 /// How one request ended, as a client that never retries saw it.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub enum Outcome {
@@ -113,6 +115,8 @@ pub struct Attempt {
     pub retryable: bool,
     /// Who answered, when a response head arrived.
     pub version: Option<Version>,
+    /// What a proxy on the way said of it, where one did.
+    pub proxied: Option<Proxied>,
     /// Bytes of the response body that arrived.
     pub bytes_in: u64,
     /// Bytes of the request body.
