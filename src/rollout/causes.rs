@@ -6,7 +6,7 @@ use std::{collections::BTreeMap, sync::Arc, time::Duration};
 use serde::{Deserialize, Deserializer, Serialize, Serializer, de};
 
 use super::{
-    load::{Attempt, Outcome},
+    load::{Attempt, Outcome, ProxyFailure},
     timeline::{Exit, Phase, PodState, Timeline},
 };
 
@@ -43,6 +43,10 @@ pub enum Cause {
     RefusedByLeavingPod,
     /// An answer with an unexpected status from a pod that nobody had asked to leave.
     ErrorStatus,
+    /// The proxy closed a kept-alive connection of the client under the request.
+    ProxyClosed,
+    /// The proxy failed the request, and nothing that happened to a pod explains it.
+    Proxy,
     /// No answer within the request's time limit, from a process that was alive.
     TooSlow,
     /// Nothing that happened to the pod explains it.
@@ -83,6 +87,8 @@ impl Cause {
             Self::Crash => "crash",
             Self::RefusedByLeavingPod => "refused_by_leaving_pod",
             Self::ErrorStatus => "error_status",
+            Self::ProxyClosed => "proxy_closed",
+            Self::Proxy => "proxy",
             Self::TooSlow => "too_slow",
             Self::Unexplained => "unexplained",
         }
@@ -103,6 +109,8 @@ impl Cause {
             Self::Crash => "met a process that ended by itself",
             Self::RefusedByLeavingPod => "were answered with an error by a pod that was leaving",
             Self::ErrorStatus => "were answered with an unexpected status",
+            Self::ProxyClosed => "met a kept-alive connection that the proxy closed under them",
+            Self::Proxy => "were failed by the proxy, without a fault of a pod that was seen",
             Self::TooSlow => "got no answer in time",
             Self::Unexplained => "were lost for no reason that was seen",
         }
@@ -197,6 +205,51 @@ fn broken(attempt: &Attempt, failed: &PodState, leaving: bool) -> Cause {
 
 /// Explains a lost request with what happened to its pod.
 pub fn explain_with(
+    attempt: &Attempt,
+    timeline: &Timeline,
+    consumer: &str,
+) -> (Cause, Option<PodState>) {
+    let ever = |peer| timeline.pod_at(peer, Duration::MAX).is_some();
+    match attempt.peer {
+        Some(peer) if !ever(peer) => explain_proxied(attempt, timeline, consumer),
+        _ => explain_direct(attempt, timeline, consumer),
+    }
+}
+
+/// The same for a request whose connection led to no pod, but to a proxy.
+fn explain_proxied(
+    attempt: &Attempt,
+    timeline: &Timeline,
+    consumer: &str,
+) -> (Cause, Option<PodState>) {
+    let Some(proxied) = attempt.proxied else {
+        // No answer at all: what was behind it, nobody said.
+        let cause = match attempt.outcome {
+            Outcome::ResetReused => Cause::ProxyClosed,
+            Outcome::Timeout | Outcome::ConnectTimeout => Cause::TooSlow,
+            _ => Cause::Proxy,
+        };
+        return (cause, None);
+    };
+    if proxied.failure == Some(ProxyFailure::NoUpstream) {
+        return (Cause::NoEndpoint, None);
+    }
+    // As the proxy, in the client's place, saw it.
+    let outcome = match proxied.failure {
+        Some(ProxyFailure::Connect) => Outcome::Refused,
+        Some(ProxyFailure::Aborted) => Outcome::ResetReused,
+        Some(ProxyFailure::Timeout) => Outcome::Timeout,
+        _ => attempt.outcome,
+    };
+    let reused = attempt.reused || outcome == Outcome::ResetReused;
+    let seen = Attempt { peer: proxied.upstream, outcome, reused, ..attempt.clone() };
+    let (cause, state) = explain_direct(&seen, timeline, consumer);
+    let by_proxy = proxied.failure.is_some()
+        && (state.is_none() || matches!(cause, Cause::Unexplained | Cause::ErrorStatus));
+    (if by_proxy { Cause::Proxy } else { cause }, state)
+}
+
+fn explain_direct(
     attempt: &Attempt,
     timeline: &Timeline,
     consumer: &str,
@@ -309,6 +362,7 @@ mod tests {
             reused: outcome == Outcome::ResetReused,
             retryable: false,
             version: None,
+            proxied: None,
             bytes_in: 0,
             bytes_out: 0,
             error: None,

@@ -16,6 +16,7 @@ use super::{
     report::{Environment, Report, RunReport},
     saved::Saved,
     summary,
+    through::{Installed, ProxyError},
 };
 use crate::lifecycle::{Signal, Signals};
 
@@ -31,6 +32,9 @@ pub enum RolloutError {
     /// The command line asks for something that cannot be done.
     #[error(transparent)]
     Plan(#[from] PlanError),
+    /// The proxy is not installed, or cannot be used.
+    #[error(transparent)]
+    Proxy(#[from] ProxyError),
     /// A cluster did not come up, or broke down.
     #[error(transparent)]
     Experiment(#[from] ExperimentError),
@@ -47,7 +51,7 @@ impl RolloutError {
     pub fn exit_code(&self) -> u8 {
         match self {
             Self::Plan(_) => crate::config::EX_USAGE,
-            Self::Experiment(_) | Self::Io(_) => UNAVAILABLE,
+            Self::Proxy(_) | Self::Experiment(_) | Self::Io(_) => UNAVAILABLE,
             Self::Interrupted(signal) => signal.exit_code(),
         }
     }
@@ -61,11 +65,16 @@ pub async fn rollout(args: &RolloutArgs) -> Result<ExitCode, RolloutError> {
     let own = std::env::current_exe()?.to_string_lossy().into_owned();
     let plan = Plan::new(args, &own, rand::random::<u32>().into())?;
     raise_file_limit();
-    let environment = Environment::new(&plan, std::env::args().collect());
+    let installed = match &plan.proxy {
+        Some(options) => Some(Installed::find(options.program).await?),
+        None => None,
+    };
+    let environment = Environment::new(&plan, installed.as_ref(), std::env::args().collect());
     eprintln!(
-        "{} replicas, {}; {:.0} requests/s to each of: {}; seed {}",
+        "{} replicas, {}; {}{:.0} requests/s to each of: {}; seed {}",
         environment.replicas,
         environment.propagation,
+        environment.proxy.as_ref().map_or_else(String::new, |proxy| format!("{proxy}; ")),
         environment.rate,
         plan.variants.iter().map(|v| v.label.as_str()).collect::<Vec<_>>().join(", "),
         plan.seed,
@@ -78,7 +87,7 @@ pub async fn rollout(args: &RolloutArgs) -> Result<ExitCode, RolloutError> {
         let done = tokio::select! {
             biased;
             signal = signals.next() => return Err(RolloutError::Interrupted(signal)),
-            done = side_by_side(&plan, repeat) => done?,
+            done = side_by_side(&plan, installed.as_ref(), repeat) => done?,
         };
         runs.extend(done);
         if plan.repeat > 1 {
@@ -110,7 +119,11 @@ pub async fn rollout(args: &RolloutArgs) -> Result<ExitCode, RolloutError> {
 }
 
 /// One repeat: every variant on a cluster of its own, under load at the same time.
-async fn side_by_side(plan: &Plan, repeat: u32) -> Result<Vec<RunReport>, ExperimentError> {
+async fn side_by_side(
+    plan: &Plan,
+    installed: Option<&Installed>,
+    repeat: u32,
+) -> Result<Vec<RunReport>, ExperimentError> {
     let start = Instant::now();
     let go = CancellationToken::new();
     let experiments: Vec<_> = plan
@@ -120,7 +133,7 @@ async fn side_by_side(plan: &Plan, repeat: u32) -> Result<Vec<RunReport>, Experi
         .collect();
     let ups: Vec<_> = experiments.iter().map(|_| Arc::new(Notify::new())).collect();
     let runs = experiments.iter().zip(&ups).enumerate().map(|(index, (experiment, up))| {
-        experiment.run(plan, start, Arc::clone(up), go.clone(), index == 0)
+        experiment.run(plan, installed, start, Arc::clone(up), go.clone(), index == 0)
     });
     let begin = async {
         join_all(ups.iter().map(|up| up.notified())).await;

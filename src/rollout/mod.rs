@@ -19,6 +19,7 @@
 //! | `progress` | what is seen meanwhile |
 //! | `timeline` | what happened to every pod |
 //! | `cluster`, `load` | where it happens, and what is sent |
+//! | `through` | a real proxy between the load and the pods |
 
 pub mod args;
 pub mod causes;
@@ -36,4 +37,5 @@ pub mod recorder;
 pub mod report;
 pub mod saved;
 pub mod summary;
+pub mod through;
 pub mod timeline;

@@ -2,7 +2,7 @@
 
 use std::{
     collections::BTreeMap,
-    io,
+    fmt, io,
     path::{Path, PathBuf},
     sync::Arc,
     time::{Duration, SystemTime},
@@ -15,6 +15,7 @@ use super::{
     load::{Distribution, Outcome, Tally},
     plan::Plan,
     recorder::Second,
+    through::{Installed, Program, Retries, Upstream},
     timeline::PodRecord,
 };
 
@@ -172,6 +173,35 @@ pub struct Environment {
     pub propagation: String,
     /// The grace period, in seconds.
     pub grace_seconds: f64,
+    /// The real proxy between load and pods, if there was one.
+    #[serde(default)]
+    pub proxy: Option<ProxyUsed>,
+}
+
+/// A proxy that requests went through.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct ProxyUsed {
+    /// The program: nginx, haproxy, envoy.
+    pub program: String,
+    /// Its version, in its own words.
+    pub version: String,
+    /// Whether it sent again what failed.
+    pub retries: Retries,
+    /// What it spoke to the pods.
+    pub upstream: Upstream,
+}
+
+impl fmt::Display for ProxyUsed {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "through {} {}", self.program, self.version)?;
+        if self.upstream == Upstream::Http2 {
+            f.write_str(" (HTTP/2 to the pods)")?;
+        }
+        if self.retries == Retries::Off {
+            f.write_str(" without retries")?;
+        }
+        Ok(())
+    }
 }
 
 /// The whole document.
@@ -184,8 +214,9 @@ pub struct Report {
 }
 
 impl Environment {
-    /// The environment of a plan that begins now; `arguments` are the ones it was called with.
-    pub fn new(plan: &Plan, arguments: Vec<String>) -> Self {
+    /// The environment of a plan that begins now, with the proxy that it needs; `arguments` are
+    /// the ones it was called with.
+    pub fn new(plan: &Plan, proxy: Option<&Installed>, arguments: Vec<String>) -> Self {
         let mut command = arguments;
         if !command.iter().any(|a| a == "--seed" || a.starts_with("--seed=")) {
             let at = command.iter().position(|a| a == "--").unwrap_or(command.len());
@@ -205,6 +236,12 @@ impl Environment {
             replicas: cluster.map_or(0, |cluster| cluster.replicas),
             propagation: cluster.map_or_else(String::new, |c| c.propagation.to_string()),
             grace_seconds: cluster.map_or(0.0, |cluster| cluster.grace.as_secs_f64()),
+            proxy: plan.proxy.zip(proxy).map(|(options, installed)| ProxyUsed {
+                program: Program::name(installed.program).to_owned(),
+                version: installed.version.clone(),
+                retries: options.retries,
+                upstream: options.upstream,
+            }),
         }
     }
 }

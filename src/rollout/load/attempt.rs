@@ -4,6 +4,8 @@ use std::{fmt, net::SocketAddr, str::FromStr, sync::Arc, time::Duration};
 
 use serde::{Deserialize, Deserializer, Serialize, Serializer, de};
 
+use super::proxied::Proxied;
+
 /// How one request ended, as a client that never retries saw it.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub enum Outcome {
@@ -147,6 +149,8 @@ pub struct Attempt {
     pub retryable: bool,
     /// Who answered, when a response head arrived.
     pub version: Option<Version>,
+    /// What a proxy on the way said of it, where one did.
+    pub proxied: Option<Proxied>,
     /// Bytes of the response body that arrived.
     pub bytes_in: u64,
     /// Bytes of the request body.
