@@ -44,10 +44,3 @@ pub(crate) fn free_port() -> u16 {
     let listener = TcpListener::bind("127.0.0.1:0").expect("a free port");
     listener.local_addr().expect("it is bound").port()
 }
-
-/// A command, with what it wrote on both outputs.
-pub(crate) fn output(command: &mut Command) -> (Option<i32>, String) {
-    let output = command.stdin(Stdio::null()).output().expect("it runs");
-    let text = [output.stdout, output.stderr].concat();
-    (output.status.code(), String::from_utf8_lossy(&text).into_owned())
-}

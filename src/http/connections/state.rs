@@ -42,6 +42,8 @@ pub(in crate::http) enum Stage {
 #[derive(Debug)]
 pub(in crate::http) struct Connection {
     stage: Cell<Stage>,
+    /// When its client began to be told to leave.
+    leaving_since: Cell<Option<Instant>>,
     protocol: Cell<Protocol>,
     /// Requests, probes and hook calls being answered on it.
     in_flight: Cell<u32>,
@@ -73,12 +75,14 @@ struct Flags {
 
 impl Connection {
     pub(in crate::http) fn new(stage: Stage, body_timeout: Duration) -> Rc<Self> {
+        let accepted = Instant::now();
         Rc::new(Self {
             stage: Cell::new(stage),
+            leaving_since: Cell::new((stage >= Stage::Leaving).then_some(accepted)),
             protocol: Cell::new(Protocol::Http1),
             in_flight: Cell::new(0),
             flags: Cell::default(),
-            accepted: Instant::now(),
+            accepted,
             body_timeout,
             unsent: RefCell::default(),
             waker: RefCell::new(Waker::noop().clone()),
@@ -99,7 +103,16 @@ impl Connection {
     /// Moves to a stage and wakes the connection's task to act on it.
     pub(super) fn set_stage(&self, stage: Stage) {
         self.stage.set(stage);
+        if stage == Stage::Open {
+            self.leaving_since.set(None);
+        } else if self.leaving_since.get().is_none() {
+            self.leaving_since.set(Some(Instant::now()));
+        }
         self.wake();
+    }
+
+    pub(super) fn leaving_since(&self) -> Option<Instant> {
+        self.leaving_since.get()
     }
 
     pub(in crate::http) fn protocol(&self) -> Protocol {
