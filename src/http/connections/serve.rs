@@ -122,7 +122,6 @@ async fn open(
     if !first_byte(&tcp, connection, limit.as_mut()).await {
         return None;
     }
-    connection.greeted();
     let mut opening = pin!(async {
         let Some(tls) = tls else {
             if sniff(&tcp).await.ok()? {

@@ -187,9 +187,13 @@ impl Io {
                 if bytes.is_empty() {
                     self.ended = true;
                 } else {
-                    connection.heard();
-                    if let Wire::Http2(h2) = &mut self.wire {
-                        h2.frames.received(bytes);
+                    match &mut self.wire {
+                        Wire::Plain => connection.heard(bytes),
+                        Wire::Http2(h2) => {
+                            connection.spoke();
+                            h2.frames.received(bytes);
+                        }
+                        Wire::WebSocket(_) => {}
                     }
                 }
                 Poll::Ready(Ok(()))
