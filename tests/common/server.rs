@@ -236,6 +236,17 @@ impl Server {
         Ended { code, report: report.unwrap_or(Value::Null), log, took }
     }
 
+    /// Waits for the end of the process, and asserts that it is a clean one.
+    #[track_caller]
+    pub(crate) fn exits(&mut self) {
+        let mut code = None;
+        super::eventually("the process ends", || {
+            code = self.child.try_wait().expect("it can be waited for");
+            code.is_some()
+        });
+        assert_eq!(code.and_then(|code| code.code()), Some(0), "{:#?}", self.log());
+    }
+
     /// SIGTERM, and then the end.
     #[track_caller]
     pub(crate) fn stop(self) -> Ended {

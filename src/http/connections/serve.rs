@@ -24,7 +24,7 @@ use super::{
     records::Records,
     registry::{Registry, first_stage},
     state::{Connection, Protocol, Stage},
-    transport::{FIRST_WORD, Io, Socket, Transport, has_unread},
+    transport::{FIRST_WORD, Io, Socket, Transport, When, has_unread},
 };
 use crate::lifecycle::{Guard, Lifecycle};
 
@@ -122,7 +122,6 @@ async fn open(
     if !first_byte(&tcp, connection, limit.as_mut()).await {
         return None;
     }
-    connection.greeted();
     let mut opening = pin!(async {
         let Some(tls) = tls else {
             if sniff(&tcp).await.ok()? {
@@ -211,8 +210,7 @@ async fn dispatch<F: Future>(
             }
             let (stalled, partial, due) = {
                 let io = &mut *io.borrow_mut();
-                // What the dispatcher has just written may have made room between two frames.
-                if let Poll::Ready(Err(_)) = io.poll_leave(connection, cx) {
+                if let Poll::Ready(Err(_)) = io.poll_leave(connection, cx, When::Quiet) {
                     return Poll::Ready(End::Finished);
                 }
                 connection.sent(io.unsent());
