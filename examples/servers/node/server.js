@@ -24,6 +24,9 @@ function answer(response, status, body) {
   response.writeHead(status, {
     'X-Websample-Version': version,
     'Content-Length': Buffer.byteLength(body),
+    // close() spares a connection that carries a request just then, and a busy client would go
+    // on using it until SIGKILL.
+    ...(leaving && { Connection: 'close' }),
   });
   response.end(body);
 }
