@@ -117,6 +117,14 @@ impl Cause {
     }
 }
 
+impl Cause {
+    /// Whether the request was lost by where it was sent to, so that it was lost at that moment,
+    /// however long its client waited for an answer.
+    const fn is_misdirected(self) -> bool {
+        matches!(self, Self::ClosedListener | Self::DeadPod | Self::GoneAddress)
+    }
+}
+
 impl Serialize for Cause {
     fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
         serializer.serialize_str(self.name())
@@ -313,7 +321,8 @@ pub struct CauseCount {
     pub count: u64,
     /// How each of them ended.
     pub outcomes: BTreeMap<Outcome, u64>,
-    /// The latest of them came this many seconds after its pod's SIGTERM.
+    /// The latest of them came this many seconds after its pod's SIGTERM: was sent then, where
+    /// that decided it, else failed.
     pub latest_after_sigterm: Option<f64>,
 }
 
@@ -333,9 +342,11 @@ pub fn count(losses: &[Loss]) -> Vec<CauseCount> {
         let count = &mut counts[index];
         count.count += 1;
         *count.outcomes.entry(loss.outcome).or_default() += 1;
-        let latest = count.latest_after_sigterm.unwrap_or(f64::MIN);
+        let waited = if loss.cause.is_misdirected() { loss.at - loss.sent } else { 0.0 };
+        let after = loss.after_sigterm.map(|after| after - waited);
+        let latest = count.latest_after_sigterm;
         count.latest_after_sigterm =
-            loss.after_sigterm.map(|after| after.max(latest)).or(count.latest_after_sigterm);
+            after.map(|after| latest.map_or(after, |latest| latest.max(after))).or(latest);
     }
     counts.sort_by_key(|count| std::cmp::Reverse(count.count));
     counts
@@ -414,6 +425,29 @@ mod tests {
             let circumstances = Circumstances { sent: None, failed, routed: true };
             assert_eq!(explain(&attempt(outcome), &circumstances), expected, "{outcome} {pod:?}");
         }
+    }
+
+    #[test]
+    fn a_lost_request_counts_from_its_sending_where_that_decided_it() {
+        let loss = |cause, sent: f64, at: f64| Loss {
+            at,
+            sent,
+            stream: "s".into(),
+            outcome: Outcome::ConnectTimeout,
+            pod: None,
+            after_deletion: None,
+            // SIGTERM came at 10.
+            after_sigterm: Some(at - 10.0),
+            cause,
+        };
+        let counts = count(&[
+            loss(Cause::GoneAddress, 10.8, 15.8),
+            loss(Cause::GoneAddress, 10.5, 15.5),
+            loss(Cause::CutAtKill, 12.0, 40.0),
+        ]);
+        let latest = counts.iter().map(|count| count.latest_after_sigterm.unwrap_or_default());
+        let latest: Vec<_> = latest.map(|seconds| (seconds * 10.0).round()).collect();
+        assert_eq!(latest, [8.0, 300.0], "{counts:?}");
     }
 
     #[test]

@@ -1,6 +1,6 @@
 //! Everything that was planned: the variants side by side, repeat after repeat.
 
-use std::{io, process::ExitCode, sync::Arc};
+use std::{io, path::Path, process::ExitCode, sync::Arc};
 
 use futures_util::future::{join_all, try_join_all};
 use tokio::{sync::Notify, time::Instant};
@@ -64,6 +64,8 @@ impl RolloutError {
 pub async fn rollout(args: &RolloutArgs) -> Result<ExitCode, RolloutError> {
     let own = std::env::current_exe()?.to_string_lossy().into_owned();
     let plan = Plan::new(args, &own, rand::random::<u32>().into())?;
+    // Nobody wants to learn after a minute that there is no place for the results.
+    writable(&plan.out)?;
     raise_file_limit();
     let installed = match &plan.proxy {
         Some(options) => Some(Installed::find(options.program).await?),
@@ -116,6 +118,18 @@ pub async fn rollout(args: &RolloutArgs) -> Result<ExitCode, RolloutError> {
     }
     eprintln!("websample: --fail-on-loss: {}", failed.join(", "));
     Ok(ExitCode::from(LOST))
+}
+
+/// Makes the directory if need be, and tries to write there.
+fn writable(directory: &Path) -> io::Result<()> {
+    let probe = directory.join(format!(".writable.{}", std::process::id()));
+    std::fs::create_dir_all(directory)
+        .and_then(|()| std::fs::write(&probe, []))
+        .and_then(|()| std::fs::remove_file(&probe))
+        .map_err(|error| {
+            let text = format!("--out: cannot write to {}: {error}", directory.display());
+            io::Error::new(error.kind(), text)
+        })
 }
 
 /// One repeat: every variant on a cluster of its own, under load at the same time.
