@@ -219,7 +219,11 @@ fn explain_proxied(
     let seen = Attempt { peer: proxied.upstream, outcome, reused, ..attempt.clone() };
     let (cause, state) = explain_direct(&seen, timeline, consumer);
     let by_proxy = proxied.failure.is_some()
-        && (state.is_none() || matches!(cause, Cause::Unexplained | Cause::ErrorStatus));
+        && (state.is_none()
+            || matches!(
+                cause,
+                Cause::Unexplained | Cause::ErrorStatus | Cause::RefusedByLeavingPod
+            ));
     (if by_proxy { Cause::Proxy } else { cause }, state)
 }
 
