@@ -195,6 +195,39 @@ fn losses_behind_envoy_have_a_pod_and_a_cause() {
     without_retries_a_loss_has_a_pod_and_a_cause("envoy");
 }
 
+/// The only pod leaves before the next one is ready: rule 5.1.
+fn without_an_endpoint_it_is_503(program: &str) {
+    if !installed(program) {
+        return;
+    }
+    let lab = Lab::new();
+    let gap = ["--modes", "drain", "--max-surge", "0", "--max-unavailable", "1"];
+    let output = lab.run(&[&["--through", program][..], &gap].concat());
+    assert_eq!(output.status.code(), Some(0), "{}", text(&output));
+    let report = lab.report();
+    let causes = &report["runs"][0]["causes"];
+    assert_eq!(causes[0]["cause"], "no_endpoint", "{causes}");
+    assert!(causes[0]["outcomes"]["status_503"].as_u64() > Some(5), "{causes}");
+    assert_eq!(causes[1], Value::Null, "{causes}");
+    assert_eq!(answered_last(&report["runs"][0]), ["v2"]);
+    lab.nothing_is_left();
+}
+
+#[test]
+fn nginx_without_an_endpoint_answers_503() {
+    without_an_endpoint_it_is_503("nginx");
+}
+
+#[test]
+fn haproxy_without_an_endpoint_answers_503() {
+    without_an_endpoint_it_is_503("haproxy");
+}
+
+#[test]
+fn envoy_without_an_endpoint_answers_503() {
+    without_an_endpoint_it_is_503("envoy");
+}
+
 /// Waits until the proxy runs, and returns its process id.
 fn running(lab: &Lab, program: &str, child: &mut Child) -> u32 {
     let start = Instant::now();
