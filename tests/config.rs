@@ -203,6 +203,8 @@ fn every_bad_value_is_named_with_key_value_source_and_remedy() {
         ("limits.sleep", "300", "a bare number", "300s is seconds"),
         ("limits.body", "1M", "not a size", "such as 64KiB"),
         ("limits.header_timeout", "0ms", "must not be zero", "5s"),
+        ("limits.body_timeout", "0s", "must not be zero", "30s"),
+        ("limits.write_timeout", "0s", "must not be zero", "60s"),
         ("limits.connections", "many", "whole number from 1", "such as 4"),
         ("log.format", "text", "no such choice", "auto, human or json"),
         ("log.level", "websample=debug", "no such choice", "off, error, warn"),

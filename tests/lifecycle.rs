@@ -129,13 +129,15 @@ async fn two_hooks_at_once_wait_for_the_same_end() {
 async fn a_hook_that_no_sigterm_follows_is_undone_after_the_grace_period() {
     let server = Server::serving(Policy::default()).await;
     let told_to_leave = server.lifecycle.lame_duck();
+    // Whoever waits for the end of accepting goes on waiting for the same end.
+    let draining = server.lifecycle.draining();
     let began = Instant::now();
     server.spawn_hook().await.expect("answered");
     assert!(told_to_leave.is_cancelled());
     let mut changes = server.lifecycle.subscribe();
     changes.wait_for(|entered| entered.phase == Phase::Serving).await.expect("it comes back");
     assert_seconds(began.elapsed().as_secs_f64(), 30.0);
-    assert!(!server.lifecycle.lame_duck().is_cancelled(), "fresh tokens");
+    assert!(!server.lifecycle.lame_duck().is_cancelled(), "a fresh token");
     assert_eq!(server.lifecycle.deadline_at(), None);
 
     // And the next termination has a clock of its own.
@@ -143,6 +145,7 @@ async fn a_hook_that_no_sigterm_follows_is_undone_after_the_grace_period() {
     let (seconds, report) = server.end().await;
     assert_seconds(seconds, 5.0);
     assert_seconds(report.termination_seconds, 5.0);
+    assert!(draining.is_cancelled());
     let back = [
         Phase::Starting,
         Phase::Serving,

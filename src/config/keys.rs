@@ -132,6 +132,20 @@ pub const KEYS: &[Key] = &[
     ),
     key(
         Http,
+        "limits.body_timeout",
+        Kind::PositiveDuration,
+        Fixed("30s"),
+        "A request whose body stops arriving for this long is given up",
+    ),
+    key(
+        Http,
+        "limits.write_timeout",
+        Kind::PositiveDuration,
+        Fixed("60s"),
+        "A client that takes nothing of its response for this long is given up",
+    ),
+    key(
+        Http,
         "limits.connections",
         Kind::Count,
         Fixed("25600"),

@@ -235,6 +235,8 @@ impl Merged {
                 sleep: self.read("limits.sleep", duration)?,
                 body: self.read("limits.body", size)?,
                 header_timeout: self.read("limits.header_timeout", positive_duration)?,
+                body_timeout: self.read("limits.body_timeout", positive_duration)?,
+                write_timeout: self.read("limits.write_timeout", positive_duration)?,
                 connections: self.read("limits.connections", count)?,
             },
             log: Log {

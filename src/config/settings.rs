@@ -111,6 +111,10 @@ pub struct Limits {
     pub body: usize,
     /// A request's head has to arrive within this; not zero.
     pub header_timeout: Duration,
+    /// A request's body must not stop arriving for this long; not zero.
+    pub body_timeout: Duration,
+    /// A client has to take something of its response within this; not zero.
+    pub write_timeout: Duration,
     /// Connections at a time, for each worker.
     pub connections: NonZeroUsize,
 }

@@ -96,7 +96,12 @@ impl Acceptor<'_> {
             }
         }
         if lifecycle.policy().mode == Mode::Drain {
-            self.empty_queue(&listener, last).await;
+            let deadline = lifecycle.deadline();
+            tokio::select! {
+                biased;
+                () = deadline.cancelled() => {}
+                () = self.empty_queue(&listener, last) => {}
+            }
         }
         Ok(())
     }
@@ -148,8 +153,10 @@ impl Acceptor<'_> {
                 Err(_) => until = Instant::now() + HANDSHAKE,
                 Ok(Err(error)) if is_of_the_connection(&error) => {}
                 Ok(Err(error)) => {
-                    tracing::warn!(%error, "cannot empty the accept queue");
-                    return;
+                    // As a rule too many open files, of which there are fewer and fewer.
+                    tracing::warn!(%error, "cannot empty the accept queue; trying again");
+                    tokio::time::sleep(AFTER_ERROR).await;
+                    until = Instant::now() + HANDSHAKE;
                 }
             }
         }

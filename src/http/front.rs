@@ -6,6 +6,7 @@ use std::{
     future::Future,
     pin::Pin,
     rc::Rc,
+    sync::Arc,
     task::{Context, Poll, ready},
 };
 
@@ -24,7 +25,8 @@ use futures_core::future::LocalBoxFuture;
 use pin_project_lite::pin_project;
 
 use super::{
-    connections::{Connection, Protocol},
+    connections::{Connection, Protocol, limit_body},
+    patterns::Patterns,
     probes::{Answer, Probes, text},
     tracking::{Held, InFlight, OnConnection, TrackedBody, Tracker},
 };
@@ -43,6 +45,7 @@ pub(super) struct FrontFactory<F> {
     pub(super) metrics: Metrics,
     pub(super) probes: Probes,
     pub(super) hook_is_here: bool,
+    pub(super) patterns: Arc<Patterns>,
 }
 
 impl<F, B> ServiceFactory<Request> for FrontFactory<F>
@@ -63,7 +66,8 @@ where
     fn new_service(&self, (): ()) -> Self::Future {
         let app = self.app.new_service(AppConfig::default());
         let lifecycle = self.lifecycle.clone();
-        let tracker = Tracker::new(lifecycle.clone(), self.metrics.clone());
+        let tracker =
+            Tracker::new(lifecycle.clone(), self.metrics.clone(), Arc::clone(&self.patterns));
         let probes = self.probes.clone();
         let hook_is_here = self.hook_is_here;
         Box::pin(async move {
@@ -97,7 +101,7 @@ where
         self.app.poll_ready(cx)
     }
 
-    fn call(&self, request: Request) -> Self::Future {
+    fn call(&self, mut request: Request) -> Self::Future {
         let connection = request.conn_data::<Rc<Connection>>().cloned();
         if let Some(answer) = self.probes.answer(&request, self.hook_is_here) {
             let held = Held::Connection(connection.map(OnConnection::begin));
@@ -108,7 +112,7 @@ where
             return Answering::Own { answer, held: Some(held), lifecycle: self.lifecycle.clone() };
         }
         let upgrades = wants_websocket(&request);
-        let in_flight = self.tracker.begin(&request, connection.clone());
+        let in_flight = self.tracker.begin(&request, connection);
         if upgrades && leaves(&self.lifecycle) {
             // Not even begun: a WebSocket would have to be ended at once.
             let mut response = text(StatusCode::SERVICE_UNAVAILABLE, "this server is leaving\n");
@@ -117,16 +121,16 @@ where
             let held = Some(Held::Request(in_flight));
             return Answering::Own { answer, held, lifecycle: self.lifecycle.clone() };
         }
-        Answering::App {
-            response: self.app.call(request),
-            in_flight: Some(in_flight),
-            connection: if upgrades { connection } else { None },
-            lifecycle: self.lifecycle.clone(),
-        }
+        limit_body(&mut request);
+        Answering::App { response: self.app.call(request), in_flight: Some(in_flight), upgrades }
     }
 }
 
 fn wants_websocket(request: &Request) -> bool {
+    // Known since the head was read, while a header has to be looked for.
+    if request.head().connection_type() != ConnectionType::Upgrade {
+        return false;
+    }
     let upgrade = request.head().headers.get(header::UPGRADE);
     upgrade.is_some_and(|to| to.as_bytes().eq_ignore_ascii_case(b"websocket"))
 }
@@ -146,8 +150,8 @@ pin_project! {
             #[pin]
             response: F,
             in_flight: Option<InFlight>,
-            connection: Option<Rc<Connection>>,
-            lifecycle: Lifecycle,
+            // Whether it is a WebSocket if it is answered with 101.
+            upgrades: bool,
         },
         Own {
             answer: Own,
@@ -172,23 +176,24 @@ where
 
     fn poll(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Self::Output> {
         match self.project() {
-            AnsweringProjection::App { response, in_flight, connection, lifecycle } => {
+            AnsweringProjection::App { response, in_flight, upgrades } => {
                 let answered = ready!(response.poll(cx));
                 let Some(mut in_flight) = in_flight.take() else {
                     return Poll::Pending;
                 };
+                let leaves = leaves(in_flight.lifecycle());
                 let mut response = match answered {
                     Ok(answered) => {
                         let pattern = answered.request().match_pattern();
-                        in_flight.answered(pattern, answered.status().as_u16());
+                        in_flight.answered(pattern.as_deref(), answered.status().as_u16());
                         let response: Response<B> = answered.into();
-                        if response.body().size().is_eof() {
-                            response.map_body(|_, body| (body, in_flight))
-                        } else {
-                            in_flight.streams();
-                            response.map_body(|_, body| (body, in_flight))
+                        if response.status() == StatusCode::SWITCHING_PROTOCOLS && *upgrades {
+                            in_flight.set_protocol(Protocol::WebSocket);
                         }
-                        .map_body(|_, (body, in_flight)| {
+                        if !response.body().size().is_eof() {
+                            in_flight.streams();
+                        }
+                        response.map_body(|_, body| {
                             EitherBody::left(TrackedBody::new(body, Held::Request(in_flight)))
                         })
                     }
@@ -200,11 +205,7 @@ where
                         })
                     }
                 };
-                if response.status() == StatusCode::SWITCHING_PROTOCOLS {
-                    if let Some(connection) = connection {
-                        connection.set_protocol(Protocol::WebSocket);
-                    }
-                } else if leaves(lifecycle) {
+                if leaves && response.status() != StatusCode::SWITCHING_PROTOCOLS {
                     response.head_mut().set_connection_type(ConnectionType::Close);
                 }
                 Poll::Ready(Ok(response))
@@ -228,6 +229,33 @@ where
                     response.map_body(|_, body| EitherBody::right(TrackedBody::new(body, held)))
                 ))
             }
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use actix_http::h1::{Codec, Message};
+    use actix_web::web::BytesMut;
+    use tokio_util::codec::Decoder as _;
+
+    use super::*;
+
+    #[test]
+    fn a_websocket_is_known_by_both_of_its_headers() {
+        for (headers, expected) in [
+            ("Connection: Upgrade\r\nUpgrade: websocket", true),
+            // As Firefox sends it.
+            ("Connection: keep-alive, Upgrade\r\nUpgrade: WebSocket", true),
+            ("Upgrade: websocket\r\nConnection: upgrade", true),
+            ("Connection: Upgrade, HTTP2-Settings\r\nUpgrade: h2c", false),
+            ("Connection: keep-alive\r\nUpgrade: websocket", false),
+            ("Accept: */*", false),
+        ] {
+            let head = format!("GET /ws HTTP/1.1\r\nHost: here\r\n{headers}\r\n\r\n");
+            let decoded = Codec::default().decode(&mut BytesMut::from(head.as_str()));
+            let Ok(Some(Message::Item(request))) = decoded else { panic!("{head}") };
+            assert_eq!(wants_websocket(&request), expected, "{headers}");
         }
     }
 }

@@ -11,7 +11,7 @@
 //! | `worker` | a thread with a runtime and an application |
 //! | `front` | what stands before the application |
 //! | `probes`, `hook` | `/liveness`, `/readiness`, `/prestop`, and who may call the last |
-//! | `tracking` | requests in flight, to the last byte, and their names |
+//! | `tracking`, `patterns` | requests in flight, to the last byte, and their names |
 //! | `connections` | each kind of connection, and how it is closed |
 //! | `admin` | `/metrics` and `/status` |
 //! | `tls` | certificates and their replacement |
@@ -21,6 +21,7 @@ mod admin;
 mod connections;
 mod front;
 mod hook;
+mod patterns;
 mod probes;
 mod server;
 mod tls;

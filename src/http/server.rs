@@ -14,7 +14,7 @@ use actix_web::{
     Error,
     dev::{AppConfig, ServiceResponse},
 };
-use futures_util::future::try_join_all;
+use futures_util::future::{join_all, try_join_all};
 use tokio::sync::{Notify, oneshot};
 use tokio_util::sync::CancellationToken;
 
@@ -24,6 +24,7 @@ use super::{
     connections::Limits,
     front::FrontFactory,
     hook::HookGuard,
+    patterns::Patterns,
     probes::Probes,
     tls::{Tls, TlsError},
     worker::{Worker, WorkerSettings},
@@ -118,6 +119,7 @@ impl<F> Server<F> {
             close_spread: Duration::ZERO,
             limits: Limits {
                 header_timeout: Duration::from_secs(5),
+                body_timeout: Duration::from_secs(30),
                 write_timeout: Duration::from_secs(60),
             },
             on_drain: OnDrain::default(),
@@ -186,6 +188,12 @@ impl<F> Server<F> {
     /// For a request's head, and a TLS handshake, to arrive; 5 s by default.
     pub fn header_timeout(mut self, timeout: Duration) -> Self {
         self.limits.header_timeout = timeout;
+        self
+    }
+
+    /// For more of a request's body to arrive while its handler waits for it; 30 s by default.
+    pub fn body_timeout(mut self, timeout: Duration) -> Self {
+        self.limits.body_timeout = timeout;
         self
     }
 
@@ -285,12 +293,14 @@ impl<F> Server<F> {
             close_spread: self.close_spread,
             limits: self.limits,
         };
+        let patterns = Arc::new(Patterns::new(self.routes.iter().map(|(route, _)| route.clone())));
         let mut starting = Vec::new();
         let workers = (0..self.workers)
             .map(|_| {
                 let app = self.app.clone();
                 let (worker_lifecycle, metrics, probes) =
                     (lifecycle.clone(), metrics.clone(), probes.clone());
+                let patterns = Arc::clone(&patterns);
                 let hook_is_here = self.hook_on_app_listener;
                 let front = move || FrontFactory {
                     app: app().into_factory(),
@@ -298,6 +308,7 @@ impl<F> Server<F> {
                     metrics,
                     probes,
                     hook_is_here,
+                    patterns,
                 };
                 start(&mut starting, settings.clone(), &lifecycle, &stop, &freed, front)
             })
@@ -334,7 +345,6 @@ impl<F> Server<F> {
                         tracing::error!(%error, "a listener has failed");
                     }
                     drop(open);
-                    std::future::pending::<()>().await;
                 }
             });
             let admin_listeners = self.admin.into_iter().map(|listener| {
@@ -351,11 +361,10 @@ impl<F> Server<F> {
                     if let Err(error) = acceptor.run(life).await {
                         tracing::error!(%error, "an admin listener has failed");
                     }
-                    std::future::pending::<()>().await;
                 }
             });
-            let traffic = futures_util::future::join_all(listeners);
-            let admin = futures_util::future::join_all(admin_listeners);
+            let traffic = for_ever(join_all(listeners));
+            let admin = for_ever(join_all(admin_listeners));
             let certificates = async {
                 match &self.tls {
                     Some(tls) => tls.watch().await,
@@ -374,8 +383,8 @@ impl<F> Server<F> {
             drop(self.startup);
             tokio::select! {
                 report = self.drain.run() => report,
-                _ = traffic => unreachable!("listeners are pending for ever"),
-                _ = admin => unreachable!("listeners are pending for ever"),
+                () = traffic => unreachable!("it waits for ever"),
+                () = admin => unreachable!("it waits for ever"),
                 () = certificates => unreachable!("the watch has no end"),
                 () = forward => unreachable!("signals have no end"),
             }
@@ -391,6 +400,13 @@ impl<F> Server<F> {
         publish(&report, &self.termination_log);
         Ok(report)
     }
+}
+
+/// Polls a future to its end, and then goes on waiting: the end of all listeners, of which there
+/// may be none, is not the end of the server.
+async fn for_ever<F: Future>(future: F) {
+    future.await;
+    std::future::pending::<()>().await;
 }
 
 /// Starts a worker and keeps the promise that it is ready.

@@ -12,107 +12,99 @@ use std::{
 };
 
 use actix_http::{
-    Method, Request, Uri,
+    Method, Request,
     body::{BodySize, MessageBody},
+    uri::PathAndQuery,
 };
-use actix_web::{dev::ResourceDef, web::Bytes};
+use actix_web::web::Bytes;
 use pin_project_lite::pin_project;
 use prometheus::IntCounter;
 use slab::Slab;
 
-use super::connections::Connection;
+use super::{
+    connections::{Connection, Protocol},
+    patterns::{Patterns, Route, UNMATCHED},
+};
 use crate::{
     lifecycle::{Census, Guard, Lifecycle, Phase, Unfinished},
     telemetry::metrics::Metrics,
 };
 
-/// A route that no pattern matched.
-const UNMATCHED: &str = "unmatched";
-
 /// What is counted for a request whose client left before the response began; nginx's code.
 const CLIENT_CLOSED: u16 = 499;
-
-/// A matched pattern, as an index into the worker's table.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
-struct Route(usize);
 
 /// The requests of one worker.
 pub(super) struct Tracker {
     lifecycle: Lifecycle,
     metrics: Metrics,
     table: Arc<Table>,
-    routes: RefCell<HashMap<String, Route>>,
-    counters: RefCell<Vec<(Labels, IntCounter)>>,
+    routes: RefCell<Routes>,
 }
 
-type Labels = (Route, u16, Phase);
+/// What the worker's thread keeps of its routes.
+#[derive(Default)]
+struct Routes {
+    /// Looked up for every request. Patterns are the application's, so nobody can choose them
+    /// to collide, and the hasher may be a fast one.
+    by_pattern: HashMap<String, Route, foldhash::fast::RandomState>,
+    /// The counters that each route has needed so far: a few each.
+    counters: Vec<Vec<(u16, Phase, IntCounter)>>,
+}
 
 /// What other threads may see of a worker's requests.
-#[derive(Default)]
-struct Table(Mutex<Requests>);
-
-#[derive(Default)]
-struct Requests {
-    in_flight: Slab<Entry>,
-    patterns: Vec<String>,
+struct Table {
+    in_flight: Mutex<Slab<Entry>>,
+    patterns: Arc<Patterns>,
 }
 
 struct Entry {
     method: Method,
-    uri: Uri,
+    /// `None` where the request is for a host, as with CONNECT.
+    target: Option<PathAndQuery>,
     began: Instant,
     route: Option<Route>,
 }
 
+impl Entry {
+    fn path(&self) -> &str {
+        self.target.as_ref().map_or("", PathAndQuery::path)
+    }
+}
+
 impl Table {
-    fn lock(&self) -> MutexGuard<'_, Requests> {
-        self.0.lock().unwrap_or_else(PoisonError::into_inner)
+    fn lock(&self) -> MutexGuard<'_, Slab<Entry>> {
+        self.in_flight.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// The route of a request; before its handler has answered, the pattern of an earlier
+    /// request that fits its path, or the path itself.
+    fn name(&self, entry: &Entry) -> String {
+        if let Some(route) = entry.route {
+            return self.patterns.get(route);
+        }
+        let path = entry.path();
+        self.patterns.fitting(path).unwrap_or_else(|| path.to_owned())
     }
 }
 
 impl Census for Table {
     fn unfinished(&self) -> Vec<Unfinished> {
-        let requests = self.lock();
-        let named = requests.in_flight.iter().map(|(_, entry)| Unfinished {
+        let in_flight = self.lock();
+        let named = in_flight.iter().map(|(_, entry)| Unfinished {
             kind: "request",
-            what: requests.name(entry),
+            what: self.name(entry),
             age_seconds: entry.began.elapsed().as_secs_f64(),
         });
         named.collect()
     }
 }
 
-impl Requests {
-    /// The route of a request; before its handler has answered, the pattern of an earlier
-    /// request that fits its path, or the path itself.
-    fn name(&self, entry: &Entry) -> String {
-        if let Some(Route(index)) = entry.route
-            && let Some(pattern) = self.patterns.get(index)
-        {
-            return pattern.clone();
-        }
-        let path = entry.uri.path();
-        let fits = |pattern: &&String| ResourceDef::new(pattern.as_str()).is_match(path);
-        // The most specific one has the most text before its first parameter.
-        let fixed = |pattern: &&String| pattern.find('{').unwrap_or(usize::MAX);
-        let pattern =
-            self.patterns.iter().filter(|p| *p != UNMATCHED).filter(fits).max_by_key(fixed);
-        pattern.map_or_else(|| path.to_owned(), Clone::clone)
-    }
-}
-
 impl Tracker {
     /// A tracker, registered with the lifecycle as the one who can name its requests.
-    pub(super) fn new(lifecycle: Lifecycle, metrics: Metrics) -> Rc<Self> {
-        let table = Arc::<Table>::default();
+    pub(super) fn new(lifecycle: Lifecycle, metrics: Metrics, patterns: Arc<Patterns>) -> Rc<Self> {
+        let table = Arc::new(Table { in_flight: Mutex::default(), patterns });
         lifecycle.register_census(Arc::clone(&table) as Arc<dyn Census>);
-        Rc::new(Self {
-            lifecycle,
-            metrics,
-            table,
-            routes: RefCell::default(),
-            counters: RefCell::default(),
-        })
+        Rc::new(Self { lifecycle, metrics, table, routes: RefCell::default() })
     }
 
     /// Counts a request from now until what this returns is dropped.
@@ -125,9 +117,9 @@ impl Tracker {
         let guard = self.lifecycle.request(phase);
         let began = Instant::now();
         let head = request.head();
-        let entry =
-            Entry { method: head.method.clone(), uri: head.uri.clone(), began, route: None };
-        let key = self.table.lock().in_flight.insert(entry);
+        let target = head.uri.path_and_query().cloned();
+        let entry = Entry { method: head.method.clone(), target, began, route: None };
+        let key = self.table.lock().insert(entry);
         InFlight {
             tracker: Rc::clone(self),
             key,
@@ -139,31 +131,30 @@ impl Tracker {
         }
     }
 
-    fn route(&self, pattern: Option<String>) -> Route {
-        let pattern = pattern.unwrap_or_else(|| UNMATCHED.to_owned());
-        if let Some(route) = self.routes.borrow().get(&pattern) {
+    fn route(&self, pattern: Option<&str>) -> Route {
+        let pattern = pattern.unwrap_or(UNMATCHED);
+        if let Some(route) = self.routes.borrow().by_pattern.get(pattern) {
             return *route;
         }
-        let mut requests = self.table.lock();
-        let route = Route(requests.patterns.len());
-        requests.patterns.push(pattern.clone());
-        drop(requests);
-        self.routes.borrow_mut().insert(pattern, route);
+        let route = self.table.patterns.place(pattern);
+        self.routes.borrow_mut().by_pattern.insert(pattern.to_owned(), route);
         route
     }
 
-    fn count(&self, labels: Labels) {
-        let mut counters = self.counters.borrow_mut();
-        if let Some((_, counter)) = counters.iter().find(|(known, _)| *known == labels) {
+    fn count(&self, route: Route, status: u16, phase: Phase) {
+        let routes = &mut self.routes.borrow_mut().counters;
+        if routes.len() <= route.index() {
+            routes.resize_with(route.index() + 1, Vec::new);
+        }
+        let counters = &mut routes[route.index()];
+        let known = counters.iter().find(|(code, when, _)| *code == status && *when == phase);
+        if let Some((.., counter)) = known {
             counter.inc();
             return;
         }
-        let (Route(index), code, phase) = labels;
-        let requests = self.table.lock();
-        let route = requests.patterns.get(index).map_or(UNMATCHED, String::as_str);
-        let counter = self.metrics.requests(route, code, phase);
+        let counter = self.metrics.requests(&self.table.patterns.get(route), status, phase);
         counter.inc();
-        counters.push((labels, counter));
+        counters.push((status, phase, counter));
     }
 }
 
@@ -196,8 +187,19 @@ pub(super) struct InFlight {
 }
 
 impl InFlight {
+    pub(super) fn lifecycle(&self) -> &Lifecycle {
+        &self.tracker.lifecycle
+    }
+
+    /// Another protocol is spoken on the connection from here on.
+    pub(super) fn set_protocol(&self, protocol: Protocol) {
+        if let Some(OnConnection(connection)) = &self.connection {
+            connection.set_protocol(protocol);
+        }
+    }
+
     /// The response's head is known.
-    pub(super) fn answered(&mut self, pattern: Option<String>, status: u16) {
+    pub(super) fn answered(&mut self, pattern: Option<&str>, status: u16) {
         let route = self.tracker.route(pattern);
         self.route = Some(route);
         self.status = status;
@@ -205,23 +207,32 @@ impl InFlight {
 
     /// The response's body will take its time: the route is shown to whoever asks meanwhile.
     pub(super) fn streams(&self) {
-        if let Some(entry) = self.tracker.table.lock().in_flight.get_mut(self.key) {
+        if let Some(entry) = self.tracker.table.lock().get_mut(self.key) {
             entry.route = self.route;
+        }
+    }
+}
+
+impl InFlight {
+    /// The response's body is complete: what is left is for its connection to send.
+    fn complete(self) {
+        if let Some(OnConnection(connection)) = &self.connection {
+            Rc::clone(connection).complete(self);
         }
     }
 }
 
 impl Drop for InFlight {
     fn drop(&mut self) {
-        let Some(entry) = self.tracker.table.lock().in_flight.try_remove(self.key) else { return };
+        let Some(entry) = self.tracker.table.lock().try_remove(self.key) else { return };
         let seconds = entry.began.elapsed().as_secs_f64();
         let route = self.route.unwrap_or_else(|| self.tracker.route(None));
-        self.tracker.count((route, self.status, self.phase));
+        self.tracker.count(route, self.status, self.phase);
         self.tracker.metrics.duration().observe(seconds);
         tracing::info!(
             target: "websample::request",
             method = %entry.method,
-            path = entry.uri.path(),
+            path = entry.path(),
             status = self.status,
             phase = self.phase.name(),
             seconds,
@@ -239,20 +250,29 @@ impl fmt::Debug for InFlight {
 }
 
 pin_project! {
-    /// A response body that counts as in flight until it is dropped.
+    /// A response body that counts as in flight until its last byte is in the kernel's hands.
     ///
-    /// actix drops a body when its last byte has been handed to the connection, and when its
-    /// client has gone. The connection in turn is counted until its last byte has left.
+    /// actix drops a body when it has taken the last byte, and when its client has gone. In
+    /// between its connection keeps the request until all is written.
     pub struct TrackedBody<B> {
         #[pin]
         body: B,
         in_flight: Held,
     }
+
+    impl<B> PinnedDrop for TrackedBody<B> {
+        fn drop(this: Pin<&mut Self>) {
+            let held = std::mem::replace(this.project().in_flight, Held::Connection(None));
+            if let Held::Request(in_flight) = held {
+                in_flight.complete();
+            }
+        }
+    }
 }
 
 /// What a body keeps until it is dropped: a traffic request, or a probe on its connection.
 pub(super) enum Held {
-    Request(#[allow(dead_code, reason = "held for its drop")] InFlight),
+    Request(InFlight),
     Connection(#[allow(dead_code, reason = "held for its drop")] Option<OnConnection>),
 }
 

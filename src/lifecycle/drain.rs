@@ -10,9 +10,10 @@ use tokio::{
     sync::{mpsc, oneshot},
     time::{Instant, sleep_until},
 };
+use tokio_util::sync::CancellationToken;
 
 use super::{
-    Entered, Lifecycle, Tokens, Trigger,
+    Entered, Lifecycle, Trigger,
     in_flight::Unfinished,
     lock,
     phase::Phase,
@@ -240,7 +241,9 @@ impl Drain {
             );
             self.state.termination = None;
             *lock(&shared.began) = None;
-            *lock(&shared.tokens) = Tokens::default();
+            // Only this one was cancelled. The others are held by those who wait for what is
+            // still to come: acceptors for the draining, connections for the deadline.
+            lock(&shared.tokens).lame_duck = CancellationToken::new();
         }
         if phase == Phase::Draining {
             shared.in_flight.idle.watch();

@@ -63,7 +63,7 @@ pub struct Entered {
     pub wall: SystemTime,
 }
 
-/// The tokens of one way out. An un-drain makes fresh ones.
+/// The tokens of one way out. An un-drain makes a fresh one for the lame duck.
 #[derive(Debug, Clone, Default)]
 struct Tokens {
     lame_duck: CancellationToken,
@@ -184,7 +184,7 @@ impl Lifecycle {
 
     /// Cancelled when the lame duck begins: time to tell clients to leave.
     ///
-    /// An un-drain hands out fresh tokens; one that was cancelled stays cancelled.
+    /// After an un-drain there is a fresh token; one that was cancelled stays cancelled.
     pub fn lame_duck(&self) -> CancellationToken {
         lock(&self.shared.tokens).lame_duck.child_token()
     }

@@ -3,7 +3,7 @@
 
 use std::{collections::BTreeMap, sync::Arc, time::Duration};
 
-use serde::{Serialize, Serializer};
+use serde::{Deserialize, Deserializer, Serialize, Serializer, de};
 
 use super::{
     load::{Attempt, Outcome, ProxyFailure},
@@ -54,6 +54,24 @@ pub enum Cause {
 }
 
 impl Cause {
+    /// All of them.
+    pub const ALL: [Self; 14] = [
+        Self::ClosedListener,
+        Self::DeadPod,
+        Self::GoneAddress,
+        Self::AcceptQueue,
+        Self::IdleClosed,
+        Self::CutAtExit,
+        Self::CutAtKill,
+        Self::CutAtDeadline,
+        Self::NoEndpoint,
+        Self::Crash,
+        Self::RefusedByLeavingPod,
+        Self::ErrorStatus,
+        Self::TooSlow,
+        Self::Unexplained,
+    ];
+
     /// The cause's name in reports.
     pub const fn name(self) -> &'static str {
         match self {
@@ -102,6 +120,14 @@ impl Cause {
 impl Serialize for Cause {
     fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
         serializer.serialize_str(self.name())
+    }
+}
+
+impl<'de> Deserialize<'de> for Cause {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        let name = String::deserialize(deserializer)?;
+        let known = Self::ALL.into_iter().find(|cause| cause.name() == name);
+        known.ok_or_else(|| de::Error::custom(format!("`{name}` is not a cause of a loss")))
     }
 }
 
@@ -243,7 +269,7 @@ fn explain_direct(
 }
 
 /// A lost request, explained.
-#[derive(Debug, Clone, Serialize)]
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct Loss {
     /// Seconds from the start of the run to its failure.
     pub at: f64,
@@ -283,7 +309,7 @@ impl Loss {
 }
 
 /// Losses by cause.
-#[derive(Debug, Clone, PartialEq, Serialize)]
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct CauseCount {
     /// Why.
     pub cause: Cause,

@@ -10,9 +10,11 @@ use super::{
     args::RolloutArgs,
     experiment::{Experiment, ExperimentError},
     load::attack::raise_file_limit,
+    page,
     plan::{Plan, PlanError},
     progress,
     report::{Environment, Report, RunReport},
+    saved::Saved,
     summary,
     through::{Installed, ProxyError},
 };
@@ -99,6 +101,11 @@ pub async fn rollout(args: &RolloutArgs) -> Result<ExitCode, RolloutError> {
     let path = report.write(&plan.out)?;
     println!("{}", summary::text(&report.runs));
     println!("{}", path.display());
+    let saved = [Saved { label: String::new(), report }];
+    let page = path.with_file_name(page::FILE);
+    page::write(&saved, &page)?;
+    println!("{}", page.display());
+    let [Saved { report, .. }] = &saved;
     let failed = summary::by_mode(&report.runs)
         .iter()
         .filter(|mode| mode.lost > 0 && plan.fail_on_loss.iter().any(|label| label == mode.mode))

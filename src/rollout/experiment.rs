@@ -11,7 +11,7 @@ use super::{
     load::{self, Connect, Direct, Engine},
     plan::{Plan, Variant, connect_timeout},
     recorder::{Counts, Recorder},
-    report::{Latency, RunReport, StreamReport},
+    report::{Bucket, Latency, RunReport, StreamReport},
     through::{Installed, Proxy, ProxyError},
 };
 
@@ -179,7 +179,7 @@ impl Experiment {
         let pods = cluster.timeline().pods();
         let streams: Vec<Arc<str>> =
             plan.mix.streams().iter().map(|spec| spec.name().into()).collect();
-        let (seconds, lost) = self.recorder.take();
+        let (seconds, lost) = self.recorder.take(&streams, &pods);
         let consumer = consumer.name();
         let losses: Vec<Loss> = lost
             .iter()
@@ -198,6 +198,7 @@ impl Experiment {
             lost_with_retries: load.total.lost_with_retries,
             latency_ms: Latency::of(&load.total.latency),
             send_delay_ms: Latency::of(&load.total.send_delay),
+            latency_histogram: Bucket::of(&load.total.latency),
             rollout_began: began.as_secs_f64(),
             rollout_seconds: took.as_secs_f64(),
             killed: pods.iter().filter(|pod| pod.killed()).count(),

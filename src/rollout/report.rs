@@ -8,7 +8,7 @@ use std::{
     time::{Duration, SystemTime},
 };
 
-use serde::Serialize;
+use serde::{Deserialize, Serialize};
 
 use super::{
     causes::{CauseCount, Loss},
@@ -23,7 +23,7 @@ use super::{
 pub const FILE: &str = "report.json";
 
 /// Quantiles of a time, in milliseconds.
-#[derive(Debug, Clone, Copy, PartialEq, Serialize)]
+#[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize)]
 pub struct Latency {
     /// Half of the requests took no longer.
     pub p50: f64,
@@ -51,8 +51,35 @@ impl Latency {
     }
 }
 
+/// Requests whose latency lay in one part of the scale.
+#[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize)]
+pub struct Bucket {
+    /// The part's upper end, in milliseconds; ten parts to a decade.
+    pub upto_ms: f64,
+    /// How many.
+    pub count: u64,
+}
+
+impl Bucket {
+    /// The parts of a distribution that hold anything.
+    pub fn of(distribution: &Distribution) -> Vec<Self> {
+        const PER_DECADE: f64 = 10.0;
+        let mut parts: BTreeMap<i32, u64> = BTreeMap::new();
+        for value in distribution.histogram().iter_recorded() {
+            let millis = (value.value_iterated_to() as f64 / 1e6).max(1e-3);
+            let part = (millis.log10() * PER_DECADE).ceil() as i32;
+            *parts.entry(part).or_default() += value.count_at_value();
+        }
+        let end = |part: i32| 10_f64.powf(f64::from(part) / PER_DECADE);
+        parts
+            .into_iter()
+            .map(|(part, count)| Self { upto_ms: (end(part) * 1e3).round() / 1e3, count })
+            .collect()
+    }
+}
+
 /// One stream of one run.
-#[derive(Debug, Clone, Serialize)]
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct StreamReport {
     /// Its name, such as `keep-alive POST /echo`.
     pub name: Arc<str>,
@@ -80,7 +107,7 @@ impl StreamReport {
 }
 
 /// One rolling update under load. Times are seconds from the start of the run.
-#[derive(Debug, Clone, Serialize)]
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct RunReport {
     /// The mode, with its hook if it has one of its own, or the foreign server's name.
     pub mode: String,
@@ -102,6 +129,9 @@ pub struct RunReport {
     pub latency_ms: Latency,
     /// From the intended to the real send: how well the generator kept its rate.
     pub send_delay_ms: Latency,
+    /// The distribution that `latency_ms` is taken from, shortest first.
+    #[serde(default)]
+    pub latency_histogram: Vec<Bucket>,
     /// When the update began.
     pub rollout_began: f64,
     /// From the update's beginning until every old pod was gone.
@@ -121,10 +151,10 @@ pub struct RunReport {
 }
 
 /// Where and how it was measured.
-#[derive(Debug, Clone, Serialize)]
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct Environment {
     /// This program's version.
-    pub websample: &'static str,
+    pub websample: String,
     /// The operating system and processor family.
     pub platform: String,
     /// CPUs that were shared by everything.
@@ -144,14 +174,15 @@ pub struct Environment {
     /// The grace period, in seconds.
     pub grace_seconds: f64,
     /// The real proxy between load and pods, if there was one.
+    #[serde(default)]
     pub proxy: Option<ProxyUsed>,
 }
 
 /// A proxy that requests went through.
-#[derive(Debug, Clone, Serialize)]
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct ProxyUsed {
     /// The program: nginx, haproxy, envoy.
-    pub program: &'static str,
+    pub program: String,
     /// Its version, in its own words.
     pub version: String,
     /// Whether it sent again what failed.
@@ -174,7 +205,7 @@ impl fmt::Display for ProxyUsed {
 }
 
 /// The whole document.
-#[derive(Debug, Clone, Serialize)]
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct Report {
     /// Every run, repeats one after the other, each in the order of the modes.
     pub runs: Vec<RunReport>,
@@ -193,7 +224,7 @@ impl Environment {
         }
         let cluster = plan.variants.first().map(|variant| &variant.cluster);
         Self {
-            websample: env!("CARGO_PKG_VERSION"),
+            websample: env!("CARGO_PKG_VERSION").to_owned(),
             platform: format!("{} {}", std::env::consts::OS, std::env::consts::ARCH),
             cpus: std::thread::available_parallelism().map_or(1, usize::from),
             started: SystemTime::now()
@@ -206,7 +237,7 @@ impl Environment {
             propagation: cluster.map_or_else(String::new, |c| c.propagation.to_string()),
             grace_seconds: cluster.map_or(0.0, |cluster| cluster.grace.as_secs_f64()),
             proxy: plan.proxy.zip(proxy).map(|(options, installed)| ProxyUsed {
-                program: Program::name(installed.program),
+                program: Program::name(installed.program).to_owned(),
                 version: installed.version.clone(),
                 retries: options.retries,
                 upstream: options.upstream,

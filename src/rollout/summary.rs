@@ -193,6 +193,7 @@ mod tests {
             lost_with_retries: 0,
             latency_ms: latency,
             send_delay_ms: latency,
+            latency_histogram: Vec::new(),
             rollout_began: 5.0,
             rollout_seconds: 8.0 + f64::from(repeat),
             killed: 0,

@@ -1,7 +1,10 @@
 //! The answer of every path, and what all answers have in common.
 
+use std::io;
+
 use actix_web::{
     HttpResponse, HttpResponseBuilder,
+    error::PayloadError,
     http::{
         StatusCode,
         header::{self, HeaderName, HeaderValue},
@@ -23,6 +26,8 @@ pub(super) struct Identity {
     status: StatusCode,
     version: HeaderValue,
     instance: HeaderValue,
+    /// The name of each phase; made here, since a value is checked when it is made.
+    phases: [HeaderValue; Phase::ALL.len()],
 }
 
 impl Identity {
@@ -34,6 +39,7 @@ impl Identity {
             status: status_of(&settings.version),
             version: value(&settings.version),
             instance: value(&settings.instance),
+            phases: Phase::ALL.map(|phase| HeaderValue::from_static(phase.name())),
         }
     }
 
@@ -58,11 +64,13 @@ impl Sample {
     }
 
     pub(super) fn respond_with(&self, status: StatusCode) -> HttpResponseBuilder {
+        let Identity { version, instance, phases, .. } = &self.identity;
+        let phase = self.lifecycle.phase() as usize;
         let mut response = HttpResponse::build(status);
         response
-            .insert_header((VERSION, self.identity.version.clone()))
-            .insert_header((INSTANCE, self.identity.instance.clone()))
-            .insert_header((PHASE, phase_value(self.lifecycle.phase())));
+            .insert_header((VERSION, version.clone()))
+            .insert_header((INSTANCE, instance.clone()))
+            .insert_header((PHASE, phases[phase].clone()));
         response
     }
 
@@ -72,10 +80,6 @@ impl Sample {
             .insert_header((header::CONTENT_TYPE, "text/plain; charset=utf-8"))
             .body(why)
     }
-}
-
-fn phase_value(phase: Phase) -> HeaderValue {
-    HeaderValue::from_static(phase.name())
 }
 
 /// Every path without a meaning of its own: the version's status and no body.
@@ -91,9 +95,7 @@ pub(super) async fn discard(sample: &Sample, body: web::Payload) -> Result<(), H
     let mut body = body.into_inner();
     let mut length = 0;
     while let Some(chunk) = body.next().await {
-        let chunk = chunk.map_err(|error| {
-            sample.refuse(StatusCode::BAD_REQUEST, format!("the body cannot be read: {error}\n"))
-        })?;
+        let chunk = chunk.map_err(|error| sample.unreadable(&error))?;
         length += chunk.len();
         if length > sample.settings.limits.body {
             return Err(sample.too_large());
@@ -103,6 +105,17 @@ pub(super) async fn discard(sample: &Sample, body: web::Payload) -> Result<(), H
 }
 
 impl Sample {
+    /// A body that stopped arriving, or that is not what it says.
+    pub(super) fn unreadable(&self, error: &PayloadError) -> HttpResponse {
+        let status = match error {
+            PayloadError::Incomplete(Some(why)) if why.kind() == io::ErrorKind::TimedOut => {
+                StatusCode::REQUEST_TIMEOUT
+            }
+            _ => StatusCode::BAD_REQUEST,
+        };
+        self.refuse(status, format!("the body cannot be read: {error}\n"))
+    }
+
     pub(super) fn too_large(&self) -> HttpResponse {
         let limit = self.settings.limits.body;
         self.refuse(

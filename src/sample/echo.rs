@@ -1,10 +1,6 @@
 //! `POST /echo`: sends the body back.
 
-use actix_web::{
-    HttpRequest, HttpResponse,
-    http::{StatusCode, header},
-    web,
-};
+use actix_web::{HttpRequest, HttpResponse, http::header, web};
 use futures_util::StreamExt as _;
 
 use super::Sample;
@@ -23,10 +19,7 @@ pub(super) async fn echo(
                 return sample.too_large();
             }
             Ok(chunk) => whole.extend_from_slice(&chunk),
-            Err(error) => {
-                let why = format!("the body cannot be read: {error}\n");
-                return sample.refuse(StatusCode::BAD_REQUEST, why);
-            }
+            Err(error) => return sample.unreadable(&error),
         }
     }
     let mut response = sample.respond();

@@ -19,20 +19,25 @@ pub(super) async fn events(sample: web::Data<Sample>) -> HttpResponse {
     let spread = spread(sample.settings.close_spread);
     let lifecycle = sample.lifecycle.clone();
     let start = Instant::now();
-    let events = stream::unfold(State::Open(0), move |state| {
-        let lame_duck = lame_duck.clone();
+    // One wait for the whole stream: begun anew with every event, a spread of more than the
+    // second between two of them would never be over.
+    let leaving = Box::pin(async move {
+        lame_duck.cancelled().await;
+        sleep(spread).await;
+    });
+    let events = stream::unfold(Some((0, leaving)), move |state| {
         let lifecycle = lifecycle.clone();
         async move {
-            let State::Open(sent) = state else { return None };
+            let (sent, mut leaving) = state?;
             tokio::select! {
                 biased;
-                () = async { lame_duck.cancelled().await; sleep(spread).await } => {
+                () = &mut leaving => {
                     let last = web::Bytes::from_static(LAST_WORDS.as_bytes());
-                    Some((Ok::<_, Infallible>(last), State::Ended))
+                    Some((Ok::<_, Infallible>(last), None))
                 }
                 () = sleep_until(start + Duration::from_secs(sent)) => {
                     let event = web::Bytes::from(event(sent, &lifecycle));
-                    Some((Ok(event), State::Open(sent + 1)))
+                    Some((Ok(event), Some((sent + 1, leaving))))
                 }
             }
         }
@@ -42,11 +47,6 @@ pub(super) async fn events(sample: web::Data<Sample>) -> HttpResponse {
         .content_type("text/event-stream")
         .insert_header(("cache-control", "no-store"))
         .streaming(events)
-}
-
-enum State {
-    Open(u64),
-    Ended,
 }
 
 fn event(id: u64, lifecycle: &Lifecycle) -> String {

@@ -95,6 +95,8 @@ pub async fn run(settings: Settings) -> Result<Report, ServerError> {
         .keep_alive(settings.keep_alive)
         .close_spread(settings.close_spread)
         .header_timeout(settings.limits.header_timeout)
+        .body_timeout(settings.limits.body_timeout)
+        .write_timeout(settings.limits.write_timeout)
         .readiness_on_drain(settings.readiness_on_drain)
         .hook_on_app_listener(settings.hook.on_app_listener)
         .termination_log(&settings.termination_log)

@@ -4,8 +4,10 @@
 //! frames in both directions (RFC 9113, section 4.1) and the streams that are open, and
 //! 1. writes GOAWAY with the largest stream id: the client opens no more streams here, and those
 //!    that crossed it on the way are still served (RFC 9113, section 6.8);
-//! 2. after a round trip shows the h2 server a GOAWAY as if the client had sent it: the server
-//!    then finishes its streams, sends a GOAWAY with the last stream it served, and closes.
+//! 2. asks with a PING whether the client has read that: the answer comes behind every stream
+//!    that the client had opened before;
+//! 3. then shows the h2 server a GOAWAY as if the client had sent it: the server finishes its
+//!    streams, sends a GOAWAY with the last stream it served, and closes.
 
 /// Every frame begins with this many bytes: length (3), type (1), flags (1), stream id (4).
 const HEADER: usize = 9;
@@ -17,9 +19,13 @@ const DATA: u8 = 0x0;
 const HEADERS: u8 = 0x1;
 const RST_STREAM: u8 = 0x3;
 const PUSH_PROMISE: u8 = 0x5;
+const PING: u8 = 0x6;
 const GOAWAY: u8 = 0x7;
 const CONTINUATION: u8 = 0x9;
+/// A type that nobody uses; frames of such types are ignored (RFC 9113, section 4.1).
+const UNUSED: u8 = 0xF0;
 
+const ACK: u8 = 0x1;
 const END_STREAM: u8 = 0x1;
 const END_HEADERS: u8 = 0x4;
 
@@ -36,8 +42,24 @@ pub(super) const fn goaway(last_stream: u32) -> [u8; HEADER + 8] {
     [0, 0, 8, GOAWAY, 0, 0, 0, 0, 0, s0, s1, s2, s3, e0, e1, e2, e3]
 }
 
-/// The first of the two GOAWAY frames.
-pub(super) const LEAVE: [u8; HEADER + 8] = goaway(LARGEST_STREAM);
+/// What the server takes for its client's GOAWAY.
+pub(super) const CLIENT_LEAVES: [u8; HEADER + 8] = goaway(LARGEST_STREAM);
+
+/// What our PING carries, to be told from the h2 server's own.
+const QUESTION: [u8; 8] = *b"leaving?";
+
+/// The first of the two GOAWAY frames, and the question whether it was read.
+pub(super) const LEAVE: [u8; 2 * (HEADER + 8)] = {
+    let mut frames = [0; 2 * (HEADER + 8)];
+    let goaway = goaway(LARGEST_STREAM);
+    let ping = [0, 0, 8, PING, 0, 0, 0, 0, 0];
+    let (first, second) = frames.split_at_mut(HEADER + 8);
+    first.copy_from_slice(&goaway);
+    let (header, payload) = second.split_at_mut(HEADER);
+    header.copy_from_slice(&ping);
+    payload.copy_from_slice(&QUESTION);
+    frames
+};
 
 const fn rst_stream(stream: u32) -> [u8; HEADER + 4] {
     let [s0, s1, s2, s3] = stream.to_be_bytes();
@@ -75,11 +97,12 @@ impl Direction {
         self.preface == 0 && self.have == 0 && self.payload == 0 && !self.in_headers
     }
 
-    /// Follows bytes, and tells of every frame whose header is complete.
-    fn follow(&mut self, mut bytes: &[u8], mut seen: impl FnMut(Header)) {
-        let skipped = self.preface.min(bytes.len());
+    /// Follows bytes, and tells of every frame whose header is complete: what it is, and where
+    /// its payload begins.
+    fn follow(&mut self, all: &[u8], mut seen: impl FnMut(Header, usize)) {
+        let skipped = self.preface.min(all.len());
         self.preface -= skipped;
-        bytes = &bytes[skipped..];
+        let mut bytes = &all[skipped..];
         while !bytes.is_empty() {
             if self.payload > 0 {
                 let here = self.payload.min(bytes.len());
@@ -100,7 +123,7 @@ impl Direction {
                     self.in_headers = flags & END_HEADERS == 0;
                 }
                 let stream = u32::from_be_bytes([s0 & 0x7F, s1, s2, s3]);
-                seen(Header { kind, flags, stream });
+                seen(Header { kind, flags, stream }, all.len() - bytes.len());
             }
         }
     }
@@ -114,7 +137,8 @@ pub(super) struct Frames {
     /// Streams that the client opened and the server has not finished.
     open: Vec<u32>,
     last_stream: u32,
-    going: bool,
+    /// The client has read our GOAWAY.
+    answered: bool,
 }
 
 impl Frames {
@@ -124,32 +148,68 @@ impl Frames {
             outbound: Direction::new(0),
             open: Vec::new(),
             last_stream: 0,
-            going: false,
+            answered: false,
         }
     }
 
-    pub(super) fn received(&mut self, bytes: &[u8]) {
+    /// Follows what the client sent. The answer to our question is made a frame that the h2
+    /// server ignores: it did not ask.
+    pub(super) fn received(&mut self, bytes: &mut [u8]) {
         let Self { inbound, open, last_stream, .. } = self;
-        inbound.follow(bytes, |frame| match frame.kind {
+        let mut ours = None;
+        let all: &[u8] = bytes;
+        inbound.follow(all, |frame, payload| match frame.kind {
             HEADERS if frame.stream > *last_stream => {
                 *last_stream = frame.stream;
                 open.push(frame.stream);
             }
             RST_STREAM => open.retain(|id| *id != frame.stream),
+            // One that is cut in two goes on to the server, which then logs its surprise; our
+            // patience ends without it.
+            PING if frame.flags & ACK != 0
+                && payload >= HEADER
+                && all[payload..].starts_with(&QUESTION) =>
+            {
+                ours = Some(payload - HEADER);
+            }
             _ => {}
         });
+        if let Some(start) = ours {
+            bytes[start + 3] = UNUSED;
+            self.answered = true;
+        }
     }
 
+    /// Follows what was sent.
     pub(super) fn sent(&mut self, bytes: &[u8]) {
-        let Self { outbound, open, going, .. } = self;
-        outbound.follow(bytes, |frame| match frame.kind {
+        let Self { outbound, open, .. } = self;
+        outbound.follow(bytes, |frame, _| match frame.kind {
             DATA | HEADERS if frame.flags & END_STREAM != 0 => {
                 open.retain(|id| *id != frame.stream);
             }
             RST_STREAM => open.retain(|id| *id != frame.stream),
-            GOAWAY => *going = true,
             _ => {}
         });
+    }
+
+    /// How many streams the client has opened and the server has not finished.
+    pub(super) fn open_streams(&self) -> u32 {
+        self.open.len() as u32
+    }
+
+    /// The client has read our GOAWAY: all it opened before has come.
+    pub(super) const fn is_answered(&self) -> bool {
+        self.answered
+    }
+
+    /// The server has begun to speak.
+    pub(super) const fn has_begun(&self) -> bool {
+        self.outbound.frames > 0
+    }
+
+    /// The client is in the middle of a frame, of a header block, or of the preface.
+    pub(super) const fn is_partial(&self) -> bool {
+        !self.inbound.at_boundary()
     }
 
     /// The client has opened a stream at some time.
@@ -206,7 +266,7 @@ mod tests {
                 let pieces = bytes.chunks(chunk);
                 let last = pieces.len() - 1;
                 for (index, piece) in pieces.enumerate() {
-                    frames.received(piece);
+                    frames.received(&mut piece.to_vec());
                     if index < last && bytes.len() > PREFACE.len() {
                         assert!(!frames.may_show(), "inside a frame");
                     }
@@ -219,9 +279,9 @@ mod tests {
     #[test]
     fn streams_are_open_from_their_headers_to_the_servers_end() {
         let mut frames = Frames::new();
-        frames.received(PREFACE);
+        frames.received(&mut PREFACE.to_vec());
         for stream in [1, 3, 5, 7] {
-            frames.received(&frame(HEADERS, END_HEADERS | END_STREAM, stream, 5));
+            frames.received(&mut frame(HEADERS, END_HEADERS | END_STREAM, stream, 5));
         }
         assert!(!frames.may_send(), "before the server's SETTINGS");
         frames.sent(&frame(SETTINGS, 0, 0, 0));
@@ -229,7 +289,7 @@ mod tests {
         frames.sent(&frame(HEADERS, END_HEADERS | END_STREAM, 1, 5));
         frames.sent(&frame(HEADERS, END_HEADERS, 3, 5));
         frames.sent(&frame(DATA, END_STREAM, 3, 5));
-        frames.received(&frame(RST_STREAM, 0, 5, 4));
+        frames.received(&mut frame(RST_STREAM, 0, 5, 4));
         assert_eq!(frames.open, [7]);
         assert_eq!(frames.farewell(), [rst_stream(7).as_slice(), &goaway(7)].concat());
     }
@@ -237,10 +297,30 @@ mod tests {
     #[test]
     fn trailers_do_not_open_a_stream_again() {
         let mut frames = Frames::new();
-        frames.received(PREFACE);
-        frames.received(&frame(HEADERS, END_HEADERS, 1, 5));
+        frames.received(&mut PREFACE.to_vec());
+        frames.received(&mut frame(HEADERS, END_HEADERS, 1, 5));
         frames.sent(&frame(HEADERS, END_HEADERS | END_STREAM, 1, 5));
-        frames.received(&frame(HEADERS, END_HEADERS | END_STREAM, 1, 5));
+        frames.received(&mut frame(HEADERS, END_HEADERS | END_STREAM, 1, 5));
         assert!(frames.open.is_empty());
+    }
+
+    #[test]
+    fn only_the_answer_to_our_own_question_is_taken_away() {
+        let ping = |flags, payload: &[u8; 8]| {
+            [[0, 0, 8, PING, flags, 0, 0, 0, 0].as_slice(), payload].concat()
+        };
+        let mut frames = Frames::new();
+        frames.received(&mut [PREFACE.to_vec(), frame(SETTINGS, 0, 0, 0)].concat());
+        let others = [ping(0, &QUESTION), ping(ACK, b"another!"), ping(0, &[0; 8])].concat();
+        let mut seen = others.clone();
+        frames.received(&mut seen);
+        assert_eq!(seen, others);
+        assert!(!frames.is_answered());
+
+        let mut seen = [ping(ACK, &QUESTION), frame(HEADERS, END_HEADERS, 1, 3)].concat();
+        frames.received(&mut seen);
+        assert!(frames.is_answered());
+        assert_eq!(seen[3], UNUSED, "a type to ignore");
+        assert_eq!((frames.last_stream, frames.may_show()), (1, true), "the rest is as it was");
     }
 }

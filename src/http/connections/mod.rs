@@ -7,10 +7,12 @@
 //! | protocol | told to leave | closed |
 //! |---|---|---|
 //! | HTTP/1.1 | `Connection: close` on every response from the lame duck on | last, once idle, with a lingering close |
-//! | HTTP/2 | GOAWAY for the largest stream id ([`frames`]) | after a round trip, when its streams have ended |
+//! | HTTP/2 | GOAWAY for the largest stream id ([`frames`]) | once it has read that, when its streams have ended |
 //! | WebSocket | by its handler, which holds the lame-duck token | by its handler; at the deadline with 1012 ([`websocket`]) |
 
+mod body;
 mod frames;
+mod records;
 mod registry;
 mod serve;
 mod state;
@@ -18,6 +20,7 @@ mod transport;
 mod websocket;
 
 pub(super) use self::{
+    body::limit_body,
     registry::Registry,
     serve::{Accepted, Limits, serve},
     state::{Connection, Protocol},

@@ -15,21 +15,25 @@ use actix_http::Protocol as HttpProtocol;
 use actix_service::Service;
 use tokio::{
     net::TcpStream,
-    time::{Instant, Sleep, sleep_until, timeout},
+    time::{Instant, Sleep, sleep_until},
 };
 use tokio_rustls::TlsAcceptor;
 
 use super::{
     frames::PREFACE,
+    records::Records,
     registry::{Registry, first_stage},
     state::{Connection, Protocol, Stage},
-    transport::{FIRST_WORD, Io, Socket, Transport},
+    transport::{FIRST_WORD, Io, Socket, Transport, has_unread},
 };
 use crate::lifecycle::{Guard, Lifecycle};
 
 /// After its own FIN the server reads and discards what was under way for this long, so that it
 /// is not answered by a reset, which could overtake the last response.
 const LINGER: Duration = Duration::from_secs(2);
+
+/// The same at the deadline, when the process is about to exit.
+const LAST_LINGER: Duration = Duration::from_millis(200);
 
 /// Between two looks at a connection whose first bytes are the beginning of a preface.
 const PREFACE_LOOK: Duration = Duration::from_millis(10);
@@ -39,6 +43,8 @@ const PREFACE_LOOK: Duration = Duration::from_millis(10);
 pub(in crate::http) struct Limits {
     /// For a request head, and for the TLS handshake, to arrive completely.
     pub(in crate::http) header_timeout: Duration,
+    /// For more of a request's body to arrive, once a handler waits for it.
+    pub(in crate::http) body_timeout: Duration,
     /// For a client to take any of the bytes that wait for it.
     pub(in crate::http) write_timeout: Duration,
 }
@@ -64,7 +70,8 @@ pub(in crate::http) async fn serve<S>(
     S: Service<(Socket, HttpProtocol, Option<SocketAddr>), Response = ()>,
 {
     let Accepted { stream, peer, guard } = accepted;
-    let connection = Connection::new(first_stage(lifecycle.phase(), lifecycle.policy().mode));
+    let stage = first_stage(lifecycle.phase(), lifecycle.policy().mode);
+    let connection = Connection::new(stage, limits.body_timeout);
     let entry = registry.enter(&connection);
     if let Ok(transport) = TcpStream::from_std(stream)
         && let Some(transport) = open(transport, tls, &connection, limits).await
@@ -81,8 +88,12 @@ pub(in crate::http) async fn serve<S>(
             dispatch(dispatcher, &connection, &io, limits).await
         };
         // The dispatcher and its buffers are gone; the socket is closed here.
+        if end == End::Finished {
+            connection.sent(0);
+        }
         close(&connection, &io, end).await;
     }
+    connection.close();
     drop(entry);
     drop(guard);
 }
@@ -107,35 +118,56 @@ async fn open(
 ) -> Option<Transport> {
     // Like actix: a response of two writes must not wait for an acknowledgement.
     tcp.set_nodelay(true).ok()?;
-    let opening = async {
+    let mut limit = pin!(sleep_until(connection.accepted() + limits.header_timeout));
+    if !first_byte(&tcp, connection, limit.as_mut()).await {
+        return None;
+    }
+    connection.greeted();
+    let mut opening = pin!(async {
         let Some(tls) = tls else {
             if sniff(&tcp).await.ok()? {
                 connection.set_protocol(Protocol::Http2);
             }
             return Some(Transport::Left(tcp));
         };
-        let stream = tls.accept(tcp).await.ok()?;
+        let stream = tls.accept(Records::new(tcp)).await.ok()?;
         if stream.get_ref().1.alpn_protocol() == Some(b"h2") {
             connection.set_protocol(Protocol::Http2);
         }
         Some(Transport::Right(Box::new(stream)))
-    };
-    let mut opening = pin!(timeout(limits.header_timeout, opening));
-    // Nothing is in flight yet: while closing, the connection has its grace to say something.
-    let mut grace = None;
+    });
     poll_fn(|cx| {
         connection.set_waker(cx.waker());
         if let Poll::Ready(opened) = opening.as_mut().poll(cx) {
-            return Poll::Ready(opened.ok().flatten());
+            return Poll::Ready(opened);
         }
-        match connection.stage() {
+        // Whoever has begun to speak may finish, within the limit, also while closing.
+        if connection.stage() >= Stage::Abrupt {
+            return Poll::Ready(None);
+        }
+        limit.as_mut().poll(cx).map(|()| None)
+    })
+    .await
+}
+
+/// Waits for the client to say anything; tells whether it did.
+async fn first_byte(tcp: &TcpStream, connection: &Connection, mut limit: Pin<&mut Sleep>) -> bool {
+    let mut grace = None;
+    poll_fn(|cx| {
+        connection.set_waker(cx.waker());
+        if tcp.poll_read_ready(cx).is_ready() {
+            return Poll::Ready(true);
+        }
+        let over = match connection.stage() {
             Stage::Open | Stage::Leaving => Poll::Pending,
-            Stage::Closing => {
-                let until = connection.accepted() + FIRST_WORD;
-                poll_timer(&mut grace, until, cx).map(|()| None)
-            }
-            Stage::Abrupt | Stage::Cut => Poll::Ready(None),
+            // A client that has just come wants to ask something.
+            Stage::Closing => poll_timer(&mut grace, connection.accepted() + FIRST_WORD, cx),
+            Stage::Abrupt | Stage::Cut => Poll::Ready(()),
+        };
+        if over.is_ready() || limit.as_mut().poll(cx).is_ready() {
+            return Poll::Ready(has_unread(tcp));
         }
+        Poll::Pending
     })
     .await
 }
@@ -174,35 +206,29 @@ async fn dispatch<F: Future>(
             return Poll::Ready(End::Cut);
         }
         loop {
-            if connection.protocol() == Protocol::Http2
-                && let Poll::Ready(Err(_)) = io.borrow_mut().poll_leave(connection, cx)
-            {
-                return Poll::Ready(End::Finished);
-            }
             if dispatcher.as_mut().poll(cx).is_ready() {
                 return Poll::Ready(End::Finished);
             }
+            let (stalled, partial, due) = {
+                let io = &mut *io.borrow_mut();
+                // What the dispatcher has just written may have made room between two frames.
+                if let Poll::Ready(Err(_)) = io.poll_leave(connection, cx) {
+                    return Poll::Ready(End::Finished);
+                }
+                connection.sent(io.unsent());
+                let due = io.due(connection).filter(|at| Some(*at) != acted);
+                (io.stalled, io.is_partial(connection), due)
+            };
 
-            // A request head that has begun has to end. The dispatcher limits only the first.
-            let head_due = if connection.is_partial()
-                && connection.is_idle()
-                && connection.protocol() == Protocol::Http1
-            {
+            let stalled = stalled.map(|since| since + limits.write_timeout);
+            // A request head that has begun has to end. The dispatcher limits only the first,
+            // with an answer, and therefore comes first.
+            let head_due = if partial && !connection.has_expired() {
                 let since = *partial_since.get_or_insert_with(Instant::now);
-                // The dispatcher's own limit comes first, with an answer.
                 Some(since + limits.header_timeout + FIRST_WORD)
             } else {
                 partial_since = None;
                 None
-            };
-            let (stalled, due) = {
-                let io = io.borrow();
-                if io.expired {
-                    // Said once; the dispatcher closes in its own time.
-                    return Poll::Pending;
-                }
-                let stalled = io.stalled.map(|since| since + limits.write_timeout);
-                (stalled, io.due(connection).filter(|at| Some(*at) != acted))
             };
             let Some(next) = [head_due, stalled, due].into_iter().flatten().min() else {
                 return Poll::Pending;
@@ -215,7 +241,7 @@ async fn dispatch<F: Future>(
                 return Poll::Ready(End::Stalled);
             }
             if head_due.is_some_and(|at| now >= at) {
-                io.borrow_mut().expired = true;
+                connection.expire();
             }
             if due.is_some_and(|at| now >= at) {
                 acted = due;
@@ -242,12 +268,13 @@ fn poll_timer(
 /// Closes the connection so that the client gets everything that was written.
 async fn close(connection: &Connection, io: &RefCell<Io>, end: End) {
     if end == End::Stalled {
+        io.borrow().abort();
         return;
     }
     let farewell = if end == End::Cut { io.borrow().farewell() } else { Vec::new() };
     let mut farewell = farewell.as_slice();
-    let lingers = end == End::Finished;
-    let mut limit = pin!(sleep_until(Instant::now() + LINGER));
+    let mut lingers_until = Instant::now() + if end == End::Cut { LAST_LINGER } else { LINGER };
+    let mut limit = pin!(sleep_until(lingers_until));
     poll_fn(|cx| {
         connection.set_waker(cx.waker());
         let io = &mut *io.borrow_mut();
@@ -255,18 +282,23 @@ async fn close(connection: &Connection, io: &RefCell<Io>, end: End) {
             match io.poll_write(cx, farewell) {
                 Poll::Ready(Ok(written)) if written > 0 => farewell = &farewell[written..],
                 Poll::Ready(_) => return Poll::Ready(()),
-                // A peer that takes nothing is not waited for at the deadline.
-                Poll::Pending if end == End::Cut => return Poll::Ready(()),
-                Poll::Pending => return Poll::Pending,
+                Poll::Pending => return limit.as_mut().poll(cx),
             }
         }
-        if io.poll_finish(cx).is_pending() {
-            return if end == End::Cut { Poll::Ready(()) } else { limit.as_mut().poll(cx) };
+        // Stages move on while this waits. The abrupt close does not linger, and at the deadline
+        // nobody does for long.
+        match connection.stage() {
+            Stage::Abrupt => lingers_until = Instant::now(),
+            Stage::Cut => lingers_until = lingers_until.min(Instant::now() + LAST_LINGER),
+            Stage::Open | Stage::Leaving | Stage::Closing => {}
         }
-        // Stages move on while this waits: nobody lingers past the deadline, and the abrupt
-        // close does not linger at all.
-        if !lingers || io.ended || connection.stage() >= Stage::Abrupt {
-            return Poll::Ready(());
+        if limit.deadline() > lingers_until {
+            limit.as_mut().reset(lingers_until);
+        }
+        match io.poll_finish(cx) {
+            Poll::Ready(Ok(())) if !io.ended => {}
+            Poll::Ready(_) => return Poll::Ready(()),
+            Poll::Pending => return limit.as_mut().poll(cx),
         }
         match io.poll_discard(cx) {
             Poll::Ready(_) => Poll::Ready(()),

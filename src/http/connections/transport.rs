@@ -14,6 +14,7 @@ use std::{
 };
 
 use rustix::io::ioctl_fionread;
+use socket2::SockRef;
 use tokio::{
     io::{AsyncRead, AsyncWrite, ReadBuf},
     net::TcpStream,
@@ -23,7 +24,8 @@ use tokio_rustls::server::TlsStream;
 use tokio_util::either::Either;
 
 use super::{
-    frames::{Frames, LEAVE},
+    frames::{CLIENT_LEAVES, Frames, LEAVE},
+    records::Records,
     state::{Connection, Protocol, Stage},
     websocket,
 };
@@ -31,21 +33,28 @@ use super::{
 /// A connection that was just accepted gets this long to say something before it counts as idle.
 pub(super) const FIRST_WORD: Duration = Duration::from_secs(1);
 
-/// Streams that the client opened before the first GOAWAY reached it arrive within this.
-pub(super) const ROUND_TRIP: Duration = Duration::from_millis(300);
+/// Between our GOAWAY and the end of new streams there is at least this: some clients answer a
+/// PING while another of their threads is still opening a stream.
+const ROUND_TRIP: Duration = Duration::from_millis(300);
+
+/// A client that does not answer PING is not waited for longer than this.
+const PATIENCE: Duration = Duration::from_secs(2);
 
 /// A TCP connection: in the clear on the left, with TLS on the right. The latter is boxed, since
 /// its buffers would make every cleartext connection larger.
-pub(in crate::http) type Transport = Either<TcpStream, Box<TlsStream<TcpStream>>>;
+pub(in crate::http) type Transport = Either<TcpStream, Box<TlsStream<Records>>>;
+
+fn tcp(transport: &Transport) -> &TcpStream {
+    match transport {
+        Either::Left(tcp) => tcp,
+        Either::Right(tls) => tls.get_ref().0.tcp(),
+    }
+}
 
 /// Whether the kernel holds bytes that were not read yet.
 ///
 /// Asked of the kernel, since tokio says "pending" until its driver has seen the event.
-fn has_unread(transport: &Transport) -> bool {
-    let tcp = match transport {
-        Either::Left(tcp) => tcp,
-        Either::Right(tls) => tls.get_ref().0,
-    };
+pub(super) fn has_unread(tcp: &TcpStream) -> bool {
     // Where the kernel cannot tell, the connection is taken to be empty: it is idle anyway.
     ioctl_fionread(tcp).is_ok_and(|bytes| bytes > 0)
 }
@@ -61,8 +70,6 @@ pub(super) struct Io {
     pub(super) finished: bool,
     /// The first write that found no room, if none has since.
     pub(super) stalled: Option<Instant>,
-    /// A time limit has passed: reads see the end.
-    pub(super) expired: bool,
 }
 
 #[derive(Debug)]
@@ -96,7 +103,7 @@ impl Io {
             })),
             Protocol::Http1 | Protocol::WebSocket => Wire::Plain,
         };
-        Self { transport, wire, ended: false, finished: false, stalled: None, expired: false }
+        Self { transport, wire, ended: false, finished: false, stalled: None }
     }
 
     /// Begins the GOAWAY once it may be sent, and writes what is left of it.
@@ -136,7 +143,7 @@ impl Io {
         let first_word = connection.accepted() + FIRST_WORD;
         match &self.wire {
             Wire::Http2(h2) => match h2.told {
-                Some(told) => (!h2.shown).then_some(told + ROUND_TRIP),
+                Some(told) => (!h2.shown).then_some(h2.show_at(told)),
                 None => (connection.stage() >= Stage::Closing).then_some(first_word),
             },
             Wire::Plain | Wire::WebSocket(_) => (connection.stage() >= Stage::Closing
@@ -152,7 +159,7 @@ impl Io {
         cx: &mut Context<'_>,
         buf: &mut ReadBuf<'_>,
     ) -> Poll<io::Result<()>> {
-        if self.expired || self.hides_the_rest(connection) {
+        if connection.has_expired() || self.hides_the_rest(connection) {
             return Poll::Ready(Ok(()));
         }
         if let Wire::Http2(h2) = &mut self.wire
@@ -163,7 +170,7 @@ impl Io {
         let before = buf.filled().len();
         match Pin::new(&mut self.transport).poll_read(cx, buf) {
             Poll::Ready(Ok(())) => {
-                let bytes = &buf.filled()[before..];
+                let bytes = &mut buf.filled_mut()[before..];
                 if bytes.is_empty() {
                     self.ended = true;
                 } else {
@@ -198,11 +205,51 @@ impl Io {
         let greeted = connection.has_spoken() || connection.accepted().elapsed() >= FIRST_WORD;
         match &self.wire {
             // A head that has begun to arrive gets its time limit; see `serve`.
-            Wire::Plain => greeted && !connection.is_partial() && !has_unread(&self.transport),
-            // A handshake that never came. Everything later ends with GOAWAY.
-            Wire::Http2(h2) => greeted && !h2.frames.may_send() && !has_unread(&self.transport),
+            Wire::Plain => greeted && !connection.is_partial() && !self.has_unread(),
+            // A handshake that never came. Everything later ends with GOAWAY: what nobody counts
+            // as in flight any more may still wait in the h2 server for its client's window.
+            Wire::Http2(h2) => greeted && !h2.frames.has_begun() && !self.has_unread(),
             Wire::WebSocket(_) => false,
         }
+    }
+
+    /// Whether something has come that nobody has seen yet.
+    fn has_unread(&self) -> bool {
+        has_unread(tcp(&self.transport)) || self.is_inside_record()
+    }
+
+    fn is_inside_record(&self) -> bool {
+        match &self.transport {
+            Either::Left(_) => false,
+            Either::Right(tls) => tls.get_ref().0.is_partial(),
+        }
+    }
+
+    /// Whether an idle client has begun to say something and not finished.
+    pub(super) fn is_partial(&self, connection: &Connection) -> bool {
+        if !connection.is_idle() {
+            return false;
+        }
+        match &self.wire {
+            Wire::Plain => connection.is_partial() || self.is_inside_record(),
+            Wire::Http2(h2) => h2.frames.is_partial() || self.is_inside_record(),
+            Wire::WebSocket(_) => false,
+        }
+    }
+
+    /// Requests of which something may still have to be written, as far as bytes tell.
+    pub(super) fn unsent(&self) -> u32 {
+        match &self.wire {
+            Wire::Http2(h2) => h2.frames.open_streams(),
+            Wire::Plain | Wire::WebSocket(_) if self.stalled.is_some() => u32::MAX,
+            Wire::Plain | Wire::WebSocket(_) => 0,
+        }
+    }
+
+    /// Gives the connection up with a reset, and what waits to be sent with it.
+    pub(super) fn abort(&self) {
+        // An error would mean that it is gone already.
+        let _ = SockRef::from(tcp(&self.transport)).set_linger(Some(Duration::ZERO));
     }
 
     fn sent(&mut self, bytes: &[u8]) {
@@ -213,7 +260,7 @@ impl Io {
         }
     }
 
-    fn progress(&mut self, written: &Poll<io::Result<usize>>) {
+    fn progress<T>(&mut self, written: &Poll<io::Result<T>>) {
         match written {
             Poll::Ready(Ok(_)) => self.stalled = None,
             Poll::Ready(Err(_)) => self.ended = true,
@@ -250,13 +297,18 @@ impl Io {
     }
 
     pub(super) fn poll_flush(&mut self, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
-        Pin::new(&mut self.transport).poll_flush(cx)
+        // With TLS, bytes may be left of a write that was taken.
+        let flushed = Pin::new(&mut self.transport).poll_flush(cx);
+        self.progress(&flushed);
+        flushed
     }
 
     /// Ends the server's side: close_notify where there is TLS, then FIN.
     pub(super) fn poll_finish(&mut self, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
         if !self.finished {
-            ready!(Pin::new(&mut self.transport).poll_shutdown(cx))?;
+            let finished = Pin::new(&mut self.transport).poll_shutdown(cx);
+            self.progress(&finished);
+            ready!(finished)?;
             self.finished = true;
         }
         Poll::Ready(Ok(()))
@@ -276,15 +328,20 @@ impl Io {
 }
 
 impl Http2 {
+    /// When the client's GOAWAY is shown to the server.
+    fn show_at(&self, told: Instant) -> Instant {
+        told + if self.frames.is_answered() { ROUND_TRIP } else { PATIENCE }
+    }
+
     /// Shows the server a GOAWAY from its client, once those streams have arrived that crossed
     /// ours; tells whether it wrote any of it.
     fn poll_show(&mut self, buf: &mut ReadBuf<'_>) -> bool {
         if !self.shown
             && self.frames.may_show()
-            && self.told.is_some_and(|told| told.elapsed() >= ROUND_TRIP)
+            && self.told.is_some_and(|told| Instant::now() >= self.show_at(told))
         {
             self.shown = true;
-            self.show = &LEAVE;
+            self.show = &CLIENT_LEAVES;
         }
         let here = self.show.len().min(buf.remaining());
         let (now, later) = self.show.split_at(here);

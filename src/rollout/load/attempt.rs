@@ -1,8 +1,8 @@
 //! What became of one request.
 
-use std::{fmt, net::SocketAddr, sync::Arc, time::Duration};
+use std::{fmt, net::SocketAddr, str::FromStr, sync::Arc, time::Duration};
 
-use serde::{Serialize, Serializer};
+use serde::{Deserialize, Deserializer, Serialize, Serializer, de};
 
 use super::proxied::Proxied;
 
@@ -60,6 +60,40 @@ impl fmt::Display for Outcome {
 impl Serialize for Outcome {
     fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
         serializer.collect_str(self)
+    }
+}
+
+/// A name that no [`Outcome`] has.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+#[error("`{0}` is not an outcome, such as ok, refused, reset or status_503")]
+pub struct UnknownOutcome(String);
+
+impl FromStr for Outcome {
+    type Err = UnknownOutcome;
+
+    fn from_str(name: &str) -> Result<Self, UnknownOutcome> {
+        const NAMED: [Outcome; 9] = [
+            Outcome::Ok,
+            Outcome::Refused,
+            Outcome::ConnectTimeout,
+            Outcome::Reset,
+            Outcome::ResetReused,
+            Outcome::Truncated,
+            Outcome::Timeout,
+            Outcome::Unsent,
+            Outcome::Abandoned,
+        ];
+        let unknown = || UnknownOutcome(name.to_owned());
+        match name.strip_prefix("status_") {
+            Some(code) => code.parse().map(Self::Status).map_err(|_| unknown()),
+            None => NAMED.into_iter().find(|o| o.to_string() == name).ok_or_else(unknown),
+        }
+    }
+}
+
+impl<'de> Deserialize<'de> for Outcome {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        String::deserialize(deserializer)?.parse().map_err(de::Error::custom)
     }
 }
 

@@ -306,8 +306,8 @@ mod tests {
     fn the_default_mix_is_the_measured_one() {
         assert_eq!(
             Mix::default_at(200.0).to_string(),
-            "100/s new GET /, 50/s keep-alive GET /, 50/s keep-alive POST /echo body=256, \
-             4/s new GET /sleep/5"
+            "100/s new GET /, 50/s keep-alive GET / connections=2 stale-check=no, \
+             50/s keep-alive POST /echo body=256 connections=2 stale-check=no, 4/s new GET /sleep/5"
         );
     }
 

@@ -100,7 +100,7 @@ impl fmt::Display for Program {
 }
 
 /// Whether the proxy may send a request again.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, ValueEnum, Serialize)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, ValueEnum, Serialize, serde::Deserialize)]
 #[serde(rename_all = "lowercase")]
 pub enum Retries {
     /// As the ingress controller has it: what failed is tried on another pod where that is safe
@@ -111,7 +111,7 @@ pub enum Retries {
 }
 
 /// What the proxy speaks to the pods.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, ValueEnum, Serialize)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, ValueEnum, Serialize, serde::Deserialize)]
 #[serde(rename_all = "lowercase")]
 pub enum Upstream {
     /// HTTP/1.1 on kept-alive connections

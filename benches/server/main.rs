@@ -1,0 +1,170 @@
+//! What the drain framework costs, side by side with a plain actix-web server in one run.
+//!
+//! `scripts/bench --help` says how to call it; docs/benchmarks.md says what the numbers mean.
+
+mod client;
+mod instructions;
+mod load;
+mod requests;
+mod server;
+mod soak;
+mod stops;
+mod table;
+
+use std::{
+    env,
+    path::PathBuf,
+    process::{Command, ExitCode},
+};
+
+use anyhow::{Context as _, Result, bail, ensure};
+
+use self::{server::Programs, table::Table};
+
+const USAGE: &str = "\
+usage: scripts/bench [--rounds N] [--soaks N] [SECTION…]
+
+Prints a table, in Markdown: the release build of the server without the lab, against a plain
+actix-web server with the same handlers. Uses only the loopback interface.
+
+Sections, all of them by default:
+  instructions  instructions a request, counted by perf, or by valgrind where perf cannot
+  requests      throughput and CPU time a request, alternated runs
+  stops         SIGTERM to exit; last byte to exit; both from start to ready; memory; size
+  soak          servers drained under 128 clients, who count what is lost
+
+Options:
+  --rounds N    alternated runs of each server under load (9)
+  --soaks N     servers started and drained under load (10)
+  --full        100 soaks";
+
+/// What to measure, and how often.
+struct Plan {
+    sections: Vec<Section>,
+    rounds: usize,
+    soaks: usize,
+}
+
+#[derive(Clone, Copy, PartialEq, Eq, PartialOrd)]
+enum Section {
+    Instructions,
+    Requests,
+    Stops,
+    Soak,
+}
+
+impl Section {
+    const ALL: [(&'static str, Self); 4] = [
+        ("instructions", Self::Instructions),
+        ("requests", Self::Requests),
+        ("stops", Self::Stops),
+        ("soak", Self::Soak),
+    ];
+}
+
+impl Plan {
+    /// `None` when the arguments ask for help.
+    fn parse(mut arguments: impl Iterator<Item = String>) -> Result<Option<Self>> {
+        let mut plan = Self { sections: Vec::new(), rounds: 9, soaks: 10 };
+        while let Some(argument) = arguments.next() {
+            let mut number = || {
+                let value = arguments.next().unwrap_or_default();
+                let parsed = value.parse().ok().filter(|n| *n > 0);
+                parsed.with_context(|| format!("{argument} takes a number, not '{value}'"))
+            };
+            match argument.as_str() {
+                "--help" | "-h" => return Ok(None),
+                // Given by cargo.
+                "--bench" => {}
+                "--rounds" => plan.rounds = number()?,
+                "--soaks" => plan.soaks = number()?,
+                "--full" => plan.soaks = 100,
+                name => match Section::ALL.into_iter().find(|(known, _)| *known == name) {
+                    Some((_, section)) => plan.sections.push(section),
+                    None => bail!("unknown argument '{name}'; see scripts/bench --help"),
+                },
+            }
+        }
+        if plan.sections.is_empty() {
+            plan.sections = Section::ALL.map(|(_, section)| section).to_vec();
+        }
+        Ok(Some(plan))
+    }
+}
+
+fn main() -> ExitCode {
+    // `cargo test --all-targets` runs this too, and measures nothing.
+    if !env::args().any(|argument| argument == "--bench") {
+        return ExitCode::SUCCESS;
+    }
+    match Plan::parse(env::args().skip(1)) {
+        Ok(Some(plan)) => match measure(&plan) {
+            Ok(()) => ExitCode::SUCCESS,
+            Err(error) => {
+                eprintln!("bench: {error:#}");
+                ExitCode::FAILURE
+            }
+        },
+        Ok(None) => {
+            println!("{USAGE}");
+            ExitCode::SUCCESS
+        }
+        Err(error) => {
+            eprintln!("bench: {error:#}");
+            ExitCode::from(64)
+        }
+    }
+}
+
+fn measure(plan: &Plan) -> Result<()> {
+    let loads = plan.sections.iter().any(|section| *section <= Section::Requests);
+    if loads {
+        require("h2load", "nghttp2-client")?;
+    }
+    let programs = build()?;
+    let mut table = Table::default();
+    for (name, section) in Section::ALL {
+        if !plan.sections.contains(&section) {
+            continue;
+        }
+        eprintln!("bench: {name}");
+        match section {
+            Section::Instructions => instructions::measure(&programs, &mut table)?,
+            Section::Requests => requests::measure(&programs, plan.rounds, &mut table)?,
+            Section::Stops => stops::measure(&programs, &mut table)?,
+            Section::Soak => soak::measure(&programs, plan.soaks, &mut table)?,
+        }
+    }
+    println!("{table}");
+    Ok(())
+}
+
+/// Builds both servers as they are released.
+fn build() -> Result<Programs> {
+    let root = PathBuf::from(env!("CARGO_MANIFEST_DIR"));
+    let cargo = env::var_os("CARGO").unwrap_or_else(|| "cargo".into());
+    let built = Command::new(cargo)
+        .current_dir(&root)
+        .args(["build", "--release", "--quiet", "--no-default-features", "--features", "plain"])
+        .args(["--bin", "websample", "--bin", "plain"])
+        .status()
+        .context("cargo cannot be run")?;
+    ensure!(built.success(), "the servers could not be built");
+    let target = env::var_os("CARGO_TARGET_DIR").map_or_else(|| root.join("target"), PathBuf::from);
+    let release = target.join("release");
+    Ok(Programs { websample: release.join("websample"), plain: release.join("plain") })
+}
+
+/// Whether a program is on the PATH.
+fn is_installed(program: &str) -> bool {
+    let path = env::var_os("PATH").unwrap_or_default();
+    env::split_paths(&path).any(|directory| directory.join(program).is_file())
+}
+
+fn require(program: &str, package: &str) -> Result<()> {
+    ensure!(
+        is_installed(program),
+        "{program} is not on the PATH; on Debian and Ubuntu: apt-get install {package}"
+    );
+    Ok(())
+}

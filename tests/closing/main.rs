@@ -1,0 +1,26 @@
+//! Closing without loss: the real binary, real signals, and clients that see every byte.
+//!
+//! | module | its subject |
+//! |---|---|
+//! | `http1` | keep-alive connections, races with the close, uploads |
+//! | `queue` | connections that nobody has accepted yet |
+//! | `http2` | GOAWAY, frame by frame |
+//! | `tls` | handshakes, records, certificates |
+//! | `upgraded` | WebSockets, server-sent events, streams |
+//! | `deadline` | what is cut, and how |
+//! | `hostile` | clients that are slow on purpose |
+//! | `busy` | many drains under many clients that move |
+//! | `idle` | thousands of idle connections |
+
+#[path = "../common/mod.rs"]
+mod common;
+
+mod busy;
+mod deadline;
+mod hostile;
+mod http1;
+mod http2;
+mod idle;
+mod queue;
+mod tls;
+mod upgraded;
