@@ -253,7 +253,11 @@ fn explain_proxied(
     let seen = Attempt { peer: proxied.upstream, outcome, reused, ..attempt.clone() };
     let (cause, state) = explain_direct(&seen, timeline, consumer);
     let by_proxy = proxied.failure.is_some()
-        && (state.is_none() || matches!(cause, Cause::Unexplained | Cause::ErrorStatus));
+        && (state.is_none()
+            || matches!(
+                cause,
+                Cause::Unexplained | Cause::ErrorStatus | Cause::RefusedByLeavingPod
+            ));
     (if by_proxy { Cause::Proxy } else { cause }, state)
 }
 
@@ -424,6 +428,38 @@ mod tests {
             let failed = Some(pod.clone());
             let circumstances = Circumstances { sent: None, failed, routed: true };
             assert_eq!(explain(&attempt(outcome), &circumstances), expected, "{outcome} {pod:?}");
+        }
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn behind_a_proxy_the_pod_that_it_names_explains_its_failures() {
+        use crate::rollout::{load::Proxied, timeline::What};
+
+        let timeline = Timeline::new(tokio::time::Instant::now());
+        let address: std::net::SocketAddr = "127.1.1.2:5000".parse().expect("an address");
+        let name: Arc<str> = "pod".into();
+        timeline.created(&name, &"v1".into(), address);
+        timeline.record(&name, What::Started);
+        tokio::time::advance(secs(9)).await;
+        timeline.record(&name, What::Deleted);
+        let named = Some(address);
+        let said = |upstream, failure| Some(Proxied { upstream, failure });
+        for (outcome, proxied, expected) in [
+            (Outcome::ResetReused, None, Cause::ProxyClosed),
+            (Outcome::Reset, None, Cause::Proxy),
+            (Outcome::Timeout, None, Cause::TooSlow),
+            (Outcome::Status(503), said(None, Some(ProxyFailure::NoUpstream)), Cause::NoEndpoint),
+            (Outcome::Status(502), said(named, Some(ProxyFailure::Connect)), Cause::ClosedListener),
+            (Outcome::Status(502), said(named, Some(ProxyFailure::Aborted)), Cause::IdleClosed),
+            (Outcome::Status(400), said(None, Some(ProxyFailure::Other)), Cause::Proxy),
+            (Outcome::Status(503), said(named, None), Cause::RefusedByLeavingPod),
+            (Outcome::Truncated, said(named, None), Cause::CutAtExit),
+        ] {
+            let lost = Attempt { proxied, ..attempt(outcome) };
+            let (cause, pod) = explain_with(&lost, &timeline, "nginx");
+            assert_eq!(cause, expected, "{outcome} {proxied:?}");
+            let has_pod = proxied.is_some_and(|proxied| proxied.upstream.is_some());
+            assert_eq!(pod.is_some(), has_pod, "{outcome} {proxied:?}");
         }
     }
 

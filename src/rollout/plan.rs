@@ -261,6 +261,13 @@ fn mix(args: &RolloutArgs, foreign: bool) -> Result<Mix, PlanError> {
             let streams = vec![get(Protocol::New), get(Protocol::KeepAlive)];
             return checked(Mix::new(streams), args);
         }
+        None if args.through.program().is_some() => {
+            // It is the pods' connections that are tried. A proxy closes its clients' for reasons
+            // of its own: a client that does not look would count every reload of nginx.
+            let mix = Mix::default_at(args.rate);
+            let looks = |stream: &StreamSpec| StreamSpec { stale_check: true, ..stream.clone() };
+            return checked(Mix::new(mix.streams().iter().map(looks).collect()), args);
+        }
         None => Mix::default_at(args.rate),
     };
     checked(Ok(mix), args)
@@ -364,6 +371,10 @@ mod tests {
         let proxy = proxy.expect("a plan").expect("a proxy");
         assert_eq!(proxy.program, through::Program::Haproxy);
         assert_eq!(proxy.retries, through::Retries::Off);
+        let looks = |args: &[&str]| {
+            plan(args).is_ok_and(|plan| plan.mix.streams().iter().all(|s| s.stale_check))
+        };
+        assert!(looks(&["--through", "nginx"]) && !looks(&[]));
         for (args, option) in [
             (&["--proxy-retries", "off"][..], "--proxy-retries"),
             (&["--proxy-upstream", "http2"], "--proxy-upstream"),

@@ -53,8 +53,8 @@ impl Proxied {
 }
 
 impl ProxyFailure {
-    /// Understands what nginx (as the lab configures it), HAProxy (its termination state) and
-    /// Envoy (its response flags) say.
+    /// Understands what nginx and HAProxy say (as the lab configures them), and Envoy's response
+    /// flags.
     fn of(words: &str, status: StatusCode, upstream: Option<SocketAddr>) -> Self {
         let timed_out = status == StatusCode::GATEWAY_TIMEOUT;
         let flags: Vec<&str> = words.split(',').collect();
@@ -62,14 +62,14 @@ impl ProxyFailure {
         if any(&["none", "UH", "NR", "NC"]) {
             return Self::NoUpstream;
         }
-        if any(&["connect", "UF", "SC", "sC"]) {
-            // HAProxy says SC too where there is no server to connect to.
+        if any(&["connect", "UF"]) {
+            // HAProxy says so too where there is no server to connect to.
             return if upstream.is_some() { Self::Connect } else { Self::NoUpstream };
         }
-        if any(&["UT", "SI", "sH"]) || timed_out {
+        if any(&["UT", "SI"]) || timed_out {
             return Self::Timeout;
         }
-        if any(&["aborted", "UC", "UR", "SH", "SD"]) {
+        if any(&["aborted", "UC", "UR"]) {
             return Self::Aborted;
         }
         Self::Other
@@ -113,11 +113,9 @@ mod tests {
             (502, pod, "connect", ProxyFailure::Connect),
             (502, pod, "aborted", ProxyFailure::Aborted),
             (504, pod, "aborted", ProxyFailure::Timeout),
-            (503, "-:-", "SC", ProxyFailure::NoUpstream),
-            (503, pod, "SC", ProxyFailure::Connect),
-            (502, pod, "SH", ProxyFailure::Aborted),
-            (504, pod, "sH", ProxyFailure::Timeout),
-            (400, "-:-", "PR", ProxyFailure::Other),
+            (503, "-:-", "connect", ProxyFailure::NoUpstream),
+            (504, pod, "other", ProxyFailure::Timeout),
+            (400, "-:-", "other", ProxyFailure::Other),
             (503, "-", "UH", ProxyFailure::NoUpstream),
             (503, pod, "UF,URX", ProxyFailure::Connect),
             (503, pod, "UC", ProxyFailure::Aborted),

@@ -171,9 +171,13 @@ defaults
 frontend load
     bind {address}
     default_backend pods
-    # Also on answers of HAProxy's own; those say why.
+    # Also on answers of HAProxy's own. Why it gave them is not said before the log (%ts); the
+    # status tells: 503 without a server or a connection, 502 without an answer.
+    acl answered var(txn.answered) -m bool
     http-after-response set-header {UPSTREAM_HEADER} %si:%sp
-    http-after-response set-header {FAILURE_HEADER} %ts unless {{ var(txn.answered) -m bool }}
+    http-after-response set-header {FAILURE_HEADER} other unless answered
+    http-after-response set-header {FAILURE_HEADER} connect if !answered {{ status 503 }}
+    http-after-response set-header {FAILURE_HEADER} aborted if !answered {{ status 502 }}
 backend pods
     balance roundrobin
     http-reuse safe

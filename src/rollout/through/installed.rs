@@ -46,6 +46,8 @@ impl Installed {
             let searched = searched.collect::<Vec<_>>().join(":");
             return Err(ProxyError::Missing { program, searched });
         };
+        // A PATH may be relative, and the proxy will run elsewhere.
+        let path = std::path::absolute(&path).unwrap_or(path);
         let unusable = |reason| ProxyError::Unusable { program, path: path.clone(), reason };
         let version = version(program, &path).await.map_err(unusable)?;
         Ok(Self { program, path, version })

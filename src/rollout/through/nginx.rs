@@ -74,7 +74,7 @@ fn configuration(site: &Site, root: bool, pods: &[SocketAddr]) -> String {
         Retries::Off => ("off", 1),
     };
     let mut upstream = String::new();
-    let mut location = "return 503;".to_owned();
+    let location = if pods.is_empty() { "return 503;" } else { "proxy_pass http://pods;" };
     if !pods.is_empty() {
         upstream.push_str("    upstream pods {\n");
         for pod in pods {
@@ -85,7 +85,6 @@ fn configuration(site: &Site, root: bool, pods: &[SocketAddr]) -> String {
             "        keepalive 320;\n        keepalive_timeout 60s;\n        \
              keepalive_requests 10000;\n    }\n",
         );
-        location = "proxy_pass http://pods;".to_owned();
     }
     format!(
         r#"{user}daemon off;

@@ -20,7 +20,10 @@ use super::{
     directory::Directory,
     driver::{Driver, Site},
 };
-use crate::rollout::cluster::local::{Companion, Companions, Consumer, Table};
+use crate::rollout::{
+    cluster::local::{Companion, Companions, Consumer, Table},
+    timeline::Exit,
+};
 
 /// How long it may take to accept connections.
 const READY_LIMIT: Duration = Duration::from_secs(10);
@@ -65,7 +68,7 @@ impl Proxy {
             tries += 1;
             match Self::try_start(installed, options, companions, consumer).await {
                 // Most likely somebody else has taken its port; if not, it fails again.
-                Err(ProxyError::Exited { .. }) if tries < PORT_TRIES => {}
+                Err(ProxyError::Exited { exit: Exit::Code(_), .. }) if tries < PORT_TRIES => {}
                 done => return done,
             }
         }
@@ -90,9 +93,11 @@ impl Proxy {
         let mut driver = Driver::new(site);
         let mut table = consumer.watch();
         let pods = endpoints(&table.borrow_and_update());
-        let command = driver
+        let mut command = driver
             .prepare(&installed.path, &pods)
             .map_err(|error| failed("cannot write its configuration", error))?;
+        // Whatever it may write without being told where.
+        command.current_dir(directory.path());
         let running = companions.start(command).map_err(|error| {
             failed(&format!("cannot start {}", installed.path.display()), error)
         })?;
