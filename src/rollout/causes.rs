@@ -109,6 +109,16 @@ impl Cause {
     }
 }
 
+impl Cause {
+    /// The sentence to go with a number of requests.
+    pub fn sentence_for(self, count: u64) -> String {
+        match self.sentence().strip_prefix("were ") {
+            Some(rest) if count == 1 => format!("was {rest}"),
+            _ => self.sentence().to_owned(),
+        }
+    }
+}
+
 impl Serialize for Cause {
     fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
         serializer.serialize_str(self.name())

@@ -37,11 +37,13 @@ function runSection(run, index) {
     element("div", { class: "figure", tabindex: 0, role: "group", "aria-label": "Timeline of " + titleOf(run) + ": " + words.textContent + " Arrow keys move, plus and minus zoom, 0 shows everything." }));
 }
 
+const sentence = (text, count) => count === 1 ? text.replace(/^were /, "was ") : text;
+
 function reasons(run) {
   const counts = run.losses.causes.map(() => 0);
   run.losses.cause.forEach((cause, index) => { counts[cause] += run.losses.n[index]; });
   const order = counts.map((_, i) => i).sort((a, b) => counts[b] - counts[a]);
-  return order.map((i) => thousands(counts[i]) + " " + run.losses.causes[i][1]).join("; ") + ".";
+  return order.map((i) => thousands(counts[i]) + " " + sentence(run.losses.causes[i][1], counts[i])).join("; ") + ".";
 }
 
 function drawAll() {
@@ -68,9 +70,11 @@ function drawKey() {
   };
   box.replaceChildren(
     swatch("lost request", '<path d="M8 2L18 12M18 2L8 12" stroke="' + colour("lost") + '" stroke-width="4"/>'),
+    swatch("from its sending to its failure", '<path d="M0 7H26" stroke="' + colour("lost") + '" opacity="0.6"/>'),
     ...Object.keys(phases).map((phase) => swatch(phases[phase].label, bar(phase))),
     swatch("the proxy sends it new connections", '<rect y="5" width="26" height="4" fill="' + colour("routed") + '"/>'),
     ...Object.entries(glyph).map(([kind, inner]) => swatch(kinds[kind].label, inner)),
+    swatch("the update begins, and ends", '<path d="M4 -1V15M22 -1V15" stroke="' + colour("quiet") + '" stroke-width="2" stroke-dasharray="4 2"/>'),
   );
 }
 
