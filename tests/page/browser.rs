@@ -72,6 +72,7 @@ impl Browser {
             .call("Target.attachToTarget", json!({"targetId": target["targetId"], "flatten": true}))
             .await;
         browser.session = attached["sessionId"].as_str().map(str::to_owned);
+        browser.call("Performance.enable", json!({"timeDomain": "threadTicks"})).await;
         for domain in ["Page", "Runtime", "Network", "Log"] {
             browser.call(&format!("{domain}.enable"), json!({})).await;
         }
@@ -107,14 +108,25 @@ impl Browser {
 
     /// Opens a file and waits until its charts are drawn; gives the time this took.
     pub(crate) async fn open(&mut self, path: &Path) -> Duration {
+        // Nothing of a page from before may be taken for this one.
+        self.call("Page.navigate", json!({"url": "about:blank"})).await;
         let began = Instant::now();
         let url = format!("file://{}", path.display());
         self.call("Page.navigate", json!({"url": url})).await;
-        while self.eval("document.documentElement.dataset.drawn || ''").await != "yes" {
+        while self.eval("document.documentElement?.dataset.drawn ?? ''").await != "yes" {
             assert!(began.elapsed() < LIMIT, "the charts are not drawn: {:?}", self.problems());
             tokio::time::sleep(Duration::from_millis(10)).await;
         }
         began.elapsed()
+    }
+
+    /// The processor time that the page's own thread has used: what loading costs however busy
+    /// the machine is.
+    pub(crate) async fn thread_time(&mut self) -> Duration {
+        let metrics = self.call("Performance.getMetrics", json!({})).await;
+        let metrics = metrics["metrics"].as_array().cloned().unwrap_or_default();
+        let task = metrics.iter().find(|metric| metric["name"] == "TaskDuration");
+        Duration::from_secs_f64(task.and_then(|m| m["value"].as_f64()).expect("a metric"))
     }
 
     /// The value of an expression in the page.

@@ -184,13 +184,11 @@ async fn a_million_requests_stay_quick_and_no_loss_is_hidden() {
     let page = page_of(&fixture::report(250_000, 100_000), directory.path());
     let size = std::fs::metadata(&page).expect("it is there").len();
     assert!(size < MAX_PAGE, "{size} bytes");
-    // The best of three: other tests run on the same processors.
-    let mut quickest = Duration::MAX;
-    for _ in 0..3 {
-        quickest = quickest.min(browser.open(&page).await);
-    }
-    println!("{size} bytes, drawn after {quickest:?}");
-    assert!(quickest < Duration::from_secs(2), "{quickest:?}");
+    let elapsed = browser.open(&page).await;
+    let used = browser.thread_time().await;
+    println!("{size} bytes, drawn after {elapsed:?} with {used:?} of processor time");
+    // Other tests run on the same processors, so the wall clock says little.
+    assert!(used < Duration::from_secs(2), "{used:?}");
     let drawn = browser.eval(DRAWN).await;
     assert_eq!(drawn[2]["losses"], 100_000);
     assert!(drawn[2]["marks"].as_u64().is_some_and(|marks| marks <= 4_000), "{drawn}");

@@ -7,7 +7,7 @@ function draw(chart, { traces, layout }) {
 }
 
 // A section a run, in the order of the data; those that are hidden are not kept.
-function drawRuns() {
+function placeRuns() {
   const runs = visibleRuns(), box = $("runs");
   for (const section of [...box.children]) {
     if (runs.some((run) => data.runs.indexOf(run) === Number(section.dataset.run))) continue;
@@ -15,15 +15,12 @@ function drawRuns() {
     section.remove();
   }
   runs.forEach((run, place) => {
-    const index = data.runs.indexOf(run);
-    let section = box.querySelector('[data-run="' + index + '"]');
-    if (!section) {
-      section = runSection(run, index);
-      box.insertBefore(section, box.children[place] || null);
-    }
-    draw(section.querySelector(".figure"), runFigure(run));
+    if (!chartOf(run)) box.insertBefore(runSection(run, data.runs.indexOf(run)), box.children[place] || null);
   });
+  return runs;
 }
+
+const chartOf = (run) => $("runs").querySelector('[data-run="' + data.runs.indexOf(run) + '"] .figure');
 
 function runSection(run, index) {
   const style = styleOf(run.mode);
@@ -32,9 +29,10 @@ function runSection(run, index) {
   else words.append("Nothing lost of " + thousands(run.requests) + ".");
   const kept = run.losses.n.reduce((sum, n) => sum + n, 0);
   if (kept < run.lost) words.append(" " + thousands(run.lost - kept) + " of them have no mark: they are in the counts a second below.");
+  const reserved = "min-height: " + heightOf(run) + "px";
   return element("section", { class: "run " + style.name, "data-run": index },
     element("h3", {}, element("span", { class: "mode " + style.name }, element("i", { "aria-hidden": "true" }, style.glyph), " " + titleOf(run))), words,
-    element("div", { class: "figure", tabindex: 0, role: "group", "aria-label": "Timeline of " + titleOf(run) + ": " + words.textContent + " Arrow keys move, plus and minus zoom, 0 shows everything." }));
+    element("div", { class: "figure", style: reserved, tabindex: 0, role: "group", "aria-label": "Timeline of " + titleOf(run) + ": " + words.textContent + " Arrow keys move, plus and minus zoom, 0 shows everything." }));
 }
 
 const sentence = (text, count) => count === 1 ? text.replace(/^were /, "was ") : text;
@@ -47,9 +45,23 @@ function reasons(run) {
 }
 
 function drawAll() {
-  const runs = visibleRuns();
+  const runs = placeRuns();
+  drawAround(runs);
+  for (const run of runs) draw(chartOf(run), runFigure(run));
+}
+
+// The same with a breath after each chart: the page answers while those below are drawn.
+async function drawOneByOne() {
+  drawAround(placeRuns());
+  for (const run of visibleRuns()) {
+    await new Promise((resume) => setTimeout(resume));
+    const chart = chartOf(run);
+    if (chart && !chart.data) draw(chart, runFigure(run));
+  }
+}
+
+function drawAround(runs) {
   draw($("overview"), overviewFigure(runs));
-  drawRuns();
   draw($("latency"), latencyFigure(runs));
   for (const card of document.querySelectorAll(".card")) card.hidden = !shown.modes.has(card.dataset.mode);
   drawKey();

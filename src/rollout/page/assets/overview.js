@@ -25,6 +25,7 @@ function overviewFigure(runs) {
   layout.margin.r = 12;
   layout.annotations = runs.map((run, row) => ({
     x: 1, xref: "paper", y: row, xanchor: "right", showarrow: false, bgcolor: colour("ground"), borderpad: 3, opacity: 0.92,
+    xshift: 8,
     text: run.lost ? "<b>✖ " + thousands(run.lost) + " lost</b>" : "nothing lost",
     font: { size: 14, color: run.lost ? colour("lost") : colour("text") },
   }));
