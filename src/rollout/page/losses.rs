@@ -7,7 +7,7 @@ use serde::Serialize;
 use crate::rollout::causes::Loss;
 
 /// Marks of one run. Beyond these, requests lost together share a mark that says how many.
-pub(super) const MAX_MARKS: usize = 4_000;
+pub(super) const MAX_MARKS: usize = 1_500;
 
 /// Columns, one entry a mark: a tenth of the size of objects.
 #[derive(Debug, Default, PartialEq, Serialize)]

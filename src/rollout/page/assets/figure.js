@@ -132,8 +132,8 @@ function runFigure(run) {
   layout.yaxis3 = { ...axis, domain: [0, top3], nticks: 4, rangemode: "tozero" };
   const caption = (text, y) => ({ text, xref: "paper", yref: "paper", x: 0, y, xanchor: "left", yanchor: "bottom", showarrow: false, font: { size: 12, color: colour("quiet") } });
   layout.annotations = [
-    caption("requests a second by version that answered; lost below the line", top2),
-    caption("requests in flight by pod (mean of each second, all streams)", top3),
+    caption("requests a second by version; lost below", top2),
+    caption("in flight by pod (mean of each second)", top3),
   ];
   layout.shapes = [run.began, run.began + run.took].map((x) => ({ type: "line", x0: x, x1: x, yref: "paper", y0: 0, y1: 1, layer: "below", line: { color: styleOf(run.mode).colour, width: 1.5, dash: "dash" } }));
   return { traces: [...laneTraces(run, end), waitTrace(run), lossTrace(run), ...rateTraces(run), ...flightTraces(run)], layout };
