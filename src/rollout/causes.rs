@@ -123,6 +123,14 @@ impl Cause {
     const fn is_misdirected(self) -> bool {
         matches!(self, Self::ClosedListener | Self::DeadPod | Self::GoneAddress)
     }
+
+    /// The sentence to go with a number of requests.
+    pub fn sentence_for(self, count: u64) -> String {
+        match self.sentence().strip_prefix("were ") {
+            Some(rest) if count == 1 => format!("was {rest}"),
+            _ => self.sentence().to_owned(),
+        }
+    }
 }
 
 impl Serialize for Cause {

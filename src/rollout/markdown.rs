@@ -24,8 +24,9 @@ pub fn markdown(reports: &[Saved]) -> String {
             }
             let share = mode.lost as f64 / mode.requests.max(1) as f64;
             let causes = mode.causes.iter().take(2);
-            let why: Vec<_> =
-                causes.map(|cause| format!("{} {}", cause.count, cause.cause.sentence())).collect();
+            let why: Vec<_> = causes
+                .map(|cause| format!("{} {}", cause.count, cause.cause.sentence_for(cause.count)))
+                .collect();
             let _ = writeln!(
                 out,
                 "| {} {} | {} | {} | {:.3} % ({:.3} %) | {:.1} s | {} | {:.0} ms | {} |",

@@ -234,6 +234,6 @@ mod tests {
         let (seconds, _) = recorder.take(&["all".into()], &pods);
         let means: Vec<_> = seconds.iter().map(|s| s.in_flight.get("a").copied()).collect();
         assert_eq!(means, [Some(0.25), Some(1.0), Some(0.5)]);
-        assert_eq!(seconds[2].in_flight[NO_POD], 0.25);
+        assert_eq!(seconds[2].in_flight.get(NO_POD), Some(&0.25));
     }
 }

@@ -7,7 +7,7 @@ use serde::Serialize;
 use crate::rollout::causes::Loss;
 
 /// Marks of one run. Beyond these, requests lost together share a mark that says how many.
-pub(super) const MAX_MARKS: usize = 4_000;
+pub(super) const MAX_MARKS: usize = 1_500;
 
 /// Columns, one entry a mark: a tenth of the size of objects.
 #[derive(Debug, Default, PartialEq, Serialize)]
@@ -19,7 +19,7 @@ pub(super) struct Marks {
     /// How many requests the mark stands for.
     pub(super) n: Vec<u64>,
     /// Index of the pod; -1 without one.
-    pub(super) pod: Vec<i32>,
+    pub(super) pod: Vec<i64>,
     /// Index of the stream.
     pub(super) stream: Vec<usize>,
     /// The outcome's name, as an index of `outcomes`.
@@ -60,7 +60,7 @@ pub(super) fn marks(losses: &[Loss], pods: &[&str], streams: &mut Vec<String>) -
         marks.at.push(millis(loss.at));
         marks.sent.push(millis(loss.sent));
         marks.n.push(1);
-        marks.pod.push(pod.map_or(-1, |pod| pod as i32));
+        marks.pod.push(pod.and_then(|pod| i64::try_from(pod).ok()).unwrap_or(-1));
         marks.stream.push(index_of(streams, loss.stream.to_string()));
         marks.outcome.push(index_of(&mut marks.outcomes, loss.outcome.to_string()));
         let cause = (loss.cause.name(), loss.cause.sentence());

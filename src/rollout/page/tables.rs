@@ -9,7 +9,7 @@ use super::{
 use crate::rollout::{
     causes::Cause,
     load::Outcome,
-    report::{Environment, Latency, RunReport},
+    report::{Environment, RunReport, StreamReport},
     saved::Saved,
     summary::{ModeSummary, by_mode},
 };
@@ -45,7 +45,7 @@ pub(super) fn causes(reports: &[Saved]) -> String {
                 count(cause.count),
                 format!(
                     "{}<br><small><code>{}</code></small>",
-                    Text(capital(cause.cause.sentence())),
+                    Text(format_args!("… {}", cause.cause.sentence_for(cause.count))),
                     cause.cause.name()
                 ),
                 outcomes(&cause.outcomes),
@@ -66,10 +66,6 @@ pub(super) fn causes(reports: &[Saved]) -> String {
     }
     let head = ["mode", "lost", "the requests …", "seen as", "when", "last after SIGTERM"];
     format!("<div id=causes-table>{}</div>", table("Lost requests by cause", &head, &rows))
-}
-
-fn capital(text: &str) -> String {
-    format!("… {text}")
 }
 
 fn outcomes(outcomes: &BTreeMap<Outcome, u64>) -> String {
@@ -102,36 +98,29 @@ pub(super) fn latencies(reports: &[Saved]) -> String {
 /// Every stream's part.
 pub(super) fn streams(reports: &[Saved]) -> String {
     let rows: Vec<Vec<String>> = each_mode(reports, |name, mode| {
-        let mut streams: Vec<(String, u64, u64, BTreeMap<Outcome, u64>, Latency)> = Vec::new();
+        let mut streams: Vec<StreamReport> = Vec::new();
         for stream in mode.runs.iter().flat_map(|run| &run.streams) {
-            match streams.iter_mut().find(|known| known.0 == *stream.name) {
-                Some(known) => {
-                    known.1 += stream.requests;
-                    known.2 += stream.lost;
-                    for (outcome, n) in &stream.outcomes {
-                        *known.3.entry(*outcome).or_default() += n;
-                    }
-                    known.4.p50 = known.4.p50.max(stream.latency_ms.p50);
-                    known.4.p99 = known.4.p99.max(stream.latency_ms.p99);
-                }
-                None => streams.push((
-                    stream.name.to_string(),
-                    stream.requests,
-                    stream.lost,
-                    stream.outcomes.clone(),
-                    stream.latency_ms,
-                )),
+            let Some(known) = streams.iter_mut().find(|known| known.name == stream.name) else {
+                streams.push(stream.clone());
+                continue;
+            };
+            known.requests += stream.requests;
+            known.lost += stream.lost;
+            for (outcome, n) in &stream.outcomes {
+                *known.outcomes.entry(*outcome).or_default() += n;
             }
+            let (all, more) = (&mut known.latency_ms, &stream.latency_ms);
+            (all.p50, all.p99) = (all.p50.max(more.p50), all.p99.max(more.p99));
         }
-        let row = |(stream, requests, lost, ended, latency): (_, _, _, _, Latency)| {
+        let row = |stream: StreamReport| {
             vec![
                 name.clone(),
-                Text::<String>(stream).to_string(),
-                count(requests),
-                count(lost),
-                outcomes(&ended),
-                millis(latency.p50),
-                millis(latency.p99),
+                Text(&stream.name).to_string(),
+                count(stream.requests),
+                count(stream.lost),
+                outcomes(&stream.outcomes),
+                millis(stream.latency_ms.p50),
+                millis(stream.latency_ms.p99),
             ]
         };
         streams.into_iter().map(row).collect::<Vec<_>>()
@@ -231,7 +220,7 @@ pub(in crate::rollout) fn command_line(environment: &Environment) -> String {
     words.collect::<Vec<_>>().join(" ")
 }
 
-/// The latency chart's legend is the modes' names; without the chart, this is said.
+/// A checkbox a mode.
 pub(super) fn mode_filter(reports: &[Saved]) -> String {
     let mut modes: Vec<&str> = Vec::new();
     for run in reports.iter().flat_map(|saved| &saved.report.runs) {

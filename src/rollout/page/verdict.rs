@@ -126,7 +126,12 @@ fn why(mode: &ModeSummary<'_>) -> String {
     }
     for (index, cause) in mode.causes.iter().take(2).enumerate() {
         let separator = if index == 0 { "" } else { "; " };
-        let _ = write!(out, "{separator}{} {}", count(cause.count), cause.cause.sentence());
+        let _ = write!(
+            out,
+            "{separator}{} {}",
+            count(cause.count),
+            cause.cause.sentence_for(cause.count)
+        );
     }
     if mode.causes.len() > 2 {
         let rest: u64 = mode.causes.iter().skip(2).map(|cause| cause.count).sum();

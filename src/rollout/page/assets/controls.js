@@ -7,7 +7,7 @@ function draw(chart, { traces, layout }) {
 }
 
 // A section a run, in the order of the data; those that are hidden are not kept.
-function drawRuns() {
+function placeRuns() {
   const runs = visibleRuns(), box = $("runs");
   for (const section of [...box.children]) {
     if (runs.some((run) => data.runs.indexOf(run) === Number(section.dataset.run))) continue;
@@ -15,15 +15,12 @@ function drawRuns() {
     section.remove();
   }
   runs.forEach((run, place) => {
-    const index = data.runs.indexOf(run);
-    let section = box.querySelector('[data-run="' + index + '"]');
-    if (!section) {
-      section = runSection(run, index);
-      box.insertBefore(section, box.children[place] || null);
-    }
-    draw(section.querySelector(".figure"), runFigure(run));
+    if (!chartOf(run)) box.insertBefore(runSection(run, data.runs.indexOf(run)), box.children[place] || null);
   });
+  return runs;
 }
+
+const chartOf = (run) => $("runs").querySelector('[data-run="' + data.runs.indexOf(run) + '"] .figure');
 
 function runSection(run, index) {
   const style = styleOf(run.mode);
@@ -32,22 +29,39 @@ function runSection(run, index) {
   else words.append("Nothing lost of " + thousands(run.requests) + ".");
   const kept = run.losses.n.reduce((sum, n) => sum + n, 0);
   if (kept < run.lost) words.append(" " + thousands(run.lost - kept) + " of them have no mark: they are in the counts a second below.");
+  const reserved = "min-height: " + heightOf(run) + "px";
   return element("section", { class: "run " + style.name, "data-run": index },
     element("h3", {}, element("span", { class: "mode " + style.name }, element("i", { "aria-hidden": "true" }, style.glyph), " " + titleOf(run))), words,
-    element("div", { class: "figure", tabindex: 0, role: "group", "aria-label": "Timeline of " + titleOf(run) + ": " + words.textContent + " Arrow keys move, plus and minus zoom, 0 shows everything." }));
+    element("div", { class: "figure", style: reserved, tabindex: 0, role: "group", "aria-label": "Timeline of " + titleOf(run) + ": " + words.textContent + " Arrow keys move, plus and minus zoom, 0 shows everything." }));
 }
+
+const sentence = (text, count) => count === 1 ? text.replace(/^were /, "was ") : text;
 
 function reasons(run) {
   const counts = run.losses.causes.map(() => 0);
   run.losses.cause.forEach((cause, index) => { counts[cause] += run.losses.n[index]; });
   const order = counts.map((_, i) => i).sort((a, b) => counts[b] - counts[a]);
-  return order.map((i) => thousands(counts[i]) + " " + run.losses.causes[i][1]).join("; ") + ".";
+  return order.map((i) => thousands(counts[i]) + " " + sentence(run.losses.causes[i][1], counts[i])).join("; ") + ".";
 }
 
 function drawAll() {
-  const runs = visibleRuns();
+  const runs = placeRuns();
+  drawAround(runs);
+  for (const run of runs) draw(chartOf(run), runFigure(run));
+}
+
+// The same with a breath after each chart: the page answers while those below are drawn.
+async function drawOneByOne() {
+  drawAround(placeRuns());
+  for (const run of visibleRuns()) {
+    await new Promise((resume) => setTimeout(resume));
+    const chart = chartOf(run);
+    if (chart && !chart.data) draw(chart, runFigure(run));
+  }
+}
+
+function drawAround(runs) {
   draw($("overview"), overviewFigure(runs));
-  drawRuns();
   draw($("latency"), latencyFigure(runs));
   for (const card of document.querySelectorAll(".card")) card.hidden = !shown.modes.has(card.dataset.mode);
   drawKey();
@@ -68,9 +82,11 @@ function drawKey() {
   };
   box.replaceChildren(
     swatch("lost request", '<path d="M8 2L18 12M18 2L8 12" stroke="' + colour("lost") + '" stroke-width="4"/>'),
+    swatch("from its sending to its failure", '<path d="M0 7H26" stroke="' + colour("lost") + '" opacity="0.6"/>'),
     ...Object.keys(phases).map((phase) => swatch(phases[phase].label, bar(phase))),
     swatch("the proxy sends it new connections", '<rect y="5" width="26" height="4" fill="' + colour("routed") + '"/>'),
     ...Object.entries(glyph).map(([kind, inner]) => swatch(kinds[kind].label, inner)),
+    swatch("the update begins, and ends", '<path d="M4 -1V15M22 -1V15" stroke="' + colour("quiet") + '" stroke-width="2" stroke-dasharray="4 2"/>'),
   );
 }
 

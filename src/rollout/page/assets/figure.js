@@ -43,7 +43,7 @@ function laneTraces(run, end) {
     const bold = kind === "sigterm" || kind === "sigkill";
     traces.push({
       type: "scatter", mode: "markers", name: kind, meta: "mark", x: mark.x, y: mark.y, hovertext: mark.text, hoverinfo: "text", cliponaxis: true,
-      marker: { symbol: kinds[kind].symbol, size: kind === "sigterm" ? 17 : kind === "sigkill" ? 15 : 8, color: colour("text"), line: { width: bold ? 2.5 : 1.5, color: kind === "sigkill" ? colour("halo") : colour("text") } },
+      marker: { symbol: kinds[kind].symbol, size: kind === "sigterm" ? 17 : kind === "sigkill" ? 15 : 7, color: colour("text"), line: { width: bold ? 2.5 : 1.3, color: kind === "sigkill" ? colour("halo") : colour("text") } },
     });
   }
   return traces;
@@ -60,6 +60,19 @@ function lossTrace(run) {
     hovertext: indices.map((i) => lossHover(run, i)), hoverinfo: "text",
     marker: { symbol: "x", size: indices.map((i) => lossSize(losses.n[i])), color: colour("lost"), line: { width: 1, color: colour("halo") } },
   };
+}
+
+// Where a request failed long after it was sent, a line says so: it was lost by then, and only
+// the client did not know it yet.
+function waitTrace(run) {
+  const x = [], y = [], losses = run.losses;
+  for (const i of visibleLosses(run)) {
+    if (losses.at[i] - losses.sent[i] < 0.3) continue;
+    const lane = (losses.pod[i] < 0 ? run.pods.length : losses.pod[i]) + jitter(i);
+    x.push(losses.sent[i], losses.at[i], null);
+    y.push(lane, lane, null);
+  }
+  return { type: "scatter", mode: "lines", name: "waiting", meta: "wait", x, y, hoverinfo: "skip", opacity: 0.45, line: { color: colour("lost"), width: 1 } };
 }
 
 // Counts by version in every second, of the streams that are shown.
@@ -119,9 +132,9 @@ function runFigure(run) {
   layout.yaxis3 = { ...axis, domain: [0, top3], nticks: 4, rangemode: "tozero" };
   const caption = (text, y) => ({ text, xref: "paper", yref: "paper", x: 0, y, xanchor: "left", yanchor: "bottom", showarrow: false, font: { size: 12, color: colour("quiet") } });
   layout.annotations = [
-    caption("requests a second by version that answered; lost below the line", top2),
-    caption("requests in flight by pod (mean of each second, all streams)", top3),
+    caption("requests a second by version; lost below", top2),
+    caption("in flight by pod (mean of each second)", top3),
   ];
   layout.shapes = [run.began, run.began + run.took].map((x) => ({ type: "line", x0: x, x1: x, yref: "paper", y0: 0, y1: 1, layer: "below", line: { color: styleOf(run.mode).colour, width: 1.5, dash: "dash" } }));
-  return { traces: [...laneTraces(run, end), lossTrace(run), ...rateTraces(run), ...flightTraces(run)], layout };
+  return { traces: [...laneTraces(run, end), waitTrace(run), lossTrace(run), ...rateTraces(run), ...flightTraces(run)], layout };
 }

@@ -85,13 +85,13 @@ const jitter = (index) => (((index * 0.618034) % 1) - 0.5) * 0.56;
 
 function lossHover(run, index) {
   const losses = run.losses;
-  const [name, sentence] = losses.causes[losses.cause[index]];
+  const [name, words] = losses.causes[losses.cause[index]];
   const count = losses.n[index];
   const pod = losses.pod[index] < 0 ? "no pod" : run.pods[losses.pod[index]].name;
   const after = losses.after[index];
   return "<b>" + (count > 1 ? thousands(count) + " requests lost" : "lost") + " at " + seconds(losses.at[index], 3) + "</b>"
     + (count > 1 ? " (within " + seconds(losses.cell, 3) + ")" : "")
-    + "<br>" + plain(sentence) + " <i>" + name + "</i>"
+    + "<br>" + plain(sentence(words, count)) + " <i>" + name + "</i>"
     + "<br>seen as " + losses.outcomes[losses.outcome[index]] + ", " + plain(data.streams[losses.stream[index]])
     + "<br>sent at " + seconds(losses.sent[index], 3) + " to " + plain(pod)
     + (after === null ? "" : ", failed " + seconds(after) + " after its SIGTERM");

@@ -15,7 +15,11 @@ function setRange(from, to) {
   moving = true;
   for (const chart of timed()) Plotly.relayout(chart, { "xaxis.range": shown.range.slice() });
   moving = false;
-  $("range").textContent = seconds(from) + " to " + seconds(from + width);
+  showRange();
+}
+
+function showRange() {
+  $("range").textContent = shown.range.map((time) => seconds(time)).join(" to ");
 }
 
 // From the first pod that leaves to the last loss of what is shown.
