@@ -37,8 +37,8 @@ fn a_loss_of_a_named_mode_is_exit_code_1() {
         rollout(&[&["--modes", "graceful", "--fail-on-loss", "graceful"][..], &SLOW].concat());
     assert_eq!(ran.code, Some(1), "{ran:?}");
     let lost = ran.report()["runs"][0]["lost"].as_u64().unwrap();
-    let last = ran.err.lines().last().unwrap();
-    assert_eq!(last, format!("websample: --fail-on-loss: graceful lost {lost}"));
+    let said = ran.err.lines().last().unwrap();
+    assert_eq!(said, format!("websample: --fail-on-loss: graceful lost {lost}"));
     assert!(
         ran.out.contains("were sent to a closed listener before the proxy's update"),
         "{ran:?}"

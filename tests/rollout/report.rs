@@ -32,8 +32,8 @@ fn sum(counts: &Value) -> u64 {
 fn the_table_goes_to_standard_output_and_the_progress_to_standard_error() {
     let ran = run("1");
     let lines: Vec<_> = ran.out.lines().collect();
-    let [header, row, empty, sentence, gap, path] = lines.as_slice() else {
-        panic!("a header, a row, a sentence, a path: {ran:?}")
+    let [header, row, empty, sentence, gap, paths @ ..] = lines.as_slice() else {
+        panic!("a header, a row, a sentence, paths: {ran:?}")
     };
     let columns = ["mode", "lost", "of", "share", "at most", "replaced in", "killed", "p99", "why"];
     let mut rest = *header;
@@ -43,8 +43,8 @@ fn the_table_goes_to_standard_output_and_the_progress_to_standard_error() {
     assert!(row.starts_with("immediate "), "{row}");
     assert!(sentence.starts_with("immediate: ") && sentence.ends_with('.'), "{sentence}");
     assert_eq!((*empty, *gap), ("", ""));
-    assert_eq!(*path, "websample-rollout/report.json");
-    assert!(ran.report_file().is_file());
+    assert_eq!(paths, ["websample-rollout/report.json", "websample-rollout/report.html"]);
+    assert!(ran.report_file().is_file() && ran.report_file().with_extension("html").is_file());
 
     let first = ran.err.lines().next().unwrap();
     assert_eq!(first, "2 replicas, proxy; 60 requests/s to each of: immediate; seed 1");
