@@ -55,7 +55,7 @@ pub enum Cause {
 
 impl Cause {
     /// All of them.
-    pub const ALL: [Self; 14] = [
+    pub const ALL: [Self; 16] = [
         Self::ClosedListener,
         Self::DeadPod,
         Self::GoneAddress,
@@ -68,6 +68,8 @@ impl Cause {
         Self::Crash,
         Self::RefusedByLeavingPod,
         Self::ErrorStatus,
+        Self::ProxyClosed,
+        Self::Proxy,
         Self::TooSlow,
         Self::Unexplained,
     ];
@@ -138,6 +140,9 @@ impl Serialize for Cause {
         serializer.serialize_str(self.name())
     }
 }
+
+// A cause that is written can be read back.
+const _: () = assert!(Cause::ALL.len() == Cause::Unexplained as usize + 1, "ALL has them all");
 
 impl<'de> Deserialize<'de> for Cause {
     fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {

@@ -195,6 +195,13 @@ fn facts(environment: &Environment, seeds: &[u64]) -> Vec<(&'static str, String)
         ("streams", environment.mix.clone()),
         ("replicas", environment.replicas.to_string()),
         ("propagation of endpoint changes", environment.propagation.clone()),
+        (
+            "proxy",
+            environment
+                .proxy
+                .as_ref()
+                .map_or_else(|| "none: clients meet the Service".to_owned(), ToString::to_string),
+        ),
         ("grace period", format!("{} s", environment.grace_seconds)),
         ("seed", seeds.iter().map(u64::to_string).collect::<Vec<_>>().join(", ")),
         ("websample", environment.websample.clone()),

@@ -12,7 +12,7 @@ const homeless = (run) => run.losses.pod.some((pod) => pod < 0);
 const laneCount = (run) => run.pods.length + (homeless(run) ? 1 : 0);
 
 function laneTraces(run, end) {
-  const bars = {}, marks = {}, traces = [];
+  const bars = {}, marks = {}, traces = [], consumer = consumerOf(run);
   const routed = { base: [], x: [], y: [], text: [] };
   run.pods.forEach((pod, lane) => {
     for (const [phase, from, to] of segmentsOf(run, pod, end)) {
@@ -21,7 +21,7 @@ function laneTraces(run, end) {
       bar.text.push("<b>" + plain(pod.name) + "</b><br>" + phases[phase].label + ": " + seconds(from) + " to " + seconds(to)
         + " (" + seconds(to - from) + ")" + (pod.exit ? "<br>ended with " + plain(pod.exit) : ""));
     }
-    for (const [from, to] of routedOf(pod, end)) {
+    for (const [from, to] of routedOf(pod, end, consumer)) {
       routed.base.push(from); routed.x.push(to - from); routed.y.push(lane + 0.37);
       routed.text.push("<b>" + plain(pod.name) + "</b><br>the proxy sends new connections: " + seconds(from) + " to " + seconds(to));
     }

@@ -51,12 +51,19 @@ function segmentsOf(run, pod, end) {
   return segments;
 }
 
+// Whose view of the endpoints the requests met: a proxy's, where they went through one.
+function consumerOf(run) {
+  const names = new Set();
+  for (const pod of run.pods) for (const [, what, detail] of pod.events) if (what === "proxy_changed") names.add(detail.slice(0, detail.lastIndexOf(": ")));
+  return [...names].find((name) => name !== "service") || "service";
+}
+
 // When a proxy sent new connections to a pod: [from, to].
-function routedOf(pod, end) {
+function routedOf(pod, end, consumer) {
   const spans = [];
   let since = null;
   for (const [at, what, detail] of pod.events) {
-    if (what !== "proxy_changed") continue;
+    if (what !== "proxy_changed" || !detail.startsWith(consumer + ": ")) continue;
     const routed = detail.endsWith(": routed");
     if (routed && since === null) since = at;
     if (!routed && since !== null) { spans.push([since, at]); since = null; }
