@@ -58,9 +58,13 @@ pub(in crate::http) struct Accepted {
     pub(in crate::http) guard: Guard,
 }
 
-/// Serves a connection with an actix service until it is closed.
-pub(in crate::http) async fn serve<S>(
+/// Serves a connection with an actix service until it is closed; `held` is dropped then.
+///
+/// An idle connection is little more than this future and its dispatcher's buffers, so what is
+/// needed only at its beginning is not kept in it.
+pub(in crate::http) async fn serve<S, H>(
     accepted: Accepted,
+    held: H,
     lifecycle: Lifecycle,
     registry: Rc<Registry>,
     limits: Limits,
@@ -74,7 +78,7 @@ pub(in crate::http) async fn serve<S>(
     let connection = Connection::new(stage, limits.body_timeout);
     let entry = registry.enter(&connection);
     if let Ok(transport) = TcpStream::from_std(stream)
-        && let Some(transport) = open(transport, tls, &connection, limits).await
+        && let Some(transport) = Box::pin(open(transport, tls, &connection, limits)).await
     {
         let protocol = connection.protocol();
         let io = Rc::new(RefCell::new(Io::new(transport, protocol)));
@@ -96,6 +100,7 @@ pub(in crate::http) async fn serve<S>(
     connection.close();
     drop(entry);
     drop(guard);
+    drop(held);
 }
 
 /// How the dispatcher came to its end.

@@ -2,6 +2,7 @@
 
 use std::{
     cell::{Cell, RefCell},
+    collections::VecDeque,
     rc::Rc,
     task::Waker,
     time::Duration,
@@ -53,9 +54,36 @@ pub(in crate::http) struct Connection {
     accepted: Instant,
     body_timeout: Duration,
     /// Requests whose responses are complete, but not yet in the kernel's hands.
-    unsent: RefCell<Vec<InFlight>>,
+    unsent: RefCell<Unsent>,
     /// Wakes the task that serves it.
     waker: RefCell<Waker>,
+}
+
+/// A queue that takes no further memory for one, which is what HTTP/1.1 has at a time.
+#[derive(Debug, Default)]
+struct Unsent {
+    first: Option<InFlight>,
+    others: VecDeque<InFlight>,
+}
+
+impl Unsent {
+    #[inline]
+    fn push(&mut self, request: InFlight) {
+        if self.first.is_none() {
+            self.first = Some(request);
+        } else {
+            self.others.push_back(request);
+        }
+    }
+
+    #[inline]
+    fn pop(&mut self) -> Option<InFlight> {
+        let first = self.first.take();
+        if first.is_some() {
+            self.first = self.others.pop_front();
+        }
+        first
+    }
 }
 
 #[derive(Debug, Clone, Copy, Default)]
@@ -228,11 +256,11 @@ impl Connection {
     #[inline]
     pub(super) fn sent(&self, streams: u32) {
         while self.in_flight.get() > streams {
-            let mut unsent = self.unsent.borrow_mut();
-            let Some(first) = (!unsent.is_empty()).then(|| unsent.remove(0)) else { return };
-            // Its end looks at this connection.
-            drop(unsent);
-            drop(first);
+            // Its end looks at this connection, which must not be borrowed then.
+            let first = self.unsent.borrow_mut().pop();
+            if first.is_none() {
+                return;
+            }
         }
     }
 

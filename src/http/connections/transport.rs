@@ -36,7 +36,7 @@ pub(super) const FIRST_WORD: Duration = Duration::from_secs(1);
 /// GOAWAY goes before the next response, or when nothing was sent for this long. Straight behind
 /// a response it would meet the request that its client has just prepared, and that is then
 /// given up unsent: h2load and others built on nghttp2 report that as a failure.
-const QUIET: Duration = Duration::from_millis(100);
+const QUIET: Duration = Duration::from_millis(200);
 
 /// Between our GOAWAY and the end of new streams there is at least this: some clients answer a
 /// PING while another of their threads is still opening a stream.
