@@ -149,7 +149,16 @@ fn measure_sections(plan: &Plan, programs: &Programs, table: &mut Table) -> Resu
 fn build() -> Result<Programs> {
     let root = PathBuf::from(env!("CARGO_MANIFEST_DIR"));
     let cargo = env::var_os("CARGO").unwrap_or_else(|| "cargo".into());
-    let built = Command::new(cargo)
+    let mut build = Command::new(cargo);
+    // What cargo has said of this program is news to build scripts, ring's for one: everything
+    // would be built again, each time.
+    for (name, _) in env::vars_os() {
+        let name = name.to_string_lossy();
+        if ["CARGO_PKG_", "CARGO_MANIFEST_", "CARGO_CRATE_"].iter().any(|p| name.starts_with(p)) {
+            build.env_remove(&*name);
+        }
+    }
+    let built = build
         .current_dir(&root)
         .args(["build", "--release", "--quiet", "--no-default-features", "--features", "plain"])
         .args(["--bin", "websample", "--bin", "plain"])
