@@ -1,5 +1,7 @@
 //! The report page in a real browser: what it shows is what report.json holds.
 
+#![cfg(feature = "lab")]
+
 mod browser;
 mod fixture;
 
