@@ -217,14 +217,11 @@ impl Server {
     pub(crate) fn wait(mut self) -> Ended {
         let start = Instant::now();
         let code = loop {
-            match self.child.try_wait().expect("it can be waited for") {
-                Some(status) => break status.code(),
-                None => {
-                    let log = &self.log.lines;
-                    assert!(start.elapsed() < 2 * PATIENCE, "it does not end: {log:#?}");
-                    std::thread::sleep(Duration::from_millis(2));
-                }
+            if let Some(status) = self.child.try_wait().expect("it can be waited for") {
+                break status.code();
             }
+            assert!(start.elapsed() < 2 * PATIENCE, "it does not end: {:#?}", self.log());
+            std::thread::sleep(Duration::from_millis(2));
         };
         let took = start.elapsed();
         if let Some(reader) = self.reader.take() {

@@ -124,7 +124,7 @@ impl Io {
             && h2.frames.may_send()
         {
             // A client that has just come wants to ask something first.
-            let greeted = h2.frames.has_had_streams() || h2.is_greeted(connection);
+            let greeted = h2.frames.has_had_streams() || has_had_its_time(connection);
             if greeted && (when == When::BeforeWrite || since.elapsed() >= QUIET) {
                 h2.told = Some(Instant::now());
                 h2.leave = &LEAVE;
@@ -353,16 +353,16 @@ pub(super) enum When {
     Quiet,
 }
 
-impl Http2 {
-    /// Whether a client that has opened no stream has had its time to do so.
-    fn is_greeted(&self, connection: &Connection) -> bool {
-        match connection.stage() {
-            Stage::Open | Stage::Leaving => false,
-            Stage::Closing => connection.accepted().elapsed() >= FIRST_WORD,
-            Stage::Abrupt | Stage::Cut => true,
-        }
+/// Whether a client that has asked nothing has had its time to do so.
+fn has_had_its_time(connection: &Connection) -> bool {
+    match connection.stage() {
+        Stage::Open | Stage::Leaving => false,
+        Stage::Closing => connection.accepted().elapsed() >= FIRST_WORD,
+        Stage::Abrupt | Stage::Cut => true,
     }
+}
 
+impl Http2 {
     /// When the client's GOAWAY is shown to the server.
     fn show_at(&self, told: Instant) -> Instant {
         told + if self.frames.is_answered() { ROUND_TRIP } else { PATIENCE }
