@@ -220,8 +220,7 @@ impl Server {
             if let Some(status) = self.child.try_wait().expect("it can be waited for") {
                 break status.code();
             }
-            let log = &self.log.lines;
-            assert!(start.elapsed() < 2 * PATIENCE, "it does not end: {log:#?}");
+            assert!(start.elapsed() < 2 * PATIENCE, "it does not end: {:#?}", self.log());
             std::thread::sleep(Duration::from_millis(2));
         };
         let took = start.elapsed();

@@ -184,7 +184,8 @@ fn nothing_is_lost(proxy: Proxy) {
     });
     let (answered, lost) = (answered.into_inner(), lost.into_inner().expect("no panic"));
     println!("{proxy:?}: {drains} drains, {answered} requests, {} lost", lost.len());
-    assert!(lost.is_empty(), "{} of {answered} lost: {lost:?}", lost.len());
+    let some = &lost[..lost.len().min(5)];
+    assert!(lost.is_empty(), "{} of {answered} lost: {some:?} …", lost.len());
 }
 
 #[test]

@@ -40,7 +40,7 @@ const PREFACE_LOOK: Duration = Duration::from_millis(10);
 
 /// Time limits of one connection.
 #[derive(Debug, Clone, Copy)]
-#[allow(clippy::struct_field_names, reason = "the names of the settings")]
+#[expect(clippy::struct_field_names, reason = "called as the settings are")]
 pub(in crate::http) struct Limits {
     /// For a request head, and for the TLS handshake, to arrive completely.
     pub(in crate::http) header_timeout: Duration,

@@ -124,7 +124,7 @@ impl Io {
             && h2.frames.may_send()
         {
             // A client that has just come wants to ask something first.
-            let greeted = h2.frames.has_had_streams() || had_its_time(connection);
+            let greeted = h2.frames.has_had_streams() || has_had_its_time(connection);
             if greeted && (when == When::BeforeWrite || since.elapsed() >= QUIET) {
                 h2.told = Some(Instant::now());
                 h2.leave = &LEAVE;
@@ -353,8 +353,8 @@ pub(super) enum When {
     Quiet,
 }
 
-/// Whether a client that has opened no stream has had its time to do so.
-fn had_its_time(connection: &Connection) -> bool {
+/// Whether a client that has asked nothing has had its time to do so.
+fn has_had_its_time(connection: &Connection) -> bool {
     match connection.stage() {
         Stage::Open | Stage::Leaving => false,
         Stage::Closing => connection.accepted().elapsed() >= FIRST_WORD,

@@ -48,7 +48,9 @@ pub(super) fn haproxy(address: SocketAddr, servers: [SocketAddr; 2], protocol: &
   nbthread 1
 defaults
   mode http
-  timeout connect 2s
+  timeout connect 5s
+  # Down is who says so, not who is slow to say anything on a busy machine.
+  timeout check 5s
   timeout client 30s
   timeout server 30s
   retries 0
@@ -99,14 +101,14 @@ pub(super) fn envoy(address: SocketAddr, servers: [SocketAddr; 2], protocol: &st
   clusters:
   - name: servers
     type: STATIC
-    connect_timeout: 2s
+    connect_timeout: 5s
     common_lb_config: {{ healthy_panic_threshold: {{ value: 0 }} }}
     typed_extension_protocol_options:
       envoy.extensions.upstreams.http.v3.HttpProtocolOptions:
         \"@type\": type.googleapis.com/envoy.extensions.upstreams.http.v3.HttpProtocolOptions
         explicit_http_config: {{ {protocol}: {{}} }}
     health_checks:
-    - timeout: 1s
+    - timeout: 5s
       interval: 0.1s
       no_traffic_interval: 0.1s
       unhealthy_interval: 0.1s
