@@ -1,4 +1,29 @@
 //! Zero-downtime deployment for actix-web, without a sidecar.
+//!
+//! Three things, each built only on the one before it:
+//! 1. a **drain framework** for actix-web services: [`lifecycle`] decides, [`http`] does;
+//! 2. a **sample server** ([`sample`]), the classic v1/v2 zero-downtime test server, with a switch
+//!    that reproduces the naive behaviours;
+//! 3. a **rollout lab** (`rollout`, feature `lab`): a real rolling update of real processes under
+//!    load, for every mode, and what each lost.
+//!
+//! ```text
+//! rollout ──► sample ──► http ──► telemetry ──► config ──► lifecycle
+//! ```
+//!
+//! The phases of a server's life:
+//!
+//! ```text
+//!            listeners       SIGTERM or        quiet, or        nothing         last scrape
+//!            are bound       /prestop          delay.max        in flight       or linger
+//! starting ───────────► serving ───► lame_duck ───────► draining ───────► drained ───────► exit
+//!                          ▲             │                 │
+//!                          └─────────────┘                 └── at the deadline: cut what is left
+//!                    no SIGTERM followed the hook
+//! ```
+//!
+//! Adopting it takes a few lines over plain actix-web; see [`http::Server`] and
+//! `examples/adopt.rs`.
 
 pub mod config;
 pub mod http;

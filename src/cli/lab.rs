@@ -1,22 +1,25 @@
-//! The lab's commands: `websample rollout` and `websample attack`.
+//! The lab's commands: `websample rollout`, `websample report` and `websample attack`.
 
 use std::{future::Future, process::ExitCode};
 
 use clap::{ArgMatches, Args, Command, FromArgMatches};
-use websample::rollout::{args::RolloutArgs, comparison, load};
+use websample::rollout::{args::RolloutArgs, comparison, load, rebuild};
 
-use super::{Subcommand, complain, usage};
+use super::{Subcommand, complain, print, usage};
 
 /// Exit code when the command could not do its work.
 const FAILED: u8 = 69;
 
-pub(super) fn subcommands() -> [Subcommand; 2] {
+pub(super) fn subcommands() -> [Subcommand; 3] {
     let rollout = Command::new("rollout")
         .about("Run a rolling update under load for each drain mode, and show what each lost");
+    let report = Command::new("report")
+        .about("Make the page or a summary of saved rollouts, and compare several");
     let attack = Command::new("attack")
         .about("Send requests at a constant rate, and report what became of each");
     [
         Subcommand { command: RolloutArgs::augment_args(rollout), run: run_rollout },
+        Subcommand { command: rebuild::ReportArgs::augment_args(report), run: run_report },
         Subcommand { command: load::AttackArgs::augment_args(attack), run: run_attack },
     ]
 }
@@ -27,6 +30,21 @@ fn run_rollout(matches: &ArgMatches) -> ExitCode {
             complain(&error);
             ExitCode::from(error.exit_code())
         })
+    })
+}
+
+fn run_report(matches: &ArgMatches) -> ExitCode {
+    parsed(matches, |args: rebuild::ReportArgs| async move {
+        match rebuild::report(&args) {
+            Ok(text) => {
+                print(&text);
+                ExitCode::SUCCESS
+            }
+            Err(error) => {
+                complain(&error);
+                ExitCode::from(error.exit_code())
+            }
+        }
     })
 }
 

@@ -103,6 +103,9 @@ where
 
     fn call(&self, mut request: Request) -> Self::Future {
         let connection = request.conn_data::<Rc<Connection>>().cloned();
+        if let Some(connection) = &connection {
+            limit_body(&mut request, connection);
+        }
         if let Some(answer) = self.probes.answer(&request, self.hook_is_here) {
             let held = Held::Connection(connection.map(OnConnection::begin));
             let answer = match answer {
@@ -121,7 +124,6 @@ where
             let held = Some(Held::Request(in_flight));
             return Answering::Own { answer, held, lifecycle: self.lifecycle.clone() };
         }
-        limit_body(&mut request);
         Answering::App { response: self.app.call(request), in_flight: Some(in_flight), upgrades }
     }
 }

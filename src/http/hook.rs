@@ -54,11 +54,12 @@ mod tests {
 
     use super::*;
 
+    type Headers = &'static [(&'static str, &'static str)];
+
     #[test]
     fn only_a_direct_call_with_the_token_is_allowed() {
         let open = HookGuard::default();
         let guarded = HookGuard { token: Some(Token::new("s3cret")) };
-        type Headers = &'static [(&'static str, &'static str)];
         let cases: [(&HookGuard, Headers, bool); 8] = [
             (&open, &[], true),
             (&open, &[("x-forwarded-for", "1.2.3.4")], false),

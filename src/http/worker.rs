@@ -180,18 +180,15 @@ async fn run<M, S, B>(
             stop.cancelled().await;
             return;
         };
-        let loaded = Loaded(Arc::clone(&load));
-        let connection = serve(
+        // Not inside another future, which would take as much memory again.
+        tokio::task::spawn_local(serve(
             accepted,
+            Loaded(Arc::clone(&load)),
             lifecycle.clone(),
             Rc::clone(&registry),
             settings.limits,
             tls,
             Rc::clone(&handler),
-        );
-        tokio::task::spawn_local(async move {
-            connection.await;
-            drop(loaded);
-        });
+        ));
     }
 }

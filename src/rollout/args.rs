@@ -7,6 +7,7 @@ use clap::Args;
 use super::{
     cluster::local::{IntOrPercent, PreStop, Propagation},
     load::{Accepted, Mix},
+    through::{Retries, Through, Upstream},
 };
 
 /// The command line of `websample rollout`.
@@ -19,6 +20,8 @@ Examples:
       Does a sleep in the preStop hook help? Behind an ingress?
   websample rollout --modes drain --repeat 5 --fail-on-loss drain
       A gate for continuous integration: exit code 1 if anything is lost.
+  websample rollout --through nginx --modes graceful,drain
+      The same with a real proxy between client and pods, that keeps connections to them.
   websample rollout -- ./my-server --host {host} --port {port}
       Somebody else's server; {version} is v1, then v2. The same is in the environment
       as HOST, PORT and VERSION.
@@ -59,6 +62,20 @@ pub struct RolloutArgs {
     /// cloud (10-20 s), or a range such as 500ms..2s
     #[arg(long, default_value = "proxy")]
     pub propagation: Propagation,
+
+    /// What is between the load and the pods: the Service, or a real proxy (the program on the
+    /// PATH) that keeps its connections to the pods
+    #[arg(long, value_enum, default_value_t, value_name = "PROXY")]
+    pub through: Through,
+
+    /// Whether the proxy sends a request again that failed, as its ingress controller has it;
+    /// without it every failure of a pod is counted
+    #[arg(long, value_enum, default_value_t, value_name = "ON|OFF")]
+    pub proxy_retries: Retries,
+
+    /// What the proxy speaks to the pods
+    #[arg(long, value_enum, default_value_t, value_name = "PROTOCOL")]
+    pub proxy_upstream: Upstream,
 
     /// The readiness probe: http:/path, tcp or none [default: http:/readiness, or tcp for a
     /// COMMAND]

@@ -3,10 +3,10 @@
 
 use std::{collections::BTreeMap, sync::Arc, time::Duration};
 
-use serde::{Serialize, Serializer};
+use serde::{Deserialize, Deserializer, Serialize, Serializer, de};
 
 use super::{
-    load::{Attempt, Outcome},
+    load::{Attempt, Outcome, ProxyFailure},
     timeline::{Exit, Phase, PodState, Timeline},
 };
 
@@ -43,6 +43,10 @@ pub enum Cause {
     RefusedByLeavingPod,
     /// An answer with an unexpected status from a pod that nobody had asked to leave.
     ErrorStatus,
+    /// The proxy closed a kept-alive connection of the client under the request.
+    ProxyClosed,
+    /// The proxy failed the request, and nothing that happened to a pod explains it.
+    Proxy,
     /// No answer within the request's time limit, from a process that was alive.
     TooSlow,
     /// Nothing that happened to the pod explains it.
@@ -50,6 +54,26 @@ pub enum Cause {
 }
 
 impl Cause {
+    /// All of them.
+    pub const ALL: [Self; 16] = [
+        Self::ClosedListener,
+        Self::DeadPod,
+        Self::GoneAddress,
+        Self::AcceptQueue,
+        Self::IdleClosed,
+        Self::CutAtExit,
+        Self::CutAtKill,
+        Self::CutAtDeadline,
+        Self::NoEndpoint,
+        Self::Crash,
+        Self::RefusedByLeavingPod,
+        Self::ErrorStatus,
+        Self::ProxyClosed,
+        Self::Proxy,
+        Self::TooSlow,
+        Self::Unexplained,
+    ];
+
     /// The cause's name in reports.
     pub const fn name(self) -> &'static str {
         match self {
@@ -65,6 +89,8 @@ impl Cause {
             Self::Crash => "crash",
             Self::RefusedByLeavingPod => "refused_by_leaving_pod",
             Self::ErrorStatus => "error_status",
+            Self::ProxyClosed => "proxy_closed",
+            Self::Proxy => "proxy",
             Self::TooSlow => "too_slow",
             Self::Unexplained => "unexplained",
         }
@@ -85,8 +111,26 @@ impl Cause {
             Self::Crash => "met a process that ended by itself",
             Self::RefusedByLeavingPod => "were answered with an error by a pod that was leaving",
             Self::ErrorStatus => "were answered with an unexpected status",
+            Self::ProxyClosed => "met a kept-alive connection that the proxy closed under them",
+            Self::Proxy => "were failed by the proxy, without a fault of a pod that was seen",
             Self::TooSlow => "got no answer in time",
             Self::Unexplained => "were lost for no reason that was seen",
+        }
+    }
+}
+
+impl Cause {
+    /// Whether the request was lost by where it was sent to, so that it was lost at that moment,
+    /// however long its client waited for an answer.
+    const fn is_misdirected(self) -> bool {
+        matches!(self, Self::ClosedListener | Self::DeadPod | Self::GoneAddress)
+    }
+
+    /// The sentence to go with a number of requests.
+    pub fn sentence_for(self, count: u64) -> String {
+        match self.sentence().strip_prefix("were ") {
+            Some(rest) if count == 1 => format!("was {rest}"),
+            _ => self.sentence().to_owned(),
         }
     }
 }
@@ -94,6 +138,17 @@ impl Cause {
 impl Serialize for Cause {
     fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
         serializer.serialize_str(self.name())
+    }
+}
+
+// A cause that is written can be read back.
+const _: () = assert!(Cause::ALL.len() == Cause::Unexplained as usize + 1, "ALL has them all");
+
+impl<'de> Deserialize<'de> for Cause {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        let name = String::deserialize(deserializer)?;
+        let known = Self::ALL.into_iter().find(|cause| cause.name() == name);
+        known.ok_or_else(|| de::Error::custom(format!("`{name}` is not a cause of a loss")))
     }
 }
 
@@ -175,6 +230,55 @@ pub fn explain_with(
     timeline: &Timeline,
     consumer: &str,
 ) -> (Cause, Option<PodState>) {
+    let ever = |peer| timeline.pod_at(peer, Duration::MAX).is_some();
+    match attempt.peer {
+        Some(peer) if !ever(peer) => explain_proxied(attempt, timeline, consumer),
+        _ => explain_direct(attempt, timeline, consumer),
+    }
+}
+
+/// The same for a request whose connection led to no pod, but to a proxy.
+fn explain_proxied(
+    attempt: &Attempt,
+    timeline: &Timeline,
+    consumer: &str,
+) -> (Cause, Option<PodState>) {
+    let Some(proxied) = attempt.proxied else {
+        // No answer at all: what was behind it, nobody said.
+        let cause = match attempt.outcome {
+            Outcome::ResetReused => Cause::ProxyClosed,
+            Outcome::Timeout | Outcome::ConnectTimeout => Cause::TooSlow,
+            _ => Cause::Proxy,
+        };
+        return (cause, None);
+    };
+    if proxied.failure == Some(ProxyFailure::NoUpstream) {
+        return (Cause::NoEndpoint, None);
+    }
+    // As the proxy, in the client's place, saw it.
+    let outcome = match proxied.failure {
+        Some(ProxyFailure::Connect) => Outcome::Refused,
+        Some(ProxyFailure::Aborted) => Outcome::ResetReused,
+        Some(ProxyFailure::Timeout) => Outcome::Timeout,
+        _ => attempt.outcome,
+    };
+    let reused = attempt.reused || outcome == Outcome::ResetReused;
+    let seen = Attempt { peer: proxied.upstream, outcome, reused, ..attempt.clone() };
+    let (cause, state) = explain_direct(&seen, timeline, consumer);
+    let by_proxy = proxied.failure.is_some()
+        && (state.is_none()
+            || matches!(
+                cause,
+                Cause::Unexplained | Cause::ErrorStatus | Cause::RefusedByLeavingPod
+            ));
+    (if by_proxy { Cause::Proxy } else { cause }, state)
+}
+
+fn explain_direct(
+    attempt: &Attempt,
+    timeline: &Timeline,
+    consumer: &str,
+) -> (Cause, Option<PodState>) {
     let state = |at| attempt.peer.and_then(|peer| timeline.pod_at(peer, at));
     let circumstances = Circumstances {
         sent: state(attempt.sent),
@@ -186,7 +290,7 @@ pub fn explain_with(
 }
 
 /// A lost request, explained.
-#[derive(Debug, Clone, Serialize)]
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct Loss {
     /// Seconds from the start of the run to its failure.
     pub at: f64,
@@ -226,7 +330,7 @@ impl Loss {
 }
 
 /// Losses by cause.
-#[derive(Debug, Clone, PartialEq, Serialize)]
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct CauseCount {
     /// Why.
     pub cause: Cause,
@@ -234,7 +338,8 @@ pub struct CauseCount {
     pub count: u64,
     /// How each of them ended.
     pub outcomes: BTreeMap<Outcome, u64>,
-    /// The latest of them came this many seconds after its pod's SIGTERM.
+    /// The latest of them came this many seconds after its pod's SIGTERM: was sent then, where
+    /// that decided it, else failed.
     pub latest_after_sigterm: Option<f64>,
 }
 
@@ -254,9 +359,11 @@ pub fn count(losses: &[Loss]) -> Vec<CauseCount> {
         let count = &mut counts[index];
         count.count += 1;
         *count.outcomes.entry(loss.outcome).or_default() += 1;
-        let latest = count.latest_after_sigterm.unwrap_or(f64::MIN);
+        let waited = if loss.cause.is_misdirected() { loss.at - loss.sent } else { 0.0 };
+        let after = loss.after_sigterm.map(|after| after - waited);
+        let latest = count.latest_after_sigterm;
         count.latest_after_sigterm =
-            loss.after_sigterm.map(|after| after.max(latest)).or(count.latest_after_sigterm);
+            after.map(|after| latest.map_or(after, |latest| latest.max(after))).or(latest);
     }
     counts.sort_by_key(|count| std::cmp::Reverse(count.count));
     counts
@@ -283,6 +390,7 @@ mod tests {
             reused: outcome == Outcome::ResetReused,
             retryable: false,
             version: None,
+            proxied: None,
             bytes_in: 0,
             bytes_out: 0,
             error: None,
@@ -334,6 +442,61 @@ mod tests {
             let circumstances = Circumstances { sent: None, failed, routed: true };
             assert_eq!(explain(&attempt(outcome), &circumstances), expected, "{outcome} {pod:?}");
         }
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn behind_a_proxy_the_pod_that_it_names_explains_its_failures() {
+        use crate::rollout::{load::Proxied, timeline::What};
+
+        let timeline = Timeline::new(tokio::time::Instant::now());
+        let address: std::net::SocketAddr = "127.1.1.2:5000".parse().expect("an address");
+        let name: Arc<str> = "pod".into();
+        timeline.created(&name, &"v1".into(), address);
+        timeline.record(&name, What::Started);
+        tokio::time::advance(secs(9)).await;
+        timeline.record(&name, What::Deleted);
+        let named = Some(address);
+        let said = |upstream, failure| Some(Proxied { upstream, failure });
+        for (outcome, proxied, expected) in [
+            (Outcome::ResetReused, None, Cause::ProxyClosed),
+            (Outcome::Reset, None, Cause::Proxy),
+            (Outcome::Timeout, None, Cause::TooSlow),
+            (Outcome::Status(503), said(None, Some(ProxyFailure::NoUpstream)), Cause::NoEndpoint),
+            (Outcome::Status(502), said(named, Some(ProxyFailure::Connect)), Cause::ClosedListener),
+            (Outcome::Status(502), said(named, Some(ProxyFailure::Aborted)), Cause::IdleClosed),
+            (Outcome::Status(400), said(None, Some(ProxyFailure::Other)), Cause::Proxy),
+            (Outcome::Status(503), said(named, None), Cause::RefusedByLeavingPod),
+            (Outcome::Truncated, said(named, None), Cause::CutAtExit),
+        ] {
+            let lost = Attempt { proxied, ..attempt(outcome) };
+            let (cause, pod) = explain_with(&lost, &timeline, "nginx");
+            assert_eq!(cause, expected, "{outcome} {proxied:?}");
+            let has_pod = proxied.is_some_and(|proxied| proxied.upstream.is_some());
+            assert_eq!(pod.is_some(), has_pod, "{outcome} {proxied:?}");
+        }
+    }
+
+    #[test]
+    fn a_lost_request_counts_from_its_sending_where_that_decided_it() {
+        let loss = |cause, sent: f64, at: f64| Loss {
+            at,
+            sent,
+            stream: "s".into(),
+            outcome: Outcome::ConnectTimeout,
+            pod: None,
+            after_deletion: None,
+            // SIGTERM came at 10.
+            after_sigterm: Some(at - 10.0),
+            cause,
+        };
+        let counts = count(&[
+            loss(Cause::GoneAddress, 10.8, 15.8),
+            loss(Cause::GoneAddress, 10.5, 15.5),
+            loss(Cause::CutAtKill, 12.0, 40.0),
+        ]);
+        let latest = counts.iter().map(|count| count.latest_after_sigterm.unwrap_or_default());
+        let latest: Vec<_> = latest.map(|seconds| (seconds * 10.0).round()).collect();
+        assert_eq!(latest, [8.0, 300.0], "{counts:?}");
     }
 
     #[test]

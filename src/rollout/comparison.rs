@@ -1,6 +1,6 @@
 //! Everything that was planned: the variants side by side, repeat after repeat.
 
-use std::{io, process::ExitCode, sync::Arc};
+use std::{io, path::Path, process::ExitCode, sync::Arc};
 
 use futures_util::future::{join_all, try_join_all};
 use tokio::{sync::Notify, time::Instant};
@@ -10,10 +10,13 @@ use super::{
     args::RolloutArgs,
     experiment::{Experiment, ExperimentError},
     load::attack::raise_file_limit,
+    page,
     plan::{Plan, PlanError},
     progress,
     report::{Environment, Report, RunReport},
+    saved::Saved,
     summary,
+    through::{Installed, ProxyError},
 };
 use crate::lifecycle::{Signal, Signals};
 
@@ -29,6 +32,9 @@ pub enum RolloutError {
     /// The command line asks for something that cannot be done.
     #[error(transparent)]
     Plan(#[from] PlanError),
+    /// The proxy is not installed, or cannot be used.
+    #[error(transparent)]
+    Proxy(#[from] ProxyError),
     /// A cluster did not come up, or broke down.
     #[error(transparent)]
     Experiment(#[from] ExperimentError),
@@ -45,7 +51,7 @@ impl RolloutError {
     pub fn exit_code(&self) -> u8 {
         match self {
             Self::Plan(_) => crate::config::EX_USAGE,
-            Self::Experiment(_) | Self::Io(_) => UNAVAILABLE,
+            Self::Proxy(_) | Self::Experiment(_) | Self::Io(_) => UNAVAILABLE,
             Self::Interrupted(signal) => signal.exit_code(),
         }
     }
@@ -58,12 +64,19 @@ impl RolloutError {
 pub async fn rollout(args: &RolloutArgs) -> Result<ExitCode, RolloutError> {
     let own = std::env::current_exe()?.to_string_lossy().into_owned();
     let plan = Plan::new(args, &own, rand::random::<u32>().into())?;
+    // Nobody wants to learn after a minute that there is no place for the results.
+    writable(&plan.out)?;
     raise_file_limit();
-    let environment = Environment::new(&plan, std::env::args().collect());
+    let installed = match &plan.proxy {
+        Some(options) => Some(Installed::find(options.program).await?),
+        None => None,
+    };
+    let environment = Environment::new(&plan, installed.as_ref(), std::env::args().collect());
     eprintln!(
-        "{} replicas, {}; {:.0} requests/s to each of: {}; seed {}",
+        "{} replicas, {}; {}{:.0} requests/s to each of: {}; seed {}",
         environment.replicas,
         environment.propagation,
+        environment.proxy.as_ref().map_or_else(String::new, |proxy| format!("{proxy}; ")),
         environment.rate,
         plan.variants.iter().map(|v| v.label.as_str()).collect::<Vec<_>>().join(", "),
         plan.seed,
@@ -76,7 +89,7 @@ pub async fn rollout(args: &RolloutArgs) -> Result<ExitCode, RolloutError> {
         let done = tokio::select! {
             biased;
             signal = signals.next() => return Err(RolloutError::Interrupted(signal)),
-            done = side_by_side(&plan, repeat) => done?,
+            done = side_by_side(&plan, installed.as_ref(), repeat) => done?,
         };
         runs.extend(done);
         if plan.repeat > 1 {
@@ -90,6 +103,11 @@ pub async fn rollout(args: &RolloutArgs) -> Result<ExitCode, RolloutError> {
     let path = report.write(&plan.out)?;
     println!("{}", summary::text(&report.runs));
     println!("{}", path.display());
+    let saved = [Saved { label: String::new(), report }];
+    let page = path.with_file_name(page::FILE);
+    page::write(&saved, &page)?;
+    println!("{}", page.display());
+    let [Saved { report, .. }] = &saved;
     let failed = summary::by_mode(&report.runs)
         .iter()
         .filter(|mode| mode.lost > 0 && plan.fail_on_loss.iter().any(|label| label == mode.mode))
@@ -102,8 +120,24 @@ pub async fn rollout(args: &RolloutArgs) -> Result<ExitCode, RolloutError> {
     Ok(ExitCode::from(LOST))
 }
 
+/// Makes the directory if need be, and tries to write there.
+fn writable(directory: &Path) -> io::Result<()> {
+    let probe = directory.join(format!(".writable.{}", std::process::id()));
+    std::fs::create_dir_all(directory)
+        .and_then(|()| std::fs::write(&probe, []))
+        .and_then(|()| std::fs::remove_file(&probe))
+        .map_err(|error| {
+            let text = format!("--out: cannot write to {}: {error}", directory.display());
+            io::Error::new(error.kind(), text)
+        })
+}
+
 /// One repeat: every variant on a cluster of its own, under load at the same time.
-async fn side_by_side(plan: &Plan, repeat: u32) -> Result<Vec<RunReport>, ExperimentError> {
+async fn side_by_side(
+    plan: &Plan,
+    installed: Option<&Installed>,
+    repeat: u32,
+) -> Result<Vec<RunReport>, ExperimentError> {
     let start = Instant::now();
     let go = CancellationToken::new();
     let experiments: Vec<_> = plan
@@ -113,7 +147,7 @@ async fn side_by_side(plan: &Plan, repeat: u32) -> Result<Vec<RunReport>, Experi
         .collect();
     let ups: Vec<_> = experiments.iter().map(|_| Arc::new(Notify::new())).collect();
     let runs = experiments.iter().zip(&ups).enumerate().map(|(index, (experiment, up))| {
-        experiment.run(plan, start, Arc::clone(up), go.clone(), index == 0)
+        experiment.run(plan, installed, start, Arc::clone(up), go.clone(), index == 0)
     });
     let begin = async {
         join_all(ups.iter().map(|up| up.notified())).await;

@@ -7,11 +7,12 @@ use tokio_util::sync::CancellationToken;
 
 use super::{
     causes::{self, Loss},
-    cluster::local::{ClusterError, Listener, LocalCluster},
-    load::{self, Engine},
+    cluster::local::{ClusterError, Consumer, Fallback, Listener, LocalCluster},
+    load::{self, Connect, Direct, Engine},
     plan::{Plan, Variant, connect_timeout},
     recorder::{Counts, Recorder},
-    report::{Latency, RunReport, StreamReport},
+    report::{Bucket, Latency, RunReport, StreamReport},
+    through::{Installed, Proxy, ProxyError},
 };
 
 /// The versions of the update.
@@ -103,23 +104,41 @@ impl Experiment {
     /// experiments side by side are under the same load at the same time.
     ///
     /// # Errors
-    /// A cluster that does not come up or breaks down, or a listener that cannot be had.
+    /// A cluster or a proxy that does not come up or breaks down, or a listener that cannot be
+    /// had.
     pub async fn run(
         &self,
         plan: &Plan,
+        installed: Option<&Installed>,
         start: Instant,
         up: Arc<Notify>,
         go: CancellationToken,
         listen: bool,
     ) -> Result<RunReport, ExperimentError> {
-        let failed = |source| ExperimentError { label: self.label().to_owned(), source };
+        let because = |source| ExperimentError { label: self.label().to_owned(), source };
+        let failed = |source| because(Failure::Cluster(source));
         let mut spec = self.variant.cluster.clone();
         spec.seed = self.seed;
         let cluster = LocalCluster::new(spec, start).map_err(failed)?;
+        // The controller of a proxy learns of changes by itself, and knows ready endpoints only.
+        let consumer = match plan.proxy {
+            Some(options) => {
+                let propagation = &self.variant.cluster.propagation;
+                cluster.add_consumer(options.program.name(), propagation, Fallback::None)
+            }
+            None => Arc::clone(cluster.consumer()),
+        };
         cluster.start(FROM).await.map_err(failed)?;
+        let proxy = start_proxy(plan, installed, &cluster, &consumer)
+            .await
+            .map_err(|error| because(Failure::Proxy(error)))?;
+        let target: Arc<dyn Connect> = match &proxy {
+            Some(proxy) => Arc::new(Direct(proxy.address())),
+            None => cluster.service(),
+        };
         let _listener = match plan.listen {
             Some(address) if listen => {
-                Some(Listener::bind(address, cluster.service()).await.map_err(failed)?)
+                Some(Listener::bind(address, Arc::clone(&target)).await.map_err(failed)?)
             }
             _ => None,
         };
@@ -133,7 +152,7 @@ impl Experiment {
             timeout: REQUEST_LIMIT,
             ..load::Limits::default()
         };
-        let engine = Engine::new(plan.mix.clone(), cluster.service(), limits)
+        let engine = Engine::new(plan.mix.clone(), target, limits)
             .clock(start.into_std())
             .on_attempt(move |attempt| recorder.add(attempt));
         let load = engine.run(None, stop.clone());
@@ -142,7 +161,8 @@ impl Experiment {
             tokio::time::sleep(WARM_UP).await;
             let began = start.elapsed();
             let rolled_out = tokio::select! {
-                rolled_out = cluster.rollout(TO) => rolled_out,
+                rolled_out = cluster.rollout(TO) => rolled_out.map_err(Failure::Cluster),
+                error = broken(proxy.as_ref()) => Err(Failure::Proxy(error)),
                 () = self.watch(&cluster) => unreachable!("it watches for ever"),
             };
             let took = start.elapsed().saturating_sub(began);
@@ -152,15 +172,15 @@ impl Experiment {
             rolled_out.map(|()| (began, took))
         };
         let (load, update) = tokio::join!(load, update);
-        let (began, took) = update.map_err(failed)?;
+        let (began, took) = update.map_err(because)?;
         let load = load.map_err(|error| failed(ClusterError::Spec(error.to_string())))?;
         self.enter(Stage::Done);
 
         let pods = cluster.timeline().pods();
         let streams: Vec<Arc<str>> =
             plan.mix.streams().iter().map(|spec| spec.name().into()).collect();
-        let (seconds, lost) = self.recorder.take();
-        let consumer = cluster.consumer().name();
+        let (seconds, lost) = self.recorder.take(&streams, &pods);
+        let consumer = consumer.name();
         let losses: Vec<Loss> = lost
             .iter()
             .map(|attempt| {
@@ -178,6 +198,7 @@ impl Experiment {
             lost_with_retries: load.total.lost_with_retries,
             latency_ms: Latency::of(&load.total.latency),
             send_delay_ms: Latency::of(&load.total.send_delay),
+            latency_histogram: Bucket::of(&load.total.latency),
             rollout_began: began.as_secs_f64(),
             rollout_seconds: took.as_secs_f64(),
             killed: pods.iter().filter(|pod| pod.killed()).count(),
@@ -191,6 +212,9 @@ impl Experiment {
             seconds,
             pods,
         };
+        if let Some(proxy) = proxy {
+            proxy.stop().await;
+        }
         cluster.shutdown().await;
         Ok(report)
     }
@@ -218,6 +242,25 @@ impl Experiment {
     }
 }
 
+/// Starts the proxy that was planned, fed by `consumer`.
+async fn start_proxy(
+    plan: &Plan,
+    installed: Option<&Installed>,
+    cluster: &LocalCluster,
+    consumer: &Consumer,
+) -> Result<Option<Proxy>, ProxyError> {
+    let Some((options, installed)) = plan.proxy.zip(installed) else { return Ok(None) };
+    Proxy::start(installed, options, &cluster.companions(), consumer).await.map(Some)
+}
+
+/// Returns when the proxy has failed; never without one.
+async fn broken(proxy: Option<&Proxy>) -> ProxyError {
+    match proxy {
+        Some(proxy) => proxy.failed().await,
+        None => std::future::pending().await,
+    }
+}
+
 /// Why an experiment could not be run.
 #[derive(Debug, Clone, thiserror::Error)]
 #[error("{label}: {source}")]
@@ -225,5 +268,16 @@ pub struct ExperimentError {
     /// What was tried.
     pub label: String,
     /// Why it could not be.
-    pub source: ClusterError,
+    pub source: Failure,
+}
+
+/// What can fail in an experiment.
+#[derive(Debug, Clone, thiserror::Error)]
+pub enum Failure {
+    /// The cluster.
+    #[error(transparent)]
+    Cluster(#[from] ClusterError),
+    /// The proxy.
+    #[error(transparent)]
+    Proxy(#[from] ProxyError),
 }

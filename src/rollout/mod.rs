@@ -14,9 +14,12 @@
 //! | `recorder` | what the requests of an experiment add up to, a second at a time |
 //! | `causes` | why each lost request was lost |
 //! | `report`, `summary`, `confidence` | the results: as JSON, as a table, and how sure they are |
+//! | `page`, `markdown` | the results for others: a page with charts, a comment |
+//! | `saved`, `rebuild` | reports read back, and `websample report` |
 //! | `progress` | what is seen meanwhile |
 //! | `timeline` | what happened to every pod |
 //! | `cluster`, `load` | where it happens, and what is sent |
+//! | `through` | a real proxy between the load and the pods |
 
 pub mod args;
 pub mod causes;
@@ -25,9 +28,14 @@ pub mod comparison;
 pub mod confidence;
 pub mod experiment;
 pub mod load;
+pub mod markdown;
+pub mod page;
 pub mod plan;
 mod progress;
+pub mod rebuild;
 pub mod recorder;
 pub mod report;
+pub mod saved;
 pub mod summary;
+pub mod through;
 pub mod timeline;

@@ -6,6 +6,7 @@ use super::{
     args::RolloutArgs,
     cluster::local::{ClusterSpec, CommandTemplate, PreStop, Probe, Probes},
     load::{Mix, MixError, Protocol, StreamSpec},
+    through,
 };
 use crate::lifecycle::Mode;
 
@@ -49,6 +50,8 @@ pub struct Plan {
     pub fail_on_loss: Vec<String>,
     /// Where the results go.
     pub out: PathBuf,
+    /// A real proxy between load and pods.
+    pub proxy: Option<through::Options>,
     /// A real listener in front of the first variant's Service.
     pub listen: Option<SocketAddr>,
 }
@@ -82,9 +85,11 @@ impl Plan {
         if !(args.rate.is_finite() && args.rate > 0.0 && args.rate <= 100_000.0) {
             return fail("--rate", format!("{} is not a rate from 0 to 100000", args.rate));
         }
+        let mix = mix(args, foreign)?;
         Ok(Self {
+            proxy: proxy(args, &variants, &mix)?,
             variants,
-            mix: mix(args, foreign)?,
+            mix,
             repeat: args.repeat,
             seed: args.seed.unwrap_or(seed),
             fail_on_loss: args.fail_on_loss.clone(),
@@ -101,6 +106,39 @@ impl Plan {
 
 fn fail<T>(option: &'static str, problem: impl Into<String>) -> Result<T, PlanError> {
     Err(PlanError { option, problem: problem.into() })
+}
+
+/// The proxy that the arguments ask for.
+fn proxy(
+    args: &RolloutArgs,
+    variants: &[Variant],
+    mix: &Mix,
+) -> Result<Option<through::Options>, PlanError> {
+    let (retries, upstream) = (args.proxy_retries, args.proxy_upstream);
+    let Some(program) = args.through.program() else {
+        let needs = "only a proxy has this: add --through nginx, haproxy or envoy";
+        if retries != through::Retries::default() {
+            return fail("--proxy-retries", needs);
+        }
+        if upstream != through::Upstream::default() {
+            return fail("--proxy-upstream", needs);
+        }
+        return Ok(None);
+    };
+    if upstream == through::Upstream::Http2 && !program.speaks_http2_upstream() {
+        let problem = format!("{program} speaks only HTTP/1.1 to pods; use haproxy or envoy");
+        return fail("--proxy-upstream", problem);
+    }
+    let http2 = mix.streams().iter().any(|stream| stream.protocol == Protocol::Http2);
+    if http2 && !program.speaks_http2_downstream() {
+        let problem =
+            format!("{program} does not take HTTP/2 without TLS beside HTTP/1.1; leave http2 out");
+        return fail("--mix", problem);
+    }
+    // Those that stay, those that come and, while the table is stale, those that leave.
+    let replicas = variants.iter().map(|variant| variant.cluster.replicas).max().unwrap_or(0);
+    let slots = replicas as usize * 4 + 8;
+    Ok(Some(through::Options { program, retries, upstream, slots }))
 }
 
 fn default_names(args: &RolloutArgs) -> Vec<String> {
@@ -223,6 +261,13 @@ fn mix(args: &RolloutArgs, foreign: bool) -> Result<Mix, PlanError> {
             let streams = vec![get(Protocol::New), get(Protocol::KeepAlive)];
             return checked(Mix::new(streams), args);
         }
+        None if args.through.program().is_some() => {
+            // It is the pods' connections that are tried. A proxy closes its clients' for reasons
+            // of its own: a client that does not look would count every reload of nginx.
+            let mix = Mix::default_at(args.rate);
+            let looks = |stream: &StreamSpec| StreamSpec { stale_check: true, ..stream.clone() };
+            return checked(Mix::new(mix.streams().iter().map(looks).collect()), args);
+        }
         None => Mix::default_at(args.rate),
     };
     checked(Ok(mix), args)
@@ -315,6 +360,28 @@ mod tests {
             (&["--readiness", "readiness"], "--readiness"),
         ] {
             assert_eq!(plan(args).map(|_| ()).map_err(|e| e.option), Err(option), "{args:?}");
+        }
+    }
+
+    #[test]
+    fn a_proxy_is_asked_only_what_it_can() {
+        let options = |args: &[&str]| plan(args).map(|plan| plan.proxy).map_err(|e| e.option);
+        assert_eq!(options(&[]), Ok(None));
+        let proxy = options(&["--through", "haproxy", "--proxy-retries", "off"]);
+        let proxy = proxy.expect("a plan").expect("a proxy");
+        assert_eq!(proxy.program, through::Program::Haproxy);
+        assert_eq!(proxy.retries, through::Retries::Off);
+        let looks = |args: &[&str]| {
+            plan(args).is_ok_and(|plan| plan.mix.streams().iter().all(|s| s.stale_check))
+        };
+        assert!(looks(&["--through", "nginx"]) && !looks(&[]));
+        for (args, option) in [
+            (&["--proxy-retries", "off"][..], "--proxy-retries"),
+            (&["--proxy-upstream", "http2"], "--proxy-upstream"),
+            (&["--through", "nginx", "--proxy-upstream", "http2"], "--proxy-upstream"),
+            (&["--through", "nginx", "--mix", "1/s http2 GET /"], "--mix"),
+        ] {
+            assert_eq!(options(args), Err(option), "{args:?}");
         }
     }
 

@@ -2,19 +2,20 @@
 
 use std::{
     collections::BTreeMap,
-    io,
+    fmt, io,
     path::{Path, PathBuf},
     sync::Arc,
     time::{Duration, SystemTime},
 };
 
-use serde::Serialize;
+use serde::{Deserialize, Serialize};
 
 use super::{
     causes::{CauseCount, Loss},
     load::{Distribution, Outcome, Tally},
     plan::Plan,
     recorder::Second,
+    through::{Installed, Program, Retries, Upstream},
     timeline::PodRecord,
 };
 
@@ -22,7 +23,7 @@ use super::{
 pub const FILE: &str = "report.json";
 
 /// Quantiles of a time, in milliseconds.
-#[derive(Debug, Clone, Copy, PartialEq, Serialize)]
+#[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize)]
 pub struct Latency {
     /// Half of the requests took no longer.
     pub p50: f64,
@@ -50,8 +51,35 @@ impl Latency {
     }
 }
 
+/// Requests whose latency lay in one part of the scale.
+#[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize)]
+pub struct Bucket {
+    /// The part's upper end, in milliseconds; ten parts to a decade.
+    pub upto_ms: f64,
+    /// How many.
+    pub count: u64,
+}
+
+impl Bucket {
+    /// The parts of a distribution that hold anything.
+    pub fn of(distribution: &Distribution) -> Vec<Self> {
+        const PER_DECADE: f64 = 10.0;
+        let mut parts: BTreeMap<i32, u64> = BTreeMap::new();
+        for value in distribution.histogram().iter_recorded() {
+            let millis = (value.value_iterated_to() as f64 / 1e6).max(1e-3);
+            let part = (millis.log10() * PER_DECADE).ceil() as i32;
+            *parts.entry(part).or_default() += value.count_at_value();
+        }
+        let end = |part: i32| 10_f64.powf(f64::from(part) / PER_DECADE);
+        parts
+            .into_iter()
+            .map(|(part, count)| Self { upto_ms: (end(part) * 1e3).round() / 1e3, count })
+            .collect()
+    }
+}
+
 /// One stream of one run.
-#[derive(Debug, Clone, Serialize)]
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct StreamReport {
     /// Its name, such as `keep-alive POST /echo`.
     pub name: Arc<str>,
@@ -79,7 +107,7 @@ impl StreamReport {
 }
 
 /// One rolling update under load. Times are seconds from the start of the run.
-#[derive(Debug, Clone, Serialize)]
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct RunReport {
     /// The mode, with its hook if it has one of its own, or the foreign server's name.
     pub mode: String,
@@ -101,6 +129,9 @@ pub struct RunReport {
     pub latency_ms: Latency,
     /// From the intended to the real send: how well the generator kept its rate.
     pub send_delay_ms: Latency,
+    /// The distribution that `latency_ms` is taken from, shortest first.
+    #[serde(default)]
+    pub latency_histogram: Vec<Bucket>,
     /// When the update began.
     pub rollout_began: f64,
     /// From the update's beginning until every old pod was gone.
@@ -120,10 +151,10 @@ pub struct RunReport {
 }
 
 /// Where and how it was measured.
-#[derive(Debug, Clone, Serialize)]
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct Environment {
     /// This program's version.
-    pub websample: &'static str,
+    pub websample: String,
     /// The operating system and processor family.
     pub platform: String,
     /// CPUs that were shared by everything.
@@ -142,10 +173,39 @@ pub struct Environment {
     pub propagation: String,
     /// The grace period, in seconds.
     pub grace_seconds: f64,
+    /// The real proxy between load and pods, if there was one.
+    #[serde(default)]
+    pub proxy: Option<ProxyUsed>,
+}
+
+/// A proxy that requests went through.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct ProxyUsed {
+    /// The program: nginx, haproxy, envoy.
+    pub program: String,
+    /// Its version, in its own words.
+    pub version: String,
+    /// Whether it sent again what failed.
+    pub retries: Retries,
+    /// What it spoke to the pods.
+    pub upstream: Upstream,
+}
+
+impl fmt::Display for ProxyUsed {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "through {} {}", self.program, self.version)?;
+        if self.upstream == Upstream::Http2 {
+            f.write_str(" (HTTP/2 to the pods)")?;
+        }
+        if self.retries == Retries::Off {
+            f.write_str(" without retries")?;
+        }
+        Ok(())
+    }
 }
 
 /// The whole document.
-#[derive(Debug, Clone, Serialize)]
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct Report {
     /// Every run, repeats one after the other, each in the order of the modes.
     pub runs: Vec<RunReport>,
@@ -154,8 +214,9 @@ pub struct Report {
 }
 
 impl Environment {
-    /// The environment of a plan that begins now; `arguments` are the ones it was called with.
-    pub fn new(plan: &Plan, arguments: Vec<String>) -> Self {
+    /// The environment of a plan that begins now, with the proxy that it needs; `arguments` are
+    /// the ones it was called with.
+    pub fn new(plan: &Plan, proxy: Option<&Installed>, arguments: Vec<String>) -> Self {
         let mut command = arguments;
         if !command.iter().any(|a| a == "--seed" || a.starts_with("--seed=")) {
             let at = command.iter().position(|a| a == "--").unwrap_or(command.len());
@@ -163,7 +224,7 @@ impl Environment {
         }
         let cluster = plan.variants.first().map(|variant| &variant.cluster);
         Self {
-            websample: env!("CARGO_PKG_VERSION"),
+            websample: env!("CARGO_PKG_VERSION").to_owned(),
             platform: format!("{} {}", std::env::consts::OS, std::env::consts::ARCH),
             cpus: std::thread::available_parallelism().map_or(1, usize::from),
             started: SystemTime::now()
@@ -175,6 +236,12 @@ impl Environment {
             replicas: cluster.map_or(0, |cluster| cluster.replicas),
             propagation: cluster.map_or_else(String::new, |c| c.propagation.to_string()),
             grace_seconds: cluster.map_or(0.0, |cluster| cluster.grace.as_secs_f64()),
+            proxy: plan.proxy.zip(proxy).map(|(options, installed)| ProxyUsed {
+                program: Program::name(installed.program).to_owned(),
+                version: installed.version.clone(),
+                retries: options.retries,
+                upstream: options.upstream,
+            }),
         }
     }
 }

@@ -125,7 +125,7 @@ pub fn sentence(mode: &ModeSummary<'_>) -> String {
         if index > 0 {
             out.push_str("; ");
         }
-        let _ = write!(out, "{} {}", cause.count, cause.cause.sentence());
+        let _ = write!(out, "{} {}", cause.count, cause.cause.sentence_for(cause.count));
         if let Some(latest) = cause.latest_after_sigterm.filter(|latest| *latest > 0.0) {
             let _ = write!(out, ", up to {latest:.1} s after SIGTERM");
         }
@@ -193,6 +193,7 @@ mod tests {
             lost_with_retries: 0,
             latency_ms: latency,
             send_delay_ms: latency,
+            latency_histogram: Vec::new(),
             rollout_began: 5.0,
             rollout_seconds: 8.0 + f64::from(repeat),
             killed: 0,

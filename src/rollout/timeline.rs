@@ -6,6 +6,7 @@
 
 mod event;
 mod pod;
+mod read;
 
 use std::{
     collections::HashMap,

@@ -112,7 +112,7 @@ fn a_thousand_hostile_clients_do_not_stop_a_good_one_nor_the_exit() {
     for client in &mut hostile {
         let _ = std::io::Write::write_all(&mut client.stream(), b"x");
     }
-    server.sigterm();
+    server.sigterm().phase("lame_duck");
     let last = good.get("/");
     assert_eq!((last.status, last.says_close()), (201, true));
     good.ends();

@@ -10,6 +10,8 @@ fn used(server: &Server) -> Client {
     let mut client = Client::to(server.app);
     let response = client.get("/");
     assert_eq!((response.status, response.says_close()), (201, false));
+    // The client may have it before the server has counted it as sent.
+    server.until("it is over", |status| status["in_flight"]["requests"] == 0);
     client
 }
 

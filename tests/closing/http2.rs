@@ -28,6 +28,8 @@ fn connect(server: &Server) -> Client<TcpStream> {
 fn used(server: &Server) -> Client<TcpStream> {
     let mut client = connect(server);
     client.send(&Frame::get(1, "/")).response(1);
+    // The client may have it before the server has counted it as sent.
+    server.until("it is over", |status| status["in_flight"]["requests"] == 0);
     client
 }
 

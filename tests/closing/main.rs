@@ -15,10 +15,12 @@
 #[path = "../common/mod.rs"]
 mod common;
 
+mod busy;
 mod deadline;
 mod hostile;
 mod http1;
 mod http2;
+mod idle;
 mod queue;
 mod tls;
 mod upgraded;

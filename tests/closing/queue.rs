@@ -55,7 +55,7 @@ fn a_burst_at_the_moment_of_closing_is_served_or_refused() {
         let server = Server::start(AT_ONCE);
         let app = server.app;
         let stop = AtomicBool::new(false);
-        let served: usize = std::thread::scope(|scope| {
+        let answered: usize = std::thread::scope(|scope| {
             let clients: Vec<_> = (0..8)
                 .map(|_| {
                     scope.spawn(|| {
@@ -85,6 +85,6 @@ fn a_burst_at_the_moment_of_closing_is_served_or_refused() {
             stop.store(true, Ordering::Relaxed);
             clients.into_iter().map(|client| client.join().expect("no loss")).sum()
         });
-        assert!(served > 20, "{served}");
+        assert!(answered > 20, "{answered}");
     }
 }

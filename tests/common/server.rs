@@ -217,14 +217,11 @@ impl Server {
     pub(crate) fn wait(mut self) -> Ended {
         let start = Instant::now();
         let code = loop {
-            match self.child.try_wait().expect("it can be waited for") {
-                Some(status) => break status.code(),
-                None => {
-                    let log = &self.log.lines;
-                    assert!(start.elapsed() < 2 * PATIENCE, "it does not end: {log:#?}");
-                    std::thread::sleep(Duration::from_millis(2));
-                }
+            if let Some(status) = self.child.try_wait().expect("it can be waited for") {
+                break status.code();
             }
+            assert!(start.elapsed() < 2 * PATIENCE, "it does not end: {:#?}", self.log());
+            std::thread::sleep(Duration::from_millis(2));
         };
         let took = start.elapsed();
         if let Some(reader) = self.reader.take() {
@@ -234,6 +231,17 @@ impl Server {
         let report = log.iter().find(|line| line["target"] == "websample::report");
         let report = report.and_then(|line| serde_json::from_str(line["report"].as_str()?).ok());
         Ended { code, report: report.unwrap_or(Value::Null), log, took }
+    }
+
+    /// Waits for the end of the process, and asserts that it is a clean one.
+    #[track_caller]
+    pub(crate) fn exits(&mut self) {
+        let mut code = None;
+        super::eventually("the process ends", || {
+            code = self.child.try_wait().expect("it can be waited for");
+            code.is_some()
+        });
+        assert_eq!(code.and_then(|code| code.code()), Some(0), "{:#?}", self.log());
     }
 
     /// SIGTERM, and then the end.

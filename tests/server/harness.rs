@@ -208,10 +208,10 @@ pub(crate) fn send(
 ) {
     let mut text = format!("{method} {path} HTTP/1.1\r\nhost: test\r\n");
     for (name, value) in headers {
-        text.push_str(&format!("{name}: {value}\r\n"));
+        text.extend([name, ": ", value, "\r\n"]);
     }
     if !body.is_empty() {
-        text.push_str(&format!("content-length: {}\r\n", body.len()));
+        text.extend(["content-length: ", &body.len().to_string(), "\r\n"]);
     }
     text.push_str("\r\n");
     stream.write_all(text.as_bytes()).expect("sent");

@@ -18,13 +18,14 @@ use super::state::Connection;
 /// for [`Connection::body_timeout`], is told that the client has timed out.
 ///
 /// Upgraded connections have no body; they may be silent.
-pub(in crate::http) fn limit_body(request: &mut Request) {
-    if matches!(request.payload(), Payload::None) || request.upgrade() {
+pub(in crate::http) fn limit_body(request: &mut Request, connection: &Rc<Connection>) {
+    let has_body = !matches!(request.payload(), Payload::None) && !request.upgrade();
+    connection.expects_body(has_body);
+    if !has_body {
         return;
     }
-    let Some(connection) = request.conn_data::<Rc<Connection>>().cloned() else { return };
-    connection.expects_body();
     let payload = request.take_payload();
+    let connection = Rc::clone(connection);
     let limited = Limited { payload, connection, timer: None, waits: false };
     *request.payload() = Payload::Stream { payload: Box::pin(limited) };
 }

@@ -24,7 +24,7 @@ use super::{
     records::Records,
     registry::{Registry, first_stage},
     state::{Connection, Protocol, Stage},
-    transport::{FIRST_WORD, Io, Socket, Transport, has_unread},
+    transport::{FIRST_WORD, Io, Socket, Transport, When, has_unread},
 };
 use crate::lifecycle::{Guard, Lifecycle};
 
@@ -40,6 +40,7 @@ const PREFACE_LOOK: Duration = Duration::from_millis(10);
 
 /// Time limits of one connection.
 #[derive(Debug, Clone, Copy)]
+#[expect(clippy::struct_field_names, reason = "called as the settings are")]
 pub(in crate::http) struct Limits {
     /// For a request head, and for the TLS handshake, to arrive completely.
     pub(in crate::http) header_timeout: Duration,
@@ -58,9 +59,13 @@ pub(in crate::http) struct Accepted {
     pub(in crate::http) guard: Guard,
 }
 
-/// Serves a connection with an actix service until it is closed.
-pub(in crate::http) async fn serve<S>(
+/// Serves a connection with an actix service until it is closed; `held` is dropped then.
+///
+/// An idle connection is little more than this future and its dispatcher's buffers, so what is
+/// needed only at its beginning is not kept in it.
+pub(in crate::http) async fn serve<S, H>(
     accepted: Accepted,
+    held: H,
     lifecycle: Lifecycle,
     registry: Rc<Registry>,
     limits: Limits,
@@ -74,7 +79,7 @@ pub(in crate::http) async fn serve<S>(
     let connection = Connection::new(stage, limits.body_timeout);
     let entry = registry.enter(&connection);
     if let Ok(transport) = TcpStream::from_std(stream)
-        && let Some(transport) = open(transport, tls, &connection, limits).await
+        && let Some(transport) = Box::pin(open(transport, tls, &connection, limits)).await
     {
         let protocol = connection.protocol();
         let io = Rc::new(RefCell::new(Io::new(transport, protocol)));
@@ -96,6 +101,7 @@ pub(in crate::http) async fn serve<S>(
     connection.close();
     drop(entry);
     drop(guard);
+    drop(held);
 }
 
 /// How the dispatcher came to its end.
@@ -122,7 +128,6 @@ async fn open(
     if !first_byte(&tcp, connection, limit.as_mut()).await {
         return None;
     }
-    connection.greeted();
     let mut opening = pin!(async {
         let Some(tls) = tls else {
             if sniff(&tcp).await.ok()? {
@@ -211,8 +216,7 @@ async fn dispatch<F: Future>(
             }
             let (stalled, partial, due) = {
                 let io = &mut *io.borrow_mut();
-                // What the dispatcher has just written may have made room between two frames.
-                if let Poll::Ready(Err(_)) = io.poll_leave(connection, cx) {
+                if let Poll::Ready(Err(_)) = io.poll_leave(connection, cx, When::Quiet) {
                     return Poll::Ready(End::Finished);
                 }
                 connection.sent(io.unsent());

@@ -2,6 +2,7 @@
 
 use std::{
     cell::{Cell, RefCell},
+    collections::VecDeque,
     rc::Rc,
     task::Waker,
     time::Duration,
@@ -42,16 +43,47 @@ pub(in crate::http) enum Stage {
 #[derive(Debug)]
 pub(in crate::http) struct Connection {
     stage: Cell<Stage>,
+    /// When its client began to be told to leave.
+    leaving_since: Cell<Option<Instant>>,
     protocol: Cell<Protocol>,
     /// Requests, probes and hook calls being answered on it.
     in_flight: Cell<u32>,
     flags: Cell<Flags>,
+    /// The last four bytes that came.
+    tail: Cell<u32>,
     accepted: Instant,
     body_timeout: Duration,
     /// Requests whose responses are complete, but not yet in the kernel's hands.
-    unsent: RefCell<Vec<InFlight>>,
+    unsent: RefCell<Unsent>,
     /// Wakes the task that serves it.
     waker: RefCell<Waker>,
+}
+
+/// A queue that takes no further memory for one, which is what HTTP/1.1 has at a time.
+#[derive(Debug, Default)]
+struct Unsent {
+    first: Option<InFlight>,
+    others: VecDeque<InFlight>,
+}
+
+impl Unsent {
+    #[inline]
+    fn push(&mut self, request: InFlight) {
+        if self.first.is_none() {
+            self.first = Some(request);
+        } else {
+            self.others.push_back(request);
+        }
+    }
+
+    #[inline]
+    fn pop(&mut self) -> Option<InFlight> {
+        let first = self.first.take();
+        if first.is_some() {
+            self.first = self.others.pop_front();
+        }
+        first
+    }
 }
 
 #[derive(Debug, Clone, Copy, Default)]
@@ -63,7 +95,7 @@ struct Flags {
     partial: bool,
     /// The request in flight has a body of which more may come.
     body: bool,
-    /// Bytes of a further request have come behind the one in flight.
+    /// Part of a further request has come behind the one in flight.
     ahead: bool,
     /// A time limit has passed: the client gets to say nothing more.
     expired: bool,
@@ -73,12 +105,15 @@ struct Flags {
 
 impl Connection {
     pub(in crate::http) fn new(stage: Stage, body_timeout: Duration) -> Rc<Self> {
+        let accepted = Instant::now();
         Rc::new(Self {
             stage: Cell::new(stage),
+            leaving_since: Cell::new((stage >= Stage::Leaving).then_some(accepted)),
             protocol: Cell::new(Protocol::Http1),
             in_flight: Cell::new(0),
             flags: Cell::default(),
-            accepted: Instant::now(),
+            tail: Cell::new(0),
+            accepted,
             body_timeout,
             unsent: RefCell::default(),
             waker: RefCell::new(Waker::noop().clone()),
@@ -99,7 +134,16 @@ impl Connection {
     /// Moves to a stage and wakes the connection's task to act on it.
     pub(super) fn set_stage(&self, stage: Stage) {
         self.stage.set(stage);
+        if stage == Stage::Open {
+            self.leaving_since.set(None);
+        } else if self.leaving_since.get().is_none() {
+            self.leaving_since.set(Some(Instant::now()));
+        }
         self.wake();
+    }
+
+    pub(super) fn leaving_since(&self) -> Option<Instant> {
+        self.leaving_since.get()
     }
 
     pub(in crate::http) fn protocol(&self) -> Protocol {
@@ -144,21 +188,24 @@ impl Connection {
         }
     }
 
-    /// Something has come from the client, whatever it is.
-    pub(super) fn greeted(&self) {
+    /// Something has come from the client that is followed elsewhere.
+    pub(super) fn spoke(&self) {
         self.set(|flags| flags.spoken = true);
     }
 
-    /// Bytes came from the client.
+    /// Bytes of HTTP/1.1 came from the client.
     #[inline]
-    pub(super) fn heard(&self) {
+    pub(super) fn heard(&self, bytes: &[u8]) {
+        let start = bytes.len().saturating_sub(4);
+        let tail = bytes[start..].iter().fold(self.tail.get(), |t, b| t << 8 | u32::from(*b));
+        self.tail.set(tail);
         let idle = self.is_idle();
         self.set(|flags| {
             flags.spoken = true;
-            // Between two requests they are the beginning of one; while one is in flight, its
-            // body, or what was pipelined behind it.
+            // Between two requests they are the beginning of one.
             flags.partial |= idle;
-            flags.ahead |= !idle && !flags.body;
+            // Unless they are a body, what does not end a head begins one.
+            flags.ahead = !flags.body && !ends_head(tail);
         });
     }
 
@@ -166,16 +213,16 @@ impl Connection {
     #[inline]
     pub(in crate::http) fn begin(&self) {
         self.in_flight.set(self.in_flight.get() + 1);
-        self.set(|flags| {
-            flags.partial = false;
-            flags.ahead = false;
-            flags.body = false;
-        });
+        self.set(|flags| flags.partial = false);
     }
 
-    /// The request that was just read has a body.
-    pub(super) fn expects_body(&self) {
-        self.set(|flags| flags.body = true);
+    /// Whether the request that was just read has a body.
+    #[inline]
+    pub(super) fn expects_body(&self, body: bool) {
+        self.set(|flags| {
+            flags.body = body;
+            flags.ahead &= !body;
+        });
     }
 
     /// All of the body has come.
@@ -188,7 +235,7 @@ impl Connection {
     pub(in crate::http) fn end(&self) {
         self.in_flight.set(self.in_flight.get() - 1);
         if self.is_idle() {
-            self.set(|flags| flags.partial |= std::mem::take(&mut flags.ahead));
+            self.set(|flags| flags.partial |= flags.ahead);
             if self.stage.get() > Stage::Open {
                 // The task may be waiting for exactly this before it closes.
                 self.wake();
@@ -209,11 +256,11 @@ impl Connection {
     #[inline]
     pub(super) fn sent(&self, streams: u32) {
         while self.in_flight.get() > streams {
-            let mut unsent = self.unsent.borrow_mut();
-            let Some(first) = (!unsent.is_empty()).then(|| unsent.remove(0)) else { return };
-            // Its end looks at this connection.
-            drop(unsent);
-            drop(first);
+            // Its end looks at this connection, which must not be borrowed then.
+            let first = self.unsent.borrow_mut().pop();
+            if first.is_none() {
+                return;
+            }
         }
     }
 
@@ -235,5 +282,71 @@ impl Connection {
         if !current.will_wake(waker) {
             current.clone_from(waker);
         }
+    }
+}
+
+/// Whether the last of these bytes is that of a request's head. A line may also end with LF alone
+/// (RFC 9112, section 2.2).
+const fn ends_head(tail: u32) -> bool {
+    tail & 0xFF_FFFF == 0x0A_0D_0A || tail & 0xFFFF == 0x0A0A
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn connection() -> Rc<Connection> {
+        Connection::new(Stage::Open, Duration::from_secs(30))
+    }
+
+    #[test]
+    fn half_a_head_is_partial_however_it_comes() {
+        let whole = "GET / HTTP/1.1\r\nhost: x\r\n\r\n";
+        for split in 1..whole.len() {
+            let connection = connection();
+            let (first, second) = whole.split_at(split);
+            connection.heard(first.as_bytes());
+            assert!(connection.is_partial());
+            connection.heard(second.as_bytes());
+            connection.begin();
+            connection.end();
+            assert!(!connection.is_partial(), "split at {split}");
+        }
+    }
+
+    #[test]
+    fn half_a_head_behind_a_request_is_partial_once_that_is_answered() {
+        for (bytes, partial) in [
+            ("GET / HTTP/1.1\r\n\r\nGET / HT", true),
+            ("GET / HTTP/1.1\r\n\r\n", false),
+            ("GET / HTTP/1.1\n\n", false),
+        ] {
+            let connection = connection();
+            connection.heard(bytes.as_bytes());
+            connection.begin();
+            assert!(!connection.is_partial());
+            connection.end();
+            assert_eq!(connection.is_partial(), partial, "{bytes:?}");
+        }
+    }
+
+    #[test]
+    fn a_body_is_not_half_a_head() {
+        let connection = connection();
+        connection.heard(b"POST / HTTP/1.1\r\ncontent-length: 9\r\n\r\nbody");
+        connection.begin();
+        connection.expects_body(true);
+        connection.heard(b"more b");
+        connection.has_body();
+        connection.end();
+        assert!(!connection.is_partial());
+
+        connection.heard(b"POST / HTTP/1.1\r\ncontent-length: 4\r\n\r\nbody");
+        connection.begin();
+        connection.expects_body(true);
+        connection.has_body();
+        connection.heard(b"GET");
+        connection.end();
+        assert!(connection.is_partial());
     }
 }

@@ -33,6 +33,11 @@ use super::{
 /// A connection that was just accepted gets this long to say something before it counts as idle.
 pub(super) const FIRST_WORD: Duration = Duration::from_secs(1);
 
+/// GOAWAY goes before the next response, or when nothing was sent for this long. Straight behind
+/// a response it would meet the request that its client has just prepared, and that is then
+/// given up unsent: h2load and others built on nghttp2 report that as a failure.
+const QUIET: Duration = Duration::from_millis(200);
+
 /// Between our GOAWAY and the end of new streams there is at least this: some clients answer a
 /// PING while another of their threads is still opening a stream.
 const ROUND_TRIP: Duration = Duration::from_millis(300);
@@ -111,15 +116,16 @@ impl Io {
         &mut self,
         connection: &Connection,
         cx: &mut Context<'_>,
+        when: When,
     ) -> Poll<io::Result<()>> {
         let Wire::Http2(h2) = &mut self.wire else { return Poll::Ready(Ok(())) };
-        if h2.told.is_none() && connection.stage() >= Stage::Leaving && h2.frames.may_send() {
-            let stage = connection.stage();
+        if h2.told.is_none()
+            && let Some(since) = connection.leaving_since()
+            && h2.frames.may_send()
+        {
             // A client that has just come wants to ask something first.
-            let greeted = h2.frames.has_had_streams()
-                || stage == Stage::Abrupt
-                || (stage == Stage::Closing && connection.accepted().elapsed() >= FIRST_WORD);
-            if greeted {
+            let greeted = h2.frames.has_had_streams() || has_had_its_time(connection);
+            if greeted && (when == When::BeforeWrite || since.elapsed() >= QUIET) {
                 h2.told = Some(Instant::now());
                 h2.leave = &LEAVE;
                 h2.frames.sent(&LEAVE);
@@ -144,7 +150,14 @@ impl Io {
         match &self.wire {
             Wire::Http2(h2) => match h2.told {
                 Some(told) => (!h2.shown).then_some(h2.show_at(told)),
-                None => (connection.stage() >= Stage::Closing).then_some(first_word),
+                None => connection.leaving_since().and_then(|since| {
+                    let quiet = since + QUIET;
+                    match connection.stage() {
+                        _ if h2.frames.has_had_streams() => Some(quiet),
+                        Stage::Open | Stage::Leaving => None,
+                        _ => Some(quiet.max(first_word)),
+                    }
+                }),
             },
             Wire::Plain | Wire::WebSocket(_) => (connection.stage() >= Stage::Closing
                 && connection.is_idle()
@@ -174,9 +187,13 @@ impl Io {
                 if bytes.is_empty() {
                     self.ended = true;
                 } else {
-                    connection.heard();
-                    if let Wire::Http2(h2) = &mut self.wire {
-                        h2.frames.received(bytes);
+                    match &mut self.wire {
+                        Wire::Plain => connection.heard(bytes),
+                        Wire::Http2(h2) => {
+                            connection.spoke();
+                            h2.frames.received(bytes);
+                        }
+                        Wire::WebSocket(_) => {}
                     }
                 }
                 Poll::Ready(Ok(()))
@@ -327,6 +344,24 @@ impl Io {
     }
 }
 
+/// On which occasion the GOAWAY would be sent.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum When {
+    /// Something else is about to be written.
+    BeforeWrite,
+    /// Nothing is.
+    Quiet,
+}
+
+/// Whether a client that has asked nothing has had its time to do so.
+fn has_had_its_time(connection: &Connection) -> bool {
+    match connection.stage() {
+        Stage::Open | Stage::Leaving => false,
+        Stage::Closing => connection.accepted().elapsed() >= FIRST_WORD,
+        Stage::Abrupt | Stage::Cut => true,
+    }
+}
+
 impl Http2 {
     /// When the client's GOAWAY is shown to the server.
     fn show_at(&self, told: Instant) -> Instant {
@@ -375,7 +410,7 @@ impl Socket {
     fn poll_before_write(&self, io: &mut Io, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
         match self.connection.protocol() {
             Protocol::Http1 => Poll::Ready(Ok(())),
-            Protocol::Http2 => io.poll_leave(&self.connection, cx),
+            Protocol::Http2 => io.poll_leave(&self.connection, cx, When::BeforeWrite),
             Protocol::WebSocket => {
                 io.upgrade();
                 Poll::Ready(Ok(()))

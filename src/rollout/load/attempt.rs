@@ -1,8 +1,10 @@
 //! What became of one request.
 
-use std::{fmt, net::SocketAddr, sync::Arc, time::Duration};
+use std::{fmt, net::SocketAddr, str::FromStr, sync::Arc, time::Duration};
 
-use serde::{Serialize, Serializer};
+use serde::{Deserialize, Deserializer, Serialize, Serializer, de};
+
+use super::proxied::Proxied;
 
 /// How one request ended, as a client that never retries saw it.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
@@ -61,6 +63,40 @@ impl Serialize for Outcome {
     }
 }
 
+/// A name that no [`Outcome`] has.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+#[error("`{0}` is not an outcome, such as ok, refused, reset or status_503")]
+pub struct UnknownOutcome(String);
+
+impl FromStr for Outcome {
+    type Err = UnknownOutcome;
+
+    fn from_str(name: &str) -> Result<Self, UnknownOutcome> {
+        const NAMED: [Outcome; 9] = [
+            Outcome::Ok,
+            Outcome::Refused,
+            Outcome::ConnectTimeout,
+            Outcome::Reset,
+            Outcome::ResetReused,
+            Outcome::Truncated,
+            Outcome::Timeout,
+            Outcome::Unsent,
+            Outcome::Abandoned,
+        ];
+        let unknown = || UnknownOutcome(name.to_owned());
+        match name.strip_prefix("status_") {
+            Some(code) => code.parse().map(Self::Status).map_err(|_| unknown()),
+            None => NAMED.into_iter().find(|o| o.to_string() == name).ok_or_else(unknown),
+        }
+    }
+}
+
+impl<'de> Deserialize<'de> for Outcome {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        String::deserialize(deserializer)?.parse().map_err(de::Error::custom)
+    }
+}
+
 /// Which version of the server answered.
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub enum Version {
@@ -113,6 +149,8 @@ pub struct Attempt {
     pub retryable: bool,
     /// Who answered, when a response head arrived.
     pub version: Option<Version>,
+    /// What a proxy on the way said of it, where one did.
+    pub proxied: Option<Proxied>,
     /// Bytes of the response body that arrived.
     pub bytes_in: u64,
     /// Bytes of the request body.

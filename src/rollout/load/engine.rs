@@ -282,6 +282,7 @@ impl Run {
             reused: progress.seen.reused,
             retryable,
             version: progress.version,
+            proxied: progress.proxied,
             bytes_in: progress.bytes_in,
             error,
             ..attempt(client, seq, due, sent, self.origin.elapsed())
@@ -338,6 +339,7 @@ fn attempt(client: &Client, seq: u64, due: Due, sent: Duration, finished: Durati
         reused: false,
         retryable: false,
         version: None,
+        proxied: None,
         bytes_in: 0,
         bytes_out: client.body_len,
         error: None,

@@ -14,6 +14,7 @@ use super::{
     attempt::Version,
     connect::Connect,
     failure::{Failure, Seen},
+    proxied::Proxied,
     wire::{Meter, Metered},
 };
 
@@ -33,6 +34,7 @@ pub(super) struct Progress {
     pub(super) seen: Seen,
     pub(super) status: Option<u16>,
     pub(super) version: Option<Version>,
+    pub(super) proxied: Option<Proxied>,
     pub(super) bytes_in: u64,
 }
 
@@ -48,6 +50,7 @@ impl Progress {
         self.seen.began = true;
         self.status = Some(status.as_u16());
         self.version = Some(names.of(status, headers));
+        self.proxied = Proxied::of(status, headers);
     }
 }
 

@@ -34,6 +34,7 @@ mod http1;
 mod http2;
 mod pacer;
 mod progress;
+mod proxied;
 mod schedule;
 mod target;
 mod websocket;
@@ -45,6 +46,7 @@ pub use self::{
     connect::{Connect, ConnectError, Connecting, Direct, Established},
     engine::{Engine, Limits},
     mix::{Accepted, Mix, Payload, Protocol, StreamSpec},
+    proxied::{FAILURE_HEADER, Proxied, ProxyFailure, UPSTREAM_HEADER},
     report::{Distribution, LoadReport, Tally},
     syntax::MixError,
 };

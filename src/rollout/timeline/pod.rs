@@ -7,7 +7,7 @@ use serde::{Serialize, Serializer, ser::SerializeStruct as _};
 use super::{Event, Exit, What, seconds};
 
 /// A pod's whole history.
-#[derive(Debug, Clone)]
+#[derive(Debug, Clone, PartialEq)]
 pub struct PodRecord {
     /// Its name.
     pub name: Arc<str>,

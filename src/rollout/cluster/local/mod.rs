@@ -18,6 +18,7 @@
 //! leaves its process group (`setsid`) is out of reach.
 
 mod address;
+mod companion;
 mod consumer;
 mod controller;
 pub mod deployment;
@@ -54,6 +55,7 @@ use tokio::{sync::watch, time::Instant};
 
 pub use self::{
     address::PodAddress,
+    companion::{Companion, Companions},
     consumer::{Consumer, Fallback, Table, routes},
     deployment::Progress,
     endpoints::{Endpoint, EndpointSlice},

@@ -129,10 +129,14 @@ pub(super) struct Process {
 impl Process {
     /// SIGTERM to the process alone (facts 2.10); `false` if it has ended.
     pub(super) fn terminate(&self) -> bool {
+        self.signal(Signal::SIGTERM)
+    }
+
+    /// A signal to the process alone; `false` if it has ended.
+    pub(super) fn signal(&self, signal: Signal) -> bool {
         // Under the lock, a group on the list has not been reaped: the id is still its own.
         let registry = self.processes.lock();
-        registry.groups.contains(&self.group)
-            && kill(Pid::from_raw(self.group), Signal::SIGTERM).is_ok()
+        registry.groups.contains(&self.group) && kill(Pid::from_raw(self.group), signal).is_ok()
     }
 
     /// SIGKILL to all of the pod's processes; `false` if it has ended.

@@ -4,12 +4,15 @@ use std::{fmt, ops::Range, str::FromStr, time::Duration};
 
 use super::seed::Seed;
 
-/// How long kube-proxy takes to write its rules once it starts to.
-const PROXY_APPLY: Range<Duration> = Duration::from_millis(80)..Duration::from_millis(200);
-/// kube-proxy's minSyncPeriod.
-const PROXY_MIN_SYNC: Duration = Duration::from_secs(1);
-/// ingress-nginx syncs at most 0.3 times a second.
-const INGRESS_MIN_SYNC: Duration = Duration::from_millis(3_333);
+/// How long kube-proxy takes to write its rules once it starts to. With what comes before it, a
+/// deletion takes effect 0.1 s after it at the earliest; and 1.2 s at the latest, where a change
+/// just misses a sync, waits for its end and the pause, and for the next one's end (facts 9).
+const PROXY_APPLY: Range<Duration> = Duration::from_millis(70)..Duration::from_millis(95);
+/// kube-proxy's minSyncPeriod: from the end of a sync to the start of the next. (Its runner sets
+/// its timer when the sync has returned.)
+const PROXY_PAUSE: Pause = Pause::AfterEnd(Duration::from_secs(1));
+/// ingress-nginx starts at most 0.3 syncs a second.
+const INGRESS_PAUSE: Pause = Pause::AfterStart(Duration::from_millis(3_333));
 /// A sync of the ingress controller posts the endpoints to nginx.
 const INGRESS_APPLY: Range<Duration> = Duration::from_millis(5)..Duration::from_millis(30);
 /// Each nginx worker looks for posted endpoints this often.
@@ -20,8 +23,8 @@ const CLOUD: Range<Duration> = Duration::from_secs(10)..Duration::from_secs(20);
 /// How changes travel to a consumer.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Propagation {
-    /// kube-proxy, 0-1.2 s: at once after a second of quiet, otherwise a second after the sync
-    /// before (facts 4.3).
+    /// kube-proxy, 0-1.2 s: at once after a second of quiet, otherwise a second after the end of
+    /// the sync before (facts 4.3).
     Proxy,
     /// ingress-nginx, 0-4.3 s: a rate limiter, then each worker's poll (facts 5.2).
     Ingress,
@@ -73,11 +76,9 @@ impl Propagation {
     /// The schedule of one consumer.
     pub fn schedule(&self, seed: Seed) -> Schedule {
         let kind = match self {
-            Self::Proxy => {
-                Kind::Sync { min_interval: PROXY_MIN_SYNC, apply: PROXY_APPLY, poll: None }
-            }
+            Self::Proxy => Kind::Sync { pause: PROXY_PAUSE, apply: PROXY_APPLY, poll: None },
             Self::Ingress => Kind::Sync {
-                min_interval: INGRESS_MIN_SYNC,
+                pause: INGRESS_PAUSE,
                 apply: INGRESS_APPLY,
                 poll: Some(seed.child("poll").duration(&(Duration::ZERO..INGRESS_POLL))),
             },
@@ -93,8 +94,8 @@ impl Propagation {
 pub struct Schedule {
     kind: Kind,
     seed: Seed,
-    /// When the latest sync starts, which may be yet to come, and what it takes effect at.
-    last_sync: Option<(Duration, Duration)>,
+    /// The latest sync, which may be yet to come.
+    last_sync: Option<Sync>,
     last_applied: Duration,
 }
 
@@ -102,11 +103,39 @@ pub struct Schedule {
 enum Kind {
     Delay(Range<Duration>),
     Sync {
-        min_interval: Duration,
+        pause: Pause,
         apply: Range<Duration>,
         /// The phase of a poll that has to see the result too.
         poll: Option<Duration>,
     },
+}
+
+/// What lies between two syncs at least.
+#[derive(Debug, Clone, Copy)]
+enum Pause {
+    /// From the start of one to the start of the next.
+    AfterStart(Duration),
+    /// From the end of one to the start of the next.
+    AfterEnd(Duration),
+}
+
+/// One sync of a consumer.
+#[derive(Debug, Clone, Copy)]
+struct Sync {
+    /// What is published by then takes part.
+    start: Duration,
+    end: Duration,
+    /// When its result takes effect.
+    applied: Duration,
+}
+
+impl Sync {
+    fn next_start(self, pause: Pause) -> Duration {
+        match pause {
+            Pause::AfterStart(pause) => self.start + pause,
+            Pause::AfterEnd(pause) => self.end + pause,
+        }
+    }
 }
 
 impl Schedule {
@@ -116,15 +145,15 @@ impl Schedule {
         let seed = self.seed.child(change);
         let applied = match &self.kind {
             Kind::Delay(range) => published + seed.duration(range),
-            Kind::Sync { min_interval, apply, poll } => match self.last_sync {
+            Kind::Sync { pause, apply, poll } => match self.last_sync {
                 // A sync that is yet to start takes this change along.
-                Some((start, applied)) if published <= start => applied,
+                Some(sync) if published <= sync.start => sync.applied,
                 last => {
-                    let earliest = last.map_or(Duration::ZERO, |(start, _)| start + *min_interval);
+                    let earliest = last.map_or(Duration::ZERO, |sync| sync.next_start(*pause));
                     let start = published.max(earliest);
-                    let written = start + seed.duration(apply);
-                    let applied = poll.map_or(written, |phase| next_poll(written, phase));
-                    self.last_sync = Some((start, applied));
+                    let end = start + seed.duration(apply);
+                    let applied = poll.map_or(end, |phase| next_poll(end, phase));
+                    self.last_sync = Some(Sync { start, end, applied });
                     applied
                 }
             },
@@ -169,15 +198,29 @@ mod tests {
     fn rule_4_3_at_once_after_a_second_of_quiet_and_otherwise_a_second_later() {
         let mut schedule = Propagation::Proxy.schedule(Seed::new(1));
         let within = |applied: Duration, start| {
-            assert!((start + ms(80)..start + ms(200)).contains(&applied), "{applied:?}");
+            assert!((start + ms(70)..start + ms(95)).contains(&applied), "{applied:?}");
         };
-        within(schedule.applied_at(ms(5_000), "a"), ms(5_000));
+        let first = schedule.applied_at(ms(5_000), "a");
+        within(first, ms(5_000));
+        // The pause begins when the sync has ended.
         let second = schedule.applied_at(ms(5_300), "b");
-        within(second, ms(6_000));
+        within(second, first + ms(1_000));
         // Takes part in the sync that is already due.
-        assert_eq!(schedule.applied_at(ms(5_900), "c"), second);
-        within(schedule.applied_at(ms(6_010), "d"), ms(7_000));
-        within(schedule.applied_at(ms(8_001), "e"), ms(8_001));
+        assert_eq!(schedule.applied_at(first + ms(1_000), "c"), second);
+        let third = schedule.applied_at(first + ms(1_001), "d");
+        within(third, second + ms(1_000));
+        let quiet = third + ms(1_001);
+        within(schedule.applied_at(quiet, "e"), quiet);
+    }
+
+    #[test]
+    fn rule_5_2_the_rate_limiter_counts_from_start_to_start() {
+        let mut schedule = Propagation::Ingress.schedule(Seed::new(1));
+        let applied: Vec<_> = [0, 100, 3_400].map(|at| schedule.applied_at(ms(at), "x")).into();
+        // The syncs start at 0, 3.333 and 6.666 s; each is seen at the next poll of the second.
+        for (applied, start) in applied.iter().zip([0, 3_333, 6_666]) {
+            assert!((ms(start)..ms(start + 1_030)).contains(applied), "{start} {applied:?}");
+        }
     }
 
     proptest! {

@@ -1,0 +1,3 @@
+module websample.example/server
+
+go 1.19

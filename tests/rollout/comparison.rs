@@ -1,0 +1,62 @@
+//! What the modes lose, and the exit code that says so.
+
+use crate::harness::{rollout, rollout_with};
+
+/// So short that only what the drain itself observes keeps it in service for long enough.
+const SHORT: (&str, &str) = ("WEBSAMPLE_DELAY__MIN", "500ms");
+
+/// Every deletion reaches the proxy late enough to be noticed.
+const SLOW: [&str; 2] = ["--propagation", "800ms..1s"];
+
+#[test]
+fn a_drain_loses_nothing_where_graceful_does_and_only_the_named_mode_counts() {
+    let modes = ["--modes", "graceful,drain", "--fail-on-loss", "drain"];
+    let ran = rollout_with(&[SHORT], &[&modes[..], &SLOW].concat());
+    assert_eq!(ran.code, Some(0), "{ran:?}");
+    let report = ran.report();
+    let [graceful, drain] = report["runs"].as_array().unwrap().as_slice() else {
+        panic!("two runs: {ran:?}")
+    };
+    assert_eq!((&graceful["mode"], &drain["mode"]), (&"graceful".into(), &"drain".into()));
+    assert_eq!(drain["lost"], 0, "{}", drain["losses"]);
+    assert!(graceful["lost"].as_u64().unwrap() > 0, "{ran:?}");
+    assert_eq!(graceful["causes"][0]["cause"], "closed_listener", "{ran:?}");
+    assert!(ran.err.contains("lost") && !ran.err.contains("--fail-on-loss"), "{ran:?}");
+    assert!(
+        ran.out.contains("\ndrain: nothing was lost; every old pod was gone after "),
+        "{ran:?}"
+    );
+    for pod in drain["pods"].as_array().unwrap() {
+        assert!(pod["version"] != "v1" || pod["exit"] == 0, "{pod}");
+    }
+}
+
+#[test]
+fn a_loss_of_a_named_mode_is_exit_code_1() {
+    let ran =
+        rollout(&[&["--modes", "graceful", "--fail-on-loss", "graceful"][..], &SLOW].concat());
+    assert_eq!(ran.code, Some(1), "{ran:?}");
+    let lost = ran.report()["runs"][0]["lost"].as_u64().unwrap();
+    let said = ran.err.lines().last().unwrap();
+    assert_eq!(said, format!("websample: --fail-on-loss: graceful lost {lost}"));
+    assert!(
+        ran.out.contains("were sent to a closed listener before the proxy's update"),
+        "{ran:?}"
+    );
+}
+
+#[test]
+fn repeats_are_added_up_and_follow_from_seeds_in_a_row() {
+    let few = ["--replicas", "1", "--mix", "20/s new GET /", "--pre-stop", "none"];
+    let ran =
+        rollout(&[&["--modes", "immediate", "--repeat", "2", "--seed", "5"][..], &few].concat());
+    assert_eq!(ran.code, Some(0), "{ran:?}");
+    let report = ran.report();
+    let runs = report["runs"].as_array().unwrap();
+    let told: Vec<_> = runs.iter().map(|run| (&run["repeat"], &run["seed"])).collect();
+    assert_eq!(told, [(&0.into(), &5.into()), (&1.into(), &6.into())]);
+    let requests: u64 = runs.iter().map(|run| run["requests"].as_u64().unwrap()).sum();
+    let row = ran.out.lines().nth(1).unwrap();
+    assert_eq!(row.split_whitespace().nth(2), Some(requests.to_string().as_str()), "{row}");
+    assert!(ran.err.contains("1 of 2 done; lost so far: immediate "), "{ran:?}");
+}

@@ -1,0 +1,11 @@
+//! `websample rollout` as a person or a pipeline meets it: the real binary, its output, its exit
+//! codes, and what it leaves behind.
+
+#![cfg(all(feature = "lab", target_os = "linux"))]
+
+mod comparison;
+mod errors;
+mod harness;
+mod interrupts;
+mod report;
+mod servers;
