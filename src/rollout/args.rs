@@ -6,7 +6,7 @@ use clap::Args;
 
 use super::{
     cluster::local::{IntOrPercent, PreStop, Propagation},
-    load::{Accepted, Mix},
+    load::{Accepted, Mix, results::Encoding},
     through::{Retries, Through, Upstream},
 };
 
@@ -126,6 +126,11 @@ pub struct RolloutArgs {
     /// Where report.json goes
     #[arg(long, default_value = "websample-rollout", value_name = "DIR")]
     pub out: PathBuf,
+
+    /// Also write every single result, for vegeta's report and plot: a file a mode and repeat in
+    /// DIR
+    #[arg(long, value_name = "csv|json")]
+    pub results: Option<Encoding>,
 
     /// Keep the pods' output in DIR/logs
     #[arg(long)]

@@ -1,6 +1,10 @@
 //! One rolling update of one variant, under load.
 
-use std::{sync::Arc, time::Duration};
+use std::{
+    io,
+    sync::{Arc, mpsc},
+    time::{Duration, SystemTime},
+};
 
 use tokio::{sync::Notify, time::Instant};
 use tokio_util::sync::CancellationToken;
@@ -8,8 +12,11 @@ use tokio_util::sync::CancellationToken;
 use super::{
     causes::{self, Loss},
     cluster::local::{ClusterError, Consumer, Fallback, Listener, LocalCluster},
-    load::{self, Connect, Direct, Engine},
-    plan::{Plan, Variant, connect_timeout},
+    load::{
+        self, Attempt, Connect, Direct, Engine,
+        results::{Background, ResultsWriter},
+    },
+    plan::{Plan, Variant, connect_timeout, file_name},
     recorder::{Counts, Recorder},
     report::{Bucket, Latency, RunReport, StreamReport},
     through::{Installed, Proxy, ProxyError},
@@ -152,9 +159,18 @@ impl Experiment {
             timeout: REQUEST_LIMIT,
             ..load::Limits::default()
         };
+        let results =
+            self.results(plan, start).map_err(|error| because(Failure::Results(error.into())))?;
+        let (single, written) = results.unzip();
         let engine = Engine::new(plan.mix.clone(), target, limits)
             .clock(start.into_std())
-            .on_attempt(move |attempt| recorder.add(attempt));
+            .on_attempt(move |attempt| {
+                if let Some(single) = &single {
+                    // A writer that is gone has failed: its error is reported at the end.
+                    let _ = single.send(attempt.clone());
+                }
+                recorder.add(attempt);
+            });
         let load = engine.run(None, stop.clone());
         let update = async {
             self.enter(Stage::WarmingUp);
@@ -174,6 +190,9 @@ impl Experiment {
         let (load, update) = tokio::join!(load, update);
         let (began, took) = update.map_err(because)?;
         let load = load.map_err(|error| failed(ClusterError::Spec(error.to_string())))?;
+        if let Some(written) = written {
+            written.finish().await.map_err(|error| because(Failure::Results(error.into())))?;
+        }
         self.enter(Stage::Done);
 
         let pods = cluster.timeline().pods();
@@ -217,6 +236,27 @@ impl Experiment {
         }
         cluster.shutdown().await;
         Ok(report)
+    }
+
+    /// The file of single results, if it was asked for.
+    fn results(
+        &self,
+        plan: &Plan,
+        start: Instant,
+    ) -> io::Result<Option<(mpsc::SyncSender<Attempt>, Background)>> {
+        let Some(encoding) = plan.results else { return Ok(None) };
+        let (name, kind) = (file_name(self.label()), encoding.extension());
+        let path = plan.out.join(format!("results-{name}-{}.{kind}", self.repeat));
+        let origin = SystemTime::now() - start.elapsed();
+        let writer = ResultsWriter::create(
+            &path,
+            encoding,
+            self.label(),
+            origin,
+            &plan.mix,
+            "http://service",
+        )?;
+        Background::start(writer).map(Some)
     }
 
     /// Keeps the stage in step with the pods, for whoever looks.
@@ -280,4 +320,7 @@ pub enum Failure {
     /// The proxy.
     #[error(transparent)]
     Proxy(#[from] ProxyError),
+    /// The file of single results.
+    #[error("--results: {0}")]
+    Results(#[source] Arc<io::Error>),
 }

@@ -5,7 +5,7 @@ use std::{net::SocketAddr, path::PathBuf, time::Duration};
 use super::{
     args::RolloutArgs,
     cluster::local::{ClusterSpec, CommandTemplate, PreStop, Probe, Probes},
-    load::{Mix, MixError, Protocol, StreamSpec},
+    load::{Mix, MixError, Protocol, StreamSpec, results::Encoding},
     through,
 };
 use crate::lifecycle::Mode;
@@ -50,6 +50,8 @@ pub struct Plan {
     pub fail_on_loss: Vec<String>,
     /// Where the results go.
     pub out: PathBuf,
+    /// Whether single results are written, and how.
+    pub results: Option<Encoding>,
     /// A real proxy between load and pods.
     pub proxy: Option<through::Options>,
     /// A real listener in front of the first variant's Service.
@@ -94,6 +96,7 @@ impl Plan {
             seed: args.seed.unwrap_or(seed),
             fail_on_loss: args.fail_on_loss.clone(),
             out: args.out.clone(),
+            results: args.results,
             listen: args.listen,
         })
     }
@@ -188,7 +191,7 @@ fn variant(
         pre_stop: own_hook.or_else(|| args.pre_stop.clone()).unwrap_or(default_hook),
         propagation: args.propagation.clone(),
         syn_timeout: CONNECT_LIMIT,
-        logs: args.logs.then(|| args.out.join("logs").join(label.replace(['+', ':', '/'], "-"))),
+        logs: args.logs.then(|| args.out.join("logs").join(file_name(label))),
         ..ClusterSpec::new(command)
     };
     let spec_fits = cluster.validate();
@@ -196,6 +199,11 @@ fn variant(
         return fail("rollout", error.to_string());
     }
     Ok(Variant { label: label.to_owned(), mode, cluster })
+}
+
+/// A label as part of a file's name.
+pub(super) fn file_name(label: &str) -> String {
+    label.replace(|c: char| !c.is_alphanumeric(), "-")
 }
 
 /// This project's server in one of its modes.

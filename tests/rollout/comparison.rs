@@ -60,3 +60,18 @@ fn repeats_are_added_up_and_follow_from_seeds_in_a_row() {
     assert_eq!(row.split_whitespace().nth(2), Some(requests.to_string().as_str()), "{row}");
     assert!(ran.err.contains("1 of 2 done; lost so far: immediate "), "{ran:?}");
 }
+
+#[test]
+fn single_results_are_written_for_vegeta_when_asked_for() {
+    let few = ["--replicas", "1", "--mix", "20/s new GET /", "--pre-stop", "none"];
+    let ran = rollout(&[&["--modes", "immediate", "--results", "csv"][..], &few].concat());
+    assert_eq!(ran.code, Some(0), "{ran:?}");
+    let results = ran.file("results-immediate-0.csv");
+    let requests = ran.report()["runs"][0]["requests"].as_u64().unwrap();
+    assert_eq!(results.lines().count() as u64, requests, "a line a request");
+    // Time, status, latency, bytes out and in, error, body, attack, number, method, URL, headers.
+    for line in results.lines() {
+        assert_eq!(line.split(',').count(), 12, "{line}");
+        assert!(line.contains(",immediate,"), "{line}");
+    }
+}

@@ -34,7 +34,17 @@ pub(crate) struct Ran {
 impl Ran {
     /// Where `report.json` goes when nothing else is said.
     pub(crate) fn report_file(&self) -> PathBuf {
-        self.directory.path().join("websample-rollout/report.json")
+        self.out().join("report.json")
+    }
+
+    fn out(&self) -> PathBuf {
+        self.directory.path().join("websample-rollout")
+    }
+
+    /// The content of another file that the run wrote.
+    pub(crate) fn file(&self, name: &str) -> String {
+        fs::read_to_string(self.out().join(name))
+            .unwrap_or_else(|error| panic!("{error}: {self:?}"))
     }
 
     pub(crate) fn report(&self) -> Value {

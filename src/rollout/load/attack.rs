@@ -3,8 +3,7 @@
 use std::{
     io::{self, Write},
     path::PathBuf,
-    sync::{Arc, mpsc},
-    thread,
+    sync::Arc,
     time::{Duration, Instant, SystemTime},
 };
 
@@ -19,12 +18,12 @@ use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
 use tokio_util::sync::CancellationToken;
 
 use super::{
-    attempt::{Attempt, Outcome},
+    attempt::Outcome,
     engine::{Engine, Limits},
     mix::{Accepted, Mix, Payload, Protocol, StreamSpec},
     progress::Progress,
     report::LoadReport,
-    results::{Encoding, ResultsWriter},
+    results::{Background, Encoding, ResultsWriter},
     syntax::parse_rate,
     target::{Resolved, Target},
     vegeta::{JsonReport, TextReport},
@@ -34,9 +33,6 @@ use super::{
 const EX_USAGE: u8 = 64;
 /// How long outstanding answers are waited for after an interrupt.
 const INTERRUPT_WAIT: Duration = Duration::from_secs(5);
-/// Results that may wait for the disk; beyond that sending is held up, which the send delay
-/// shows, rather than memory filled.
-const QUEUED_RESULTS: usize = 16_384;
 
 /// The options of `websample attack`.
 #[derive(Debug, Clone, Args)]
@@ -238,7 +234,7 @@ impl Plan {
             })
             .transpose()
             .context("the results file could not be created")?
-            .map(write_results)
+            .map(Background::start)
             .transpose()?;
         let (sender, writer) = results.unzip();
         let progress = Progress::start(self.duration);
@@ -264,10 +260,7 @@ impl Plan {
         interrupts.abort();
         progress.finish();
         if let Some(writer) = writer {
-            let written = tokio::task::spawn_blocking(move || writer.join()).await?;
-            written
-                .map_err(|_| anyhow::anyhow!("the writer of results ended early"))?
-                .context("the results file could not be written")?;
+            writer.finish().await.context("the results file could not be written")?;
         }
         report
     }
@@ -285,20 +278,6 @@ async fn interrupts(stop: CancellationToken, abandon: CancellationToken) {
         () = tokio::time::sleep(INTERRUPT_WAIT) => {}
     }
     abandon.cancel();
-}
-
-/// A thread writes, since a disk may stall.
-type Results = (mpsc::SyncSender<Attempt>, thread::JoinHandle<io::Result<()>>);
-
-fn write_results<W: Write + Send + 'static>(mut writer: ResultsWriter<W>) -> io::Result<Results> {
-    let (sender, receiver) = mpsc::sync_channel::<Attempt>(QUEUED_RESULTS);
-    let thread = thread::Builder::new().name("load-results".to_owned()).spawn(move || {
-        for attempt in receiver {
-            writer.write(&attempt)?;
-        }
-        writer.flush()
-    })?;
-    Ok((sender, thread))
 }
 
 /// What the generator itself did not do has to be known before the numbers are believed.

@@ -15,6 +15,8 @@ use std::{
     io::{self, BufWriter, Write},
     path::Path,
     str::FromStr,
+    sync::mpsc,
+    thread,
     time::{Duration, SystemTime, UNIX_EPOCH},
 };
 
@@ -46,6 +48,14 @@ impl Encoding {
             .unwrap_or_default()
             .parse()
             .map_err(|UnknownEncoding(_)| UnknownEncoding(path.display().to_string()))
+    }
+
+    /// How the names of such files end.
+    pub const fn extension(self) -> &'static str {
+        match self {
+            Self::Json => "json",
+            Self::Csv => "csv",
+        }
     }
 }
 
@@ -193,6 +203,43 @@ impl<W: Write> ResultsWriter<W> {
     /// Gives the writer back.
     pub fn into_inner(self) -> W {
         self.out
+    }
+}
+
+/// Results that may wait for the disk; beyond that sending is held up, which the send delay
+/// shows, rather than memory filled.
+const QUEUED: usize = 16_384;
+
+/// Writes results on a thread of its own, since a disk may stall.
+#[derive(Debug)]
+pub struct Background(thread::JoinHandle<io::Result<()>>);
+
+impl Background {
+    /// Starts writing what is sent to the first part, until that is dropped.
+    ///
+    /// # Errors
+    /// When the system gives no thread.
+    pub fn start<W: Write + Send + 'static>(
+        mut writer: ResultsWriter<W>,
+    ) -> io::Result<(mpsc::SyncSender<Attempt>, Self)> {
+        let (sender, receiver) = mpsc::sync_channel::<Attempt>(QUEUED);
+        let thread = thread::Builder::new().name("load-results".to_owned()).spawn(move || {
+            for attempt in receiver {
+                writer.write(&attempt)?;
+            }
+            writer.flush()
+        })?;
+        Ok((sender, Self(thread)))
+    }
+
+    /// Waits until everything is written.
+    ///
+    /// # Errors
+    /// Those of the writer.
+    pub async fn finish(self) -> io::Result<()> {
+        let ended = || io::Error::other("the writer of results ended early");
+        let joined = tokio::task::spawn_blocking(move || self.0.join()).await;
+        joined.map_err(|_| ended())?.map_err(|_| ended())?
     }
 }
 
