@@ -243,8 +243,9 @@ mod tests {
 
     use super::*;
 
-    #[test]
-    fn a_websocket_is_known_by_both_of_its_headers() {
+    // A codec's clock is a task of its thread.
+    #[actix_web::test]
+    async fn a_websocket_is_known_by_both_of_its_headers() {
         for (headers, expected) in [
             ("Connection: Upgrade\r\nUpgrade: websocket", true),
             // As Firefox sends it.
