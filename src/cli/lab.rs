@@ -11,17 +11,33 @@ use super::{Subcommand, complain, print, usage};
 const FAILED: u8 = 69;
 
 pub(super) fn subcommands() -> [Subcommand; 3] {
-    let rollout = Command::new("rollout")
-        .about("Run a rolling update under load for each drain mode, and show what each lost");
-    let report = Command::new("report")
-        .about("Make the page or a summary of saved rollouts, and compare several");
-    let attack = Command::new("attack")
-        .about("Send requests at a constant rate, and report what became of each");
     [
-        Subcommand { command: RolloutArgs::augment_args(rollout), run: run_rollout },
-        Subcommand { command: rebuild::ReportArgs::augment_args(report), run: run_report },
-        Subcommand { command: load::AttackArgs::augment_args(attack), run: run_attack },
+        subcommand::<RolloutArgs>(
+            "rollout",
+            "Run a rolling update under load for each drain mode, and show what each lost",
+            run_rollout,
+        ),
+        subcommand::<rebuild::ReportArgs>(
+            "report",
+            "Make the page or a summary of saved rollouts, and compare several",
+            run_report,
+        ),
+        subcommand::<load::AttackArgs>(
+            "attack",
+            "Send requests at a constant rate, and report what became of each",
+            run_attack,
+        ),
     ]
+}
+
+fn subcommand<A: Args>(
+    name: &'static str,
+    about: &'static str,
+    run: fn(&ArgMatches) -> ExitCode,
+) -> Subcommand {
+    // What it is about comes last: the arguments bring a description of their own.
+    let command = A::augment_args(Command::new(name)).about(about).long_about(None::<&str>);
+    Subcommand { command, run }
 }
 
 fn run_rollout(matches: &ArgMatches) -> ExitCode {
