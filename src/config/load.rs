@@ -42,7 +42,7 @@ pub struct Effective {
 pub struct Loaded {
     /// The settings.
     pub settings: Settings,
-    /// Every setting with its source, in the order of [`KEYS`](super::KEYS).
+    /// Every setting with its source, in the order of [`KEYS`].
     pub effective: Vec<Effective>,
     /// What works and is worth a second thought.
     pub advice: Vec<Advice>,

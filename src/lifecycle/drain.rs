@@ -1,4 +1,4 @@
-//! The drain: receives hooks and signals, asks [`sequence`](super::sequence) what comes next,
+//! The drain: receives hooks and signals, asks [`sequence`] what comes next,
 //! and does it.
 
 use std::{

@@ -2,7 +2,7 @@
 //!
 //! Decisions are pure and follow the rules of the real components: [`deployment`] and
 //! [`replica_set`] (who is created and deleted), [`probe`] and [`termination`] (what the kubelet
-//! does), [`endpoints`] and [`propagation`] (who knows what, when). Around them, thin: one kubelet
+//! does), `endpoints` and [`propagation`] (who knows what, when). Around them, thin: one kubelet
 //! task a pod, one controller, one publisher of endpoints, and for each consumer of those a table
 //! of its own.
 //!
