@@ -5,7 +5,7 @@ use std::{
     time::Duration,
 };
 
-use crate::common::{PATIENCE, count, raw::Client, server::Server};
+use crate::common::{self, PATIENCE, raw::Client, server::Server};
 
 const AT_ONCE: &[&str] = &["--delay.min", "0s", "--delay.quiet", "0s"];
 
@@ -23,7 +23,7 @@ fn connections_that_nobody_has_accepted_yet_are_served() {
         client.ends();
     }
     let ended = server.wait().clean();
-    assert_eq!(ended.report["requests"]["serving"].as_u64().unwrap_or(0) + ended.late(), 300);
+    assert_eq!(ended.arrived(), 300, "{:#}", ended.report);
 }
 
 #[test]
@@ -51,7 +51,7 @@ fn a_full_server_serves_what_waited_for_room() {
 /// is answered; the others are refused, cleanly.
 #[test]
 fn a_burst_at_the_moment_of_closing_is_served_or_refused() {
-    for _ in 0..count(3, 50) {
+    for _ in 0..common::count(3, 50) {
         let server = Server::start(AT_ONCE);
         let app = server.app;
         let stop = AtomicBool::new(false);
@@ -59,7 +59,7 @@ fn a_burst_at_the_moment_of_closing_is_served_or_refused() {
             let clients: Vec<_> = (0..8)
                 .map(|_| {
                     scope.spawn(|| {
-                        let mut served = 0;
+                        let mut count = 0;
                         while !stop.load(Ordering::Relaxed) {
                             let Ok(mut client) =
                                 TcpStream::connect_timeout(&app, Duration::from_secs(5))
@@ -70,10 +70,10 @@ fn a_burst_at_the_moment_of_closing_is_served_or_refused() {
                             client.write_all(b"GET / HTTP/1.0\r\n\r\n").expect("it is taken");
                             let mut response = Vec::new();
                             client.read_to_end(&mut response).expect("no reset");
-                            assert!(response.starts_with(b"HTTP/1.0 201"), "{served}: no answer");
-                            served += 1;
+                            assert!(response.starts_with(b"HTTP/1.0 201"), "{count}: no answer");
+                            count += 1;
                         }
-                        served
+                        count
                     })
                 })
                 .collect();

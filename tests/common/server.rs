@@ -67,6 +67,12 @@ impl Ended {
         cut.iter().map(|item| item["what"].as_str().unwrap_or_default().to_owned()).collect()
     }
 
+    /// Requests that came, in any phase.
+    pub(crate) fn arrived(&self) -> u64 {
+        let phases = ["serving", "lame_duck", "draining"];
+        phases.map(|phase| self.report["requests"][phase].as_u64().expect("a count")).iter().sum()
+    }
+
     /// Requests that came while draining.
     pub(crate) fn late(&self) -> u64 {
         self.report["requests"]["draining"].as_u64().expect("a count")

@@ -105,9 +105,7 @@ fn h2load_loses_nothing(scheme: &str, flags: &[&str], runs: usize) {
         let text = String::from_utf8_lossy(&output.stdout);
         let Requests { started, done, succeeded } = requests(&text);
         let ended = server.wait().clean();
-        let arrived = ["serving", "lame_duck", "draining"]
-            .map(|phase| ended.report["requests"][phase].as_u64().expect("a count"));
-        let arrived: u64 = arrived.iter().sum();
+        let arrived = ended.arrived();
         // Every request that has left h2load was answered.
         assert_eq!((done, succeeded), (started, arrived), "run {run}: {text}");
         assert!(started > 100, "run {run}: {text}");

@@ -12,6 +12,7 @@
 
 mod body;
 mod frames;
+mod goaway;
 mod records;
 mod registry;
 mod serve;

@@ -21,10 +21,11 @@ use tokio_rustls::TlsAcceptor;
 
 use super::{
     frames::PREFACE,
+    goaway::When,
     records::Records,
     registry::{Registry, first_stage},
     state::{Connection, Protocol, Stage},
-    transport::{FIRST_WORD, Io, Socket, Transport, When, has_unread},
+    transport::{FIRST_WORD, Io, Socket, Transport, has_unread},
 };
 use crate::lifecycle::{Guard, Lifecycle};
 

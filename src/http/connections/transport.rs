@@ -24,7 +24,7 @@ use tokio_rustls::server::TlsStream;
 use tokio_util::either::Either;
 
 use super::{
-    frames::{CLIENT_LEAVES, Frames, LEAVE},
+    goaway::{Leaving, When},
     records::Records,
     state::{Connection, Protocol, Stage},
     websocket,
@@ -32,18 +32,6 @@ use super::{
 
 /// A connection that was just accepted gets this long to say something before it counts as idle.
 pub(super) const FIRST_WORD: Duration = Duration::from_secs(1);
-
-/// GOAWAY goes before the next response, or when nothing was sent for this long. Straight behind
-/// a response it would meet the request that its client has just prepared, and that is then
-/// given up unsent: h2load and others built on nghttp2 report that as a failure.
-const QUIET: Duration = Duration::from_millis(200);
-
-/// Between our GOAWAY and the end of new streams there is at least this: some clients answer a
-/// PING while another of their threads is still opening a stream.
-const ROUND_TRIP: Duration = Duration::from_millis(300);
-
-/// A client that does not answer PING is not waited for longer than this.
-const PATIENCE: Duration = Duration::from_secs(2);
 
 /// A TCP connection: in the clear on the left, with TLS on the right. The latter is boxed, since
 /// its buffers would make every cleartext connection larger.
@@ -81,31 +69,14 @@ pub(super) struct Io {
 enum Wire {
     /// Nothing needs to be followed.
     Plain,
-    Http2(Box<Http2>),
+    Http2(Box<Leaving>),
     WebSocket(websocket::Outbound),
-}
-
-#[derive(Debug)]
-struct Http2 {
-    frames: Frames,
-    /// What is left to write of our own GOAWAY.
-    leave: &'static [u8],
-    told: Option<Instant>,
-    /// What is left to show the server of the GOAWAY it takes for the client's.
-    show: &'static [u8],
-    shown: bool,
 }
 
 impl Io {
     pub(super) fn new(transport: Transport, protocol: Protocol) -> Self {
         let wire = match protocol {
-            Protocol::Http2 => Wire::Http2(Box::new(Http2 {
-                frames: Frames::new(),
-                leave: &[],
-                told: None,
-                show: &[],
-                shown: false,
-            })),
+            Protocol::Http2 => Wire::Http2(Box::new(Leaving::new())),
             Protocol::Http1 | Protocol::WebSocket => Wire::Plain,
         };
         Self { transport, wire, ended: false, finished: false, stalled: None }
@@ -119,18 +90,7 @@ impl Io {
         when: When,
     ) -> Poll<io::Result<()>> {
         let Wire::Http2(h2) = &mut self.wire else { return Poll::Ready(Ok(())) };
-        if h2.told.is_none()
-            && let Some(since) = connection.leaving_since()
-            && h2.frames.may_send()
-        {
-            // A client that has just come wants to ask something first.
-            let greeted = h2.frames.has_had_streams() || has_had_its_time(connection);
-            if greeted && (when == When::BeforeWrite || since.elapsed() >= QUIET) {
-                h2.told = Some(Instant::now());
-                h2.leave = &LEAVE;
-                h2.frames.sent(&LEAVE);
-            }
-        }
+        h2.begin(connection, when);
         while !h2.leave.is_empty() {
             let written = ready!(Pin::new(&mut self.transport).poll_write(cx, h2.leave))?;
             if written == 0 {
@@ -148,17 +108,7 @@ impl Io {
     pub(super) fn due(&self, connection: &Connection) -> Option<Instant> {
         let first_word = connection.accepted() + FIRST_WORD;
         match &self.wire {
-            Wire::Http2(h2) => match h2.told {
-                Some(told) => (!h2.shown).then_some(h2.show_at(told)),
-                None => connection.leaving_since().and_then(|since| {
-                    let quiet = since + QUIET;
-                    match connection.stage() {
-                        _ if h2.frames.has_had_streams() => Some(quiet),
-                        Stage::Open | Stage::Leaving => None,
-                        _ => Some(quiet.max(first_word)),
-                    }
-                }),
-            },
+            Wire::Http2(h2) => h2.due(connection, first_word),
             Wire::Plain | Wire::WebSocket(_) => (connection.stage() >= Stage::Closing
                 && connection.is_idle()
                 && !connection.has_spoken())
@@ -341,48 +291,6 @@ impl Io {
                 return Poll::Ready(Ok(()));
             }
         }
-    }
-}
-
-/// On which occasion the GOAWAY would be sent.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) enum When {
-    /// Something else is about to be written.
-    BeforeWrite,
-    /// Nothing is.
-    Quiet,
-}
-
-/// Whether a client that has asked nothing has had its time to do so.
-fn has_had_its_time(connection: &Connection) -> bool {
-    match connection.stage() {
-        Stage::Open | Stage::Leaving => false,
-        Stage::Closing => connection.accepted().elapsed() >= FIRST_WORD,
-        Stage::Abrupt | Stage::Cut => true,
-    }
-}
-
-impl Http2 {
-    /// When the client's GOAWAY is shown to the server.
-    fn show_at(&self, told: Instant) -> Instant {
-        told + if self.frames.is_answered() { ROUND_TRIP } else { PATIENCE }
-    }
-
-    /// Shows the server a GOAWAY from its client, once those streams have arrived that crossed
-    /// ours; tells whether it wrote any of it.
-    fn poll_show(&mut self, buf: &mut ReadBuf<'_>) -> bool {
-        if !self.shown
-            && self.frames.may_show()
-            && self.told.is_some_and(|told| Instant::now() >= self.show_at(told))
-        {
-            self.shown = true;
-            self.show = &CLIENT_LEAVES;
-        }
-        let here = self.show.len().min(buf.remaining());
-        let (now, later) = self.show.split_at(here);
-        buf.put_slice(now);
-        self.show = later;
-        here > 0
     }
 }
 
