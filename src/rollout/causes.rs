@@ -1,7 +1,6 @@
-//! Why a request was lost: it is joined with the state of the pod it went to, and with what the
-//! proxy believed then.
+//! Why a request was lost: it is joined with the state of the pod it went to.
 
-use std::{collections::BTreeMap, sync::Arc, time::Duration};
+use std::time::Duration;
 
 use serde::{Deserialize, Deserializer, Serialize, Serializer, de};
 
@@ -122,7 +121,7 @@ impl Cause {
 impl Cause {
     /// Whether the request was lost by where it was sent to, so that it was lost at that moment,
     /// however long its client waited for an answer.
-    const fn is_misdirected(self) -> bool {
+    pub(super) const fn is_misdirected(self) -> bool {
         matches!(self, Self::ClosedListener | Self::DeadPod | Self::GoneAddress)
     }
 
@@ -152,20 +151,9 @@ impl<'de> Deserialize<'de> for Cause {
     }
 }
 
-/// What is known of the moment at which a request was lost.
-#[derive(Debug, Clone)]
-pub struct Circumstances {
-    /// The pod when the request was sent.
-    pub sent: Option<PodState>,
-    /// The pod when it failed.
-    pub failed: Option<PodState>,
-    /// Whether the proxy still sent new connections to the pod.
-    pub routed: bool,
-}
-
-/// Explains an outcome, with nothing but what is given.
-pub fn explain(attempt: &Attempt, circumstances: &Circumstances) -> Cause {
-    let Some(failed) = &circumstances.failed else {
+/// Explains an outcome with the pod as it was when the request failed.
+pub fn explain(attempt: &Attempt, failed: Option<&PodState>) -> Cause {
+    let Some(failed) = failed else {
         return match attempt.outcome {
             Outcome::Refused if attempt.peer.is_none() => Cause::NoEndpoint,
             Outcome::Status(_) => Cause::ErrorStatus,
@@ -225,24 +213,16 @@ fn broken(attempt: &Attempt, failed: &PodState, leaving: bool) -> Cause {
 }
 
 /// Explains a lost request with what happened to its pod.
-pub fn explain_with(
-    attempt: &Attempt,
-    timeline: &Timeline,
-    consumer: &str,
-) -> (Cause, Option<PodState>) {
+pub fn explain_with(attempt: &Attempt, timeline: &Timeline) -> (Cause, Option<PodState>) {
     let ever = |peer| timeline.pod_at(peer, Duration::MAX).is_some();
     match attempt.peer {
-        Some(peer) if !ever(peer) => explain_proxied(attempt, timeline, consumer),
-        _ => explain_direct(attempt, timeline, consumer),
+        Some(peer) if !ever(peer) => explain_proxied(attempt, timeline),
+        _ => explain_direct(attempt, timeline),
     }
 }
 
 /// The same for a request whose connection led to no pod, but to a proxy.
-fn explain_proxied(
-    attempt: &Attempt,
-    timeline: &Timeline,
-    consumer: &str,
-) -> (Cause, Option<PodState>) {
+fn explain_proxied(attempt: &Attempt, timeline: &Timeline) -> (Cause, Option<PodState>) {
     let Some(proxied) = attempt.proxied else {
         // No answer at all: what was behind it, nobody said.
         let cause = match attempt.outcome {
@@ -264,7 +244,7 @@ fn explain_proxied(
     };
     let reused = attempt.reused || outcome == Outcome::ResetReused;
     let seen = Attempt { peer: proxied.upstream, outcome, reused, ..attempt.clone() };
-    let (cause, state) = explain_direct(&seen, timeline, consumer);
+    let (cause, state) = explain_direct(&seen, timeline);
     let by_proxy = proxied.failure.is_some()
         && (state.is_none()
             || matches!(
@@ -274,103 +254,17 @@ fn explain_proxied(
     (if by_proxy { Cause::Proxy } else { cause }, state)
 }
 
-fn explain_direct(
-    attempt: &Attempt,
-    timeline: &Timeline,
-    consumer: &str,
-) -> (Cause, Option<PodState>) {
-    let state = |at| attempt.peer.and_then(|peer| timeline.pod_at(peer, at));
-    let circumstances = Circumstances {
-        sent: state(attempt.sent),
-        // The client may see the end of a process a moment before its parent does.
-        failed: state(attempt.finished + NOTICED),
-        routed: attempt.peer.is_some_and(|peer| timeline.in_table(consumer, peer, attempt.sent)),
-    };
-    (explain(attempt, &circumstances), circumstances.failed)
-}
-
-/// A lost request, explained.
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
-pub struct Loss {
-    /// Seconds from the start of the run to its failure.
-    pub at: f64,
-    /// Seconds from the start of the run to its sending.
-    pub sent: f64,
-    /// The stream's name.
-    pub stream: Arc<str>,
-    /// How it ended.
-    pub outcome: Outcome,
-    /// The pod it went to.
-    pub pod: Option<Arc<str>>,
-    /// Seconds from the pod's deletion to the failure.
-    pub after_deletion: Option<f64>,
-    /// Seconds from the pod's SIGTERM to the failure.
-    pub after_sigterm: Option<f64>,
-    /// Why.
-    pub cause: Cause,
-}
-
-impl Loss {
-    /// Explains a lost attempt.
-    pub fn new(attempt: &Attempt, stream: &Arc<str>, timeline: &Timeline, consumer: &str) -> Self {
-        let (cause, state) = explain_with(attempt, timeline, consumer);
-        let since =
-            |event: Option<Duration>| Some(attempt.finished.as_secs_f64() - event?.as_secs_f64());
-        Self {
-            at: attempt.finished.as_secs_f64(),
-            sent: attempt.sent.as_secs_f64(),
-            stream: Arc::clone(stream),
-            outcome: attempt.outcome,
-            pod: state.as_ref().map(|state| Arc::clone(&state.pod)),
-            after_deletion: state.as_ref().and_then(|state| since(state.deleted)),
-            after_sigterm: state.as_ref().and_then(|state| since(state.sigterm)),
-            cause,
-        }
-    }
-}
-
-/// Losses by cause.
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
-pub struct CauseCount {
-    /// Why.
-    pub cause: Cause,
-    /// How many.
-    pub count: u64,
-    /// How each of them ended.
-    pub outcomes: BTreeMap<Outcome, u64>,
-    /// The latest of them came this many seconds after its pod's SIGTERM: was sent then, where
-    /// that decided it, else failed.
-    pub latest_after_sigterm: Option<f64>,
-}
-
-/// Adds losses up by cause, the most frequent first.
-pub fn count(losses: &[Loss]) -> Vec<CauseCount> {
-    let mut counts: Vec<CauseCount> = Vec::new();
-    for loss in losses {
-        let index = counts.iter().position(|c| c.cause == loss.cause).unwrap_or_else(|| {
-            counts.push(CauseCount {
-                cause: loss.cause,
-                count: 0,
-                outcomes: BTreeMap::new(),
-                latest_after_sigterm: None,
-            });
-            counts.len() - 1
-        });
-        let count = &mut counts[index];
-        count.count += 1;
-        *count.outcomes.entry(loss.outcome).or_default() += 1;
-        let waited = if loss.cause.is_misdirected() { loss.at - loss.sent } else { 0.0 };
-        let after = loss.after_sigterm.map(|after| after - waited);
-        let latest = count.latest_after_sigterm;
-        count.latest_after_sigterm =
-            after.map(|after| latest.map_or(after, |latest| latest.max(after))).or(latest);
-    }
-    counts.sort_by_key(|count| std::cmp::Reverse(count.count));
-    counts
+fn explain_direct(attempt: &Attempt, timeline: &Timeline) -> (Cause, Option<PodState>) {
+    // The client may see the end of a process a moment before its parent does.
+    let at = attempt.finished + NOTICED;
+    let failed = attempt.peer.and_then(|peer| timeline.pod_at(peer, at));
+    (explain(attempt, failed.as_ref()), failed)
 }
 
 #[cfg(test)]
 mod tests {
+    use std::sync::Arc;
+
     use super::*;
 
     const fn secs(n: u64) -> Duration {
@@ -438,9 +332,7 @@ mod tests {
             (Outcome::Status(500), &running, Cause::ErrorStatus),
         ];
         for (outcome, pod, expected) in cases {
-            let failed = Some(pod.clone());
-            let circumstances = Circumstances { sent: None, failed, routed: true };
-            assert_eq!(explain(&attempt(outcome), &circumstances), expected, "{outcome} {pod:?}");
+            assert_eq!(explain(&attempt(outcome), Some(pod)), expected, "{outcome} {pod:?}");
         }
     }
 
@@ -469,7 +361,7 @@ mod tests {
             (Outcome::Truncated, said(named, None), Cause::CutAtExit),
         ] {
             let lost = Attempt { proxied, ..attempt(outcome) };
-            let (cause, pod) = explain_with(&lost, &timeline, "nginx");
+            let (cause, pod) = explain_with(&lost, &timeline);
             assert_eq!(cause, expected, "{outcome} {proxied:?}");
             let has_pod = proxied.is_some_and(|proxied| proxied.upstream.is_some());
             assert_eq!(pod.is_some(), has_pod, "{outcome} {proxied:?}");
@@ -477,32 +369,8 @@ mod tests {
     }
 
     #[test]
-    fn a_lost_request_counts_from_its_sending_where_that_decided_it() {
-        let loss = |cause, sent: f64, at: f64| Loss {
-            at,
-            sent,
-            stream: "s".into(),
-            outcome: Outcome::ConnectTimeout,
-            pod: None,
-            after_deletion: None,
-            // SIGTERM came at 10.
-            after_sigterm: Some(at - 10.0),
-            cause,
-        };
-        let counts = count(&[
-            loss(Cause::GoneAddress, 10.8, 15.8),
-            loss(Cause::GoneAddress, 10.5, 15.5),
-            loss(Cause::CutAtKill, 12.0, 40.0),
-        ]);
-        let latest = counts.iter().map(|count| count.latest_after_sigterm.unwrap_or_default());
-        let latest: Vec<_> = latest.map(|seconds| (seconds * 10.0).round()).collect();
-        assert_eq!(latest, [8.0, 300.0], "{counts:?}");
-    }
-
-    #[test]
     fn a_refusal_without_a_pod_means_that_there_was_no_endpoint() {
-        let circumstances = Circumstances { sent: None, failed: None, routed: false };
         let refused = Attempt { peer: None, ..attempt(Outcome::Refused) };
-        assert_eq!(explain(&refused, &circumstances), Cause::NoEndpoint);
+        assert_eq!(explain(&refused, None), Cause::NoEndpoint);
     }
 }

@@ -10,12 +10,12 @@ use tokio::{sync::Notify, time::Instant};
 use tokio_util::sync::CancellationToken;
 
 use super::{
-    causes::{self, Loss},
     cluster::local::{ClusterError, Consumer, Fallback, Listener, LocalCluster},
     load::{
         self, Attempt, Connect, Direct, Engine,
         results::{Background, ResultsWriter},
     },
+    losses::{self, Loss},
     plan::{Plan, Variant, connect_timeout, file_name},
     recorder::{Counts, Recorder},
     report::{Bucket, Latency, RunReport, StreamReport},
@@ -221,7 +221,7 @@ impl Experiment {
             rollout_began: began.as_secs_f64(),
             rollout_seconds: took.as_secs_f64(),
             killed: pods.iter().filter(|pod| pod.killed()).count(),
-            causes: causes::count(&losses),
+            causes: losses::count(&losses),
             streams: streams
                 .iter()
                 .zip(&load.streams)

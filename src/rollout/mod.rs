@@ -12,7 +12,7 @@
 //! | `comparison` | all experiments, side by side, until they end or are interrupted |
 //! | `experiment` | one rolling update of one mode under load |
 //! | `recorder` | what the requests of an experiment add up to, a second at a time |
-//! | `causes` | why each lost request was lost |
+//! | `causes`, `losses` | why each lost request was lost, and what they add up to |
 //! | `report`, `summary`, `confidence` | the results: as JSON, as a table, and how sure they are |
 //! | `page`, `markdown` | the results for others: a page with charts, a comment |
 //! | `saved`, `rebuild` | reports read back, and `websample report` |
@@ -28,6 +28,7 @@ pub mod comparison;
 pub mod confidence;
 pub mod experiment;
 pub mod load;
+pub mod losses;
 pub mod markdown;
 pub mod page;
 pub mod plan;

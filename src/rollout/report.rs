@@ -11,8 +11,8 @@ use std::{
 use serde::{Deserialize, Serialize};
 
 use super::{
-    causes::{CauseCount, Loss},
     load::{Distribution, Outcome, Tally},
+    losses::{CauseCount, Loss},
     plan::Plan,
     recorder::Second,
     through::{Installed, Program, Retries, Upstream},

@@ -2,7 +2,7 @@
 
 use std::fmt::Write as _;
 
-use super::{causes::CauseCount, confidence::upper_bound, report::RunReport};
+use super::{confidence::upper_bound, losses::CauseCount, report::RunReport};
 
 /// Everything that was seen of one mode, over all its repeats.
 #[derive(Debug, Clone)]

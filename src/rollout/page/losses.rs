@@ -4,7 +4,7 @@ use std::collections::HashMap;
 
 use serde::Serialize;
 
-use crate::rollout::causes::Loss;
+use crate::rollout::losses::Loss;
 
 /// Marks of one run. Beyond these, requests lost together share a mark that says how many.
 pub(super) const MAX_MARKS: usize = 1_500;
@@ -106,6 +106,7 @@ mod tests {
             pod: Some(if index.is_multiple_of(2) { "a" } else { "b" }.into()),
             after_deletion: None,
             after_sigterm: Some(0.5),
+            routed: Some(true),
             cause: Cause::ClosedListener,
         }
     }
