@@ -1,5 +1,9 @@
 //! The command line: one table of subcommands, one rule for exit codes.
 
+#[cfg(feature = "attack")]
+mod asynchronous;
+#[cfg(feature = "attack")]
+mod attack;
 mod check;
 #[cfg(feature = "lab")]
 mod lab;
@@ -23,12 +27,13 @@ struct Subcommand {
 
 /// Every subcommand, in the order of `--help`.
 fn subcommands() -> Vec<Subcommand> {
-    let server = [serve::subcommand(), check::subcommand()];
+    let mut all = Vec::new();
     #[cfg(feature = "lab")]
-    let lab = lab::subcommands();
-    #[cfg(not(feature = "lab"))]
-    let lab = [];
-    lab.into_iter().chain(server).collect()
+    all.extend(lab::subcommands());
+    #[cfg(feature = "attack")]
+    all.push(attack::command());
+    all.extend([serve::subcommand(), check::subcommand()]);
+    all
 }
 
 fn program(subcommands: &[Subcommand]) -> Command {

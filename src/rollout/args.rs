@@ -6,9 +6,9 @@ use clap::Args;
 
 use super::{
     cluster::local::{IntOrPercent, PreStop, Propagation},
-    load::{Accepted, Mix, results::Encoding},
     through::{Retries, Through, Upstream},
 };
+use crate::load::{Accepted, Mix, results::Encoding};
 
 /// The command line of `websample rollout`.
 #[derive(Debug, Clone, Args)]
@@ -149,6 +149,6 @@ fn accepted(text: &str) -> Result<Accepted, String> {
     // The rule is the mix's: read through a stream that has nothing else to say.
     let mix: Mix = format!("1/s new GET / expect={text}")
         .parse()
-        .map_err(|error: super::load::MixError| error.to_string())?;
+        .map_err(|error: crate::load::MixError| error.to_string())?;
     Ok(mix.streams()[0].expect.clone())
 }

@@ -4,10 +4,8 @@ use std::time::Duration;
 
 use serde::{Deserialize, Deserializer, Serialize, Serializer, de};
 
-use super::{
-    load::{Attempt, Outcome, ProxyFailure},
-    timeline::{Exit, Phase, PodState, Timeline},
-};
+use super::timeline::{Exit, Phase, PodState, Timeline};
+use crate::load::{Attempt, Outcome, ProxyFailure};
 
 /// The exit code of this project's server when its deadline cut something.
 const EXIT_CUT: i32 = 3;
@@ -338,7 +336,8 @@ mod tests {
 
     #[tokio::test(start_paused = true)]
     async fn behind_a_proxy_the_pod_that_it_names_explains_its_failures() {
-        use crate::rollout::{load::Proxied, timeline::What};
+        use crate::load::Proxied;
+        use crate::rollout::timeline::What;
 
         let timeline = Timeline::new(tokio::time::Instant::now());
         let address: std::net::SocketAddr = "127.1.1.2:5000".parse().expect("an address");

@@ -9,7 +9,6 @@ use tokio_util::sync::CancellationToken;
 use super::{
     args::RolloutArgs,
     experiment::{Experiment, ExperimentError},
-    load::attack::raise_file_limit,
     page,
     plan::{Plan, PlanError},
     progress,
@@ -19,6 +18,7 @@ use super::{
     through::{Installed, ProxyError},
 };
 use crate::lifecycle::{Signal, Signals};
+use crate::load::attack::raise_file_limit;
 
 /// Exit code when `--fail-on-loss` found a loss.
 const LOST: u8 = 1;

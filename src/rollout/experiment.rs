@@ -11,15 +11,15 @@ use tokio_util::sync::CancellationToken;
 
 use super::{
     cluster::local::{ClusterError, Consumer, Fallback, Listener, LocalCluster},
-    load::{
-        self, Attempt, Connect, Direct, Engine,
-        results::{Background, ResultsWriter},
-    },
     losses::{self, Loss},
     plan::{Plan, Variant, connect_timeout, file_name},
     recorder::{Counts, Recorder},
     report::{Bucket, Latency, RunReport, StreamReport},
     through::{Installed, Proxy, ProxyError},
+};
+use crate::load::{
+    self, Attempt, Connect, Direct, Engine,
+    results::{Background, ResultsWriter},
 };
 
 /// The versions of the update.

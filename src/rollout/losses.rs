@@ -7,9 +7,9 @@ use serde::{Deserialize, Serialize};
 
 use super::{
     causes::{Cause, explain_with},
-    load::{Attempt, Outcome},
     timeline::{PodState, Timeline},
 };
+use crate::load::{Attempt, Outcome};
 
 /// A lost request, explained.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]

@@ -18,7 +18,7 @@
 //! | `saved`, `rebuild` | reports read back, and `websample report` |
 //! | `progress` | what is seen meanwhile |
 //! | `timeline` | what happened to every pod |
-//! | `cluster`, `load` | where it happens, and what is sent |
+//! | `cluster` | where it happens; what is sent is [`crate::load`]'s |
 //! | `through` | a real proxy between the load and the pods |
 
 pub mod args;
@@ -27,7 +27,6 @@ pub mod cluster;
 pub mod comparison;
 pub mod confidence;
 pub mod experiment;
-pub mod load;
 pub mod losses;
 pub mod markdown;
 pub mod page;

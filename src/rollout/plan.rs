@@ -5,10 +5,10 @@ use std::{net::SocketAddr, path::PathBuf, time::Duration};
 use super::{
     args::RolloutArgs,
     cluster::local::{ClusterSpec, CommandTemplate, PreStop, Probe, Probes},
-    load::{Mix, MixError, Protocol, StreamSpec, results::Encoding},
     through,
 };
 use crate::lifecycle::Mode;
+use crate::load::{Mix, MixError, Protocol, StreamSpec, results::Encoding};
 
 /// A request to connect is given up after this; the client's own limit lies above it, so that
 /// the pod which was chosen stays known.

@@ -9,10 +9,8 @@ use std::{
 
 use serde::{Deserialize, Serialize};
 
-use super::{
-    load::{Attempt, Outcome},
-    timeline::PodRecord,
-};
+use super::timeline::PodRecord;
+use crate::load::{Attempt, Outcome};
 
 /// Requests without an answer have no version; they are counted under this.
 pub const NO_VERSION: &str = "none";
@@ -174,7 +172,7 @@ mod tests {
     use std::time::Duration;
 
     use super::*;
-    use crate::rollout::load::Version;
+    use crate::load::Version;
 
     fn ended(millis: u64, outcome: Outcome) -> Attempt {
         Attempt {

@@ -11,13 +11,13 @@ use std::{
 use serde::{Deserialize, Serialize};
 
 use super::{
-    load::{Distribution, Outcome, Tally},
     losses::{CauseCount, Loss},
     plan::Plan,
     recorder::Second,
     through::{Installed, Program, Retries, Upstream},
     timeline::PodRecord,
 };
+use crate::load::{Distribution, Outcome, Tally};
 
 /// The name of the file.
 pub const FILE: &str = "report.json";

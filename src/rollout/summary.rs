@@ -172,7 +172,8 @@ mod tests {
     use std::collections::BTreeMap;
 
     use super::*;
-    use crate::rollout::{causes::Cause, load::Outcome, report::Latency};
+    use crate::load::Outcome;
+    use crate::rollout::{causes::Cause, report::Latency};
 
     fn run(mode: &str, repeat: u32, lost: u64) -> RunReport {
         let latency = Latency { p50: 1.0, p90: 2.0, p95: 3.0, p99: 4.0, max: 5.0 };

@@ -4,7 +4,7 @@ use std::{fs, time::Duration};
 
 use clap::{Args, FromArgMatches};
 use serde_json::Value;
-use websample::rollout::load::{
+use websample::load::{
     AttackArgs, Direct, Limits, LoadReport, attack,
     vegeta::{JsonReport, TextReport},
 };

@@ -8,9 +8,7 @@ use tokio::{
     sync::mpsc,
 };
 use tokio_util::sync::CancellationToken;
-use websample::rollout::load::{
-    Attempt, Connect, Direct, Engine, Limits, LoadReport, Mix, Outcome,
-};
+use websample::load::{Attempt, Connect, Direct, Engine, Limits, LoadReport, Mix, Outcome};
 
 pub(crate) const OK: &[u8] = b"HTTP/1.1 200 OK\r\ncontent-length: 0\r\n\r\n";
 

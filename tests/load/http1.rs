@@ -3,7 +3,7 @@
 use std::{future, io, time::Duration};
 
 use tokio::net::TcpStream;
-use websample::rollout::load::{Connect, ConnectError, Connecting, Limits, Outcome, Version};
+use websample::load::{Connect, ConnectError, Connecting, Limits, Outcome, Version};
 
 use crate::harness::{
     OK, Run, attempt, attempts, hold, nobody, outcomes, read_request, report, reset, serve, write,

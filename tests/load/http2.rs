@@ -7,7 +7,7 @@ use tokio::{
     io::{AsyncReadExt, AsyncWriteExt},
     net::TcpStream,
 };
-use websample::rollout::load::Outcome;
+use websample::load::Outcome;
 
 use crate::harness::{attempt, attempts, outcomes, report, serve};
 

@@ -10,7 +10,7 @@ use std::{
 
 use tokio::{net::TcpStream, sync::watch};
 use tokio_util::sync::CancellationToken;
-use websample::rollout::load::{Direct, Limits, Outcome};
+use websample::load::{Direct, Limits, Outcome};
 
 use crate::harness::{OK, Run, hold, outcomes, read_request, serve, write};
 

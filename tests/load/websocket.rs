@@ -2,7 +2,7 @@
 
 use futures_util::{SinkExt, StreamExt};
 use tokio_tungstenite::{accept_async, tungstenite::Message};
-use websample::rollout::load::Outcome;
+use websample::load::Outcome;
 
 use crate::harness::{attempt, read_request, serve, write};
 

@@ -9,10 +9,12 @@ use tokio::{
     sync::broadcast,
     time::{sleep, timeout},
 };
-use websample::rollout::{
-    cluster::local::{Addressing, ClusterSpec, CommandTemplate, LocalCluster},
+use websample::{
     load::connect::Connect,
-    timeline::{PodEvent, What},
+    rollout::{
+        cluster::local::{Addressing, ClusterSpec, CommandTemplate, LocalCluster},
+        timeline::{PodEvent, What},
+    },
 };
 
 /// Nothing that is awaited here takes as long.

@@ -95,7 +95,8 @@ fn index_of<T: PartialEq>(known: &mut Vec<T>, value: T) -> usize {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::rollout::{causes::Cause, load::Outcome};
+    use crate::load::Outcome;
+    use crate::rollout::causes::Cause;
 
     fn loss(index: usize) -> Loss {
         Loss {

@@ -6,9 +6,9 @@ use super::{
     html::{Text, count, millis, table},
     verdict::{badge, span, style, when},
 };
+use crate::load::Outcome;
 use crate::rollout::{
     causes::Cause,
-    load::Outcome,
     report::{Environment, RunReport, StreamReport},
     saved::Saved,
     summary::{ModeSummary, by_mode},

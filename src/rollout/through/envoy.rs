@@ -17,7 +17,7 @@ use super::{
     directory::replace,
     driver::{Site, WORKERS},
 };
-use crate::rollout::load::{FAILURE_HEADER, UPSTREAM_HEADER};
+use crate::load::{FAILURE_HEADER, UPSTREAM_HEADER};
 
 /// Circuit breakers are not what is measured; Istio's gateway has them as wide.
 const UNLIMITED: u32 = u32::MAX;

@@ -23,7 +23,7 @@ use super::{
     directory::replace,
     driver::{Site, WORKERS},
 };
-use crate::rollout::load::{FAILURE_HEADER, UPSTREAM_HEADER};
+use crate::load::{FAILURE_HEADER, UPSTREAM_HEADER};
 
 /// How long its answer to a command may take.
 const ANSWER_LIMIT: Duration = Duration::from_secs(5);

@@ -19,10 +19,8 @@ use super::{
     directory::replace,
     driver::{Site, WORKERS},
 };
-use crate::rollout::{
-    cluster::local::Companion,
-    load::{FAILURE_HEADER, UPSTREAM_HEADER},
-};
+use crate::load::{FAILURE_HEADER, UPSTREAM_HEADER};
+use crate::rollout::cluster::local::Companion;
 
 /// Directories that nginx insists on having, whether the modules are used or not.
 const TEMPORARY: [&str; 5] = ["client_body", "proxy", "fastcgi", "uwsgi", "scgi"];

@@ -9,7 +9,7 @@ use tokio::{
 };
 
 use super::error::ClusterError;
-use crate::rollout::load::connect::Connect;
+use crate::load::connect::Connect;
 
 /// Accepts connections and carries each to the pod that was chosen for it.
 ///
@@ -99,7 +99,7 @@ mod tests {
     use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
 
     use super::*;
-    use crate::rollout::load::connect::Direct;
+    use crate::load::connect::Direct;
 
     const ANY: &str = "127.0.0.1:0";
 

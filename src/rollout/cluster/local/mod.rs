@@ -74,7 +74,8 @@ use self::{
     node::Node,
     store::{State, Template},
 };
-use crate::rollout::{load::connect::Connect, timeline::Timeline};
+use crate::load::connect::Connect;
+use crate::rollout::timeline::Timeline;
 
 /// How long the end of killed processes is waited for.
 const REAP_LIMIT: Duration = Duration::from_secs(5);

@@ -15,7 +15,7 @@ use std::{
 use tokio::{net::TcpStream, time::sleep};
 
 use super::{consumer::Consumer, seed::Seed};
-use crate::rollout::load::connect::{Connect, ConnectError, Connecting, Established};
+use crate::load::connect::{Connect, ConnectError, Connecting, Established};
 
 /// Connects to what one consumer believes to be ready.
 #[derive(Debug)]

@@ -1,0 +1,32 @@
+//! `websample attack`: the load generator by itself.
+
+use std::process::ExitCode;
+
+use clap::ArgMatches;
+use websample::load::{self, AttackArgs};
+
+use super::{
+    Subcommand,
+    asynchronous::{FAILED, parsed, subcommand},
+    complain,
+};
+
+pub(super) fn command() -> Subcommand {
+    subcommand::<AttackArgs>(
+        "attack",
+        "Send requests at a constant rate, and report what became of each",
+        run,
+    )
+}
+
+fn run(matches: &ArgMatches) -> ExitCode {
+    parsed(matches, |args: AttackArgs| async move {
+        match load::attack(args).await {
+            Ok(code) => ExitCode::from(code),
+            Err(error) => {
+                complain(&format!("{error:#}"));
+                ExitCode::from(FAILED)
+            }
+        }
+    })
+}
