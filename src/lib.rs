@@ -36,6 +36,8 @@ pub mod lifecycle;
 #[cfg(feature = "attack")]
 pub mod load;
 #[cfg(feature = "lab")]
+pub mod manifest;
+#[cfg(feature = "lab")]
 pub mod rollout;
 pub mod sample;
 pub mod telemetry;
