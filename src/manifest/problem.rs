@@ -2,7 +2,7 @@
 
 use std::fmt;
 
-use super::printable;
+use super::{STANDARD_INPUT, printable};
 
 /// What is wrong with a file, where, and what would be right.
 #[derive(Debug, Clone, PartialEq, Eq, serde::Serialize)]
@@ -21,7 +21,8 @@ pub struct Problem {
 
 impl fmt::Display for Problem {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(&printable(&self.file))?;
+        let file = if self.file == STANDARD_INPUT { "standard input" } else { &self.file };
+        f.write_str(&printable(file))?;
         if let Some(line) = self.line {
             write!(f, ":{line}")?;
         }
