@@ -115,7 +115,8 @@ fn read_document(
         // The place is said in front, in lines of the file.
         let message = error.to_string();
         let message = message.split(" at line ").next().unwrap_or(&message);
-        let message = message.rsplit(": ").next().unwrap_or(message);
+        // What a program could do about a key that is there twice is none of the user's business.
+        let message = message.split(", set DuplicateKeyPolicy").next().unwrap_or(message);
         place.problem(line, format!("it is not YAML: {message}"), remedy)
     })?;
     node.shift(above);
