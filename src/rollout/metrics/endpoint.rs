@@ -11,7 +11,7 @@ use std::{
     time::Duration,
 };
 
-use actix_web::{App, HttpResponse, http::header, web};
+use actix_web::{App, HttpRequest, HttpResponse, http::header, web};
 use tokio::{
     sync::{Notify, oneshot},
     time::{Instant, timeout},
@@ -170,7 +170,7 @@ impl Endpoint {
     pub async fn last_scrape(&self, limit: Duration) {
         let now = Instant::now();
         let landed = async {
-            while self.visits.scrapes().last() < Some(now) {
+            while self.visits.scrapes().linger(now, limit).is_some() {
                 self.visits.scraped.notified().await;
             }
         };
@@ -186,14 +186,18 @@ impl Endpoint {
     }
 }
 
-async fn scrape(metrics: web::Data<Metrics>, visits: web::Data<Visits>) -> HttpResponse {
+async fn scrape(
+    request: HttpRequest,
+    metrics: web::Data<Metrics>,
+    visits: web::Data<Visits>,
+) -> HttpResponse {
     // Before the values are read: what they show is no older than this.
     let now = Instant::now();
     let mut text = Vec::new();
     if let Err(error) = metrics.write(&mut text) {
         return HttpResponse::InternalServerError().body(format!("{error}\n"));
     }
-    visits.scrapes().landed(now);
+    visits.scrapes().landed(request.peer_addr().map(|peer| peer.ip()), now);
     visits.scraped.notify_one();
     HttpResponse::Ok()
         .insert_header((header::CONTENT_TYPE, "text/plain; version=0.0.4; charset=utf-8"))
