@@ -100,7 +100,7 @@ impl Admin {
         let body = Scrape {
             body: Some(out.into()),
             landed: false,
-            scrape: Some(scrape),
+            under_way: Some(scrape),
             metrics: self.metrics.clone(),
             phase,
         };
@@ -150,7 +150,7 @@ impl Admin {
 struct Scrape {
     body: Option<Bytes>,
     landed: bool,
-    scrape: Option<lifecycle::Scrape>,
+    under_way: Option<lifecycle::Scrape>,
     metrics: Metrics,
     /// The phase it began in.
     phase: Phase,
@@ -175,7 +175,7 @@ impl MessageBody for Scrape {
 
 impl Drop for Scrape {
     fn drop(&mut self) {
-        let Some(scrape) = self.scrape.take().filter(|_| self.landed) else { return };
+        let Some(scrape) = self.under_way.take().filter(|_| self.landed) else { return };
         self.metrics.scraped(self.phase);
         // The body is dropped just before its connection writes it: told after that.
         tokio::task::spawn_local(async move {

@@ -169,20 +169,20 @@ mod tests {
 
     #[test]
     fn each_of_two_scrapers_is_waited_for() {
-        let cases: [(&[u64], &[u64], u64, Option<u64>); 6] = [
-            (&[0, 5], &[2, 7], 8, Some(10)),
+        // Both every 5 s; drained at 8 s.
+        for (first, second, expected) in [
+            (&[0, 5][..], &[2, 7][..], Some(10)),
             // The first has its last scrape, the second not yet.
-            (&[0, 5, 10], &[2, 7], 8, Some(10)),
-            (&[0, 5, 10], &[2, 7, 12], 8, None),
+            (&[0, 5, 10], &[2, 7], Some(10)),
+            (&[0, 5, 10], &[2, 7, 12], None),
             // Different intervals: the longer one.
-            (&[0, 1, 2, 3, 4], &[0, 4], 5, Some(8)),
+            (&[4, 5, 6, 7], &[0, 6], Some(12)),
             // One of them is no more.
-            (&[0, 1, 2], &[10, 15], 16, Some(10)),
+            (&[0, 1, 2], &[1, 6], Some(10)),
             // Somebody had a look, once.
-            (&[0, 5, 10], &[7], 8, None),
-        ];
-        for (first, second, drained, expected) in cases {
-            assert_eq!(linger(first, second, drained), expected, "{first:?} {second:?} {drained}");
+            (&[0, 5, 10], &[7], None),
+        ] {
+            assert_eq!(linger(first, second, 8), expected, "{first:?} {second:?}");
         }
     }
 

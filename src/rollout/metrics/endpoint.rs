@@ -41,16 +41,9 @@ const LAST_ANSWERS: Duration = Duration::from_secs(3);
 /// Why there is no endpoint.
 #[derive(Debug, thiserror::Error)]
 pub enum EndpointError {
-    /// The address cannot be listened on.
-    #[error(
-        "--metrics: cannot listen on {address}: {source}; end what uses it, or choose another address"
-    )]
-    Address {
-        /// Which.
-        address: SocketAddr,
-        /// Why not.
-        source: io::Error,
-    },
+    /// The address cannot be listened on; the error names it.
+    #[error("--metrics: {0}; end what uses it, or choose another address")]
+    Address(#[source] io::Error),
     /// The system gives no thread for it.
     #[error("--metrics: no thread can be had: {0}")]
     Thread(#[source] io::Error),
@@ -114,7 +107,7 @@ impl Endpoint {
         };
         let server = Server::new(drain, app)
             .bind(address)
-            .map_err(|source| EndpointError::Address { address, source })?
+            .map_err(EndpointError::Address)?
             .workers(1)
             .without_signals()
             .hook_on_app_listener(false)
