@@ -2,7 +2,9 @@
 
 use std::{
     cell::Cell,
+    io::Write as _,
     net::{SocketAddr, TcpListener},
+    process::{Command, Stdio},
 };
 
 use nix::sys::signal::Signal;
@@ -91,6 +93,28 @@ fn whoever_scrapes_sees_what_the_report_says_and_the_end_of_every_pod() {
         let seen = if labels["mode"] == "immediate" { last("serving") } else { last("drained") };
         assert_eq!(seen as u64, 1, "{labels} {series:?}");
     }
+}
+
+#[test]
+fn promtool_finds_nothing_to_complain_about() {
+    let (lab, address) = lab(&["--modes", "ignore,drain"]);
+    let (_, text) = get(address, "/metrics").unwrap();
+    lab.send(Signal::SIGINT);
+    assert_eq!(lab.end().code, Some(130));
+    let promtool = Command::new("promtool")
+        .args(["check", "metrics"])
+        .stdin(Stdio::piped())
+        .stdout(Stdio::piped())
+        .stderr(Stdio::piped())
+        .spawn();
+    let Ok(mut promtool) = promtool else {
+        println!("skipped: promtool not found (Debian package prometheus)");
+        return;
+    };
+    promtool.stdin.take().unwrap().write_all(text.as_bytes()).unwrap();
+    let output = promtool.wait_with_output().unwrap();
+    let said = String::from_utf8_lossy(&output.stderr);
+    assert!(output.status.success() && said.is_empty(), "{said}\n{text}");
 }
 
 #[test]
