@@ -159,13 +159,16 @@ fn a_server_without_an_admin_port_is_no_target_but_its_clients_tell() {
     let own = env!("CARGO_BIN_EXE_websample");
     let serve = ["--", own, "serve", "--version", "{version}", "--admin.listen", "off"];
     let at = ["--listen", "{host}:{port}"];
-    let (lab, address) = lab(&[&serve[..], &at].concat());
+    let (lab, address) = lab(&[&["--repeat", "2"], &serve[..], &at].concat());
     let scraper = Scraper::start(address);
     let ran = lab.end();
     assert_eq!(ran.code, Some(0), "{ran:?}");
     let scraped = scraper.end();
     assert!(scraped.pods.is_empty(), "{:?}", scraped.pods);
-    let requests = ran.report()["runs"][0]["requests"].as_u64();
+    let report = ran.report();
+    let runs = report["runs"].as_array().unwrap();
+    let requests: Vec<_> = runs.iter().map(|run| run["requests"].as_u64().unwrap()).collect();
+    assert_eq!(requests.len(), 2);
     let seen = scraped.sum("websample_lab_requests_total", &["mode=\"websample\""]);
-    assert_eq!(Some(seen as u64), requests, "{scraped:#?}");
+    assert_eq!(seen as u64, requests.iter().sum::<u64>(), "repeats add up: {scraped:#?}");
 }
