@@ -10,7 +10,7 @@ use crate::{
     client::{Prometheus, Series, Window},
     dashboards,
     observer::{Observer, installed},
-    queries,
+    queries::{self, Kind, Query},
     report::{self, Run},
     variables::filled,
 };
@@ -129,6 +129,12 @@ impl Compared {
     fn every_query_finds_something(&self) {
         let mut wrong = Vec::new();
         let all = queries::all();
+        let bogus = |expr: &str| {
+            let query = Query { at: String::new(), expr: expr.to_owned(), kind: Kind::Range };
+            query.ask(self.prometheus, self.window)
+        };
+        assert_eq!(bogus("websample_no_such_family"), Ok(0));
+        bogus("sum(").expect_err("it cannot be parsed");
         for query in &all {
             let may_be_empty = MAY_BE_EMPTY.iter().any(|(at, _)| query.at.contains(at));
             match query.ask(self.prometheus, self.window) {
