@@ -282,6 +282,7 @@ mod tests {
             reused: outcome == Outcome::ResetReused,
             retryable: false,
             version: None,
+            instance: None,
             proxied: None,
             bytes_in: 0,
             bytes_out: 0,
