@@ -27,6 +27,7 @@ pub mod mix;
 pub mod report;
 pub mod results;
 pub mod syntax;
+pub mod target;
 pub mod vegeta;
 
 mod client;
@@ -38,7 +39,6 @@ mod pacer;
 mod progress;
 mod proxied;
 mod schedule;
-mod target;
 mod websocket;
 mod wire;
 
