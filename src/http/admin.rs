@@ -129,6 +129,7 @@ impl Admin {
             "connections": in_flight.connections.get(),
             "last_arrival_seconds": lifecycle.last_arrival().map(seconds),
             "cut": lifecycle.cut_total(),
+            "scrapes": lifecycle.scrapes(),
             "budget": {
                 "grace_period_seconds": seconds(policy.grace_period),
                 "margin_seconds": seconds(policy.margin),

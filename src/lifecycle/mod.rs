@@ -42,6 +42,7 @@ use tokio::{
 };
 use tokio_util::sync::CancellationToken;
 
+pub(crate) use self::scrapes::Scrapes;
 pub use self::{
     drain::Drain,
     in_flight::{Arrivals, Census, Count, Guard, InFlight, Unfinished, Work},
@@ -92,7 +93,7 @@ struct Shared {
     signals: [AtomicU64; Signal::ALL.len()],
     cut: AtomicU64,
     began: Mutex<Option<Instant>>,
-    scrapes: Mutex<scrapes::Scrapes>,
+    scrapes: Mutex<Scrapes>,
     census: Mutex<Vec<Arc<dyn Census>>>,
     triggers: mpsc::UnboundedSender<Trigger>,
 }
@@ -286,6 +287,11 @@ impl Lifecycle {
     pub fn scrape_landed(&self) {
         lock(&self.shared.scrapes).landed(Instant::now());
         self.send(Trigger::Scraped);
+    }
+
+    /// How many scrapes were answered completely.
+    pub fn scrapes(&self) -> u64 {
+        lock(&self.shared.scrapes).total()
     }
 
     /// How many requests, connections and works were cut at the deadline.

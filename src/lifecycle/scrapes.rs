@@ -9,14 +9,16 @@ const REMEMBERED: usize = 4;
 
 /// The scrapes of this server's metrics that were answered completely.
 #[derive(Debug, Default)]
-pub(super) struct Scrapes {
+pub(crate) struct Scrapes {
+    total: u64,
     last: Option<Instant>,
     gaps: VecDeque<Duration>,
 }
 
 impl Scrapes {
     /// Notes a scrape whose answer was sent completely.
-    pub(super) fn landed(&mut self, now: Instant) {
+    pub(crate) fn landed(&mut self, now: Instant) {
+        self.total += 1;
         if let Some(last) = self.last.replace(now) {
             if self.gaps.len() == REMEMBERED {
                 self.gaps.pop_front();
@@ -25,14 +27,25 @@ impl Scrapes {
         }
     }
 
+    /// How many there were.
+    pub(crate) fn total(&self) -> u64 {
+        self.total
+    }
+
+    /// When the last one landed.
+    #[cfg(feature = "lab")]
+    pub(crate) fn last(&self) -> Option<Instant> {
+        self.last
+    }
+
     /// The scrape interval as far as it is known.
-    pub(super) fn interval(&self) -> Option<Duration> {
+    pub(crate) fn interval(&self) -> Option<Duration> {
         self.gaps.iter().max().copied()
     }
 
     /// How long after `drained_at` to wait for the last scrape; `None` when it has landed or
     /// none is to be expected.
-    pub(super) fn linger(&self, drained_at: Instant, limit: Duration) -> Option<Duration> {
+    pub(crate) fn linger(&self, drained_at: Instant, limit: Duration) -> Option<Duration> {
         let last = self.last?;
         if last >= drained_at {
             return None;

@@ -22,6 +22,8 @@ Examples:
       A gate for continuous integration: exit code 1 if anything is lost.
   websample rollout --through nginx --modes graceful,drain
       The same with a real proxy between client and pods, that keeps connections to them.
+  websample rollout --metrics 127.0.0.1:9900
+      Watched by Prometheus: scripts/observe starts one beside it.
   websample rollout -- ./my-server --host {host} --port {port}
       Somebody else's server; {version} is v1, then v2. The same is in the environment
       as HOST, PORT and VERSION.
@@ -135,6 +137,11 @@ pub struct RolloutArgs {
     /// Keep the pods' output in DIR/logs
     #[arg(long)]
     pub logs: bool,
+
+    /// Serve what the clients saw for Prometheus at this address (/metrics), and the pods as its
+    /// targets (/targets); see deploy/prometheus/prometheus.yml
+    #[arg(long, value_name = "ADDRESS")]
+    pub metrics: Option<std::net::SocketAddr>,
 
     /// Also let curl and the like reach the Service of the first mode, at this address
     #[arg(long, value_name = "ADDRESS")]

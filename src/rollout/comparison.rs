@@ -9,6 +9,7 @@ use tokio_util::sync::CancellationToken;
 use super::{
     args::RolloutArgs,
     experiment::{Experiment, ExperimentError},
+    metrics::{Endpoint, EndpointError, Metrics},
     page,
     plan::{Plan, PlanError},
     progress,
@@ -35,6 +36,9 @@ pub enum RolloutError {
     /// The proxy is not installed, or cannot be used.
     #[error(transparent)]
     Proxy(#[from] ProxyError),
+    /// The metrics could not be served.
+    #[error(transparent)]
+    Metrics(#[from] EndpointError),
     /// A cluster did not come up, or broke down.
     #[error(transparent)]
     Experiment(#[from] ExperimentError),
@@ -51,7 +55,7 @@ impl RolloutError {
     pub fn exit_code(&self) -> u8 {
         match self {
             Self::Plan(_) => crate::config::EX_USAGE,
-            Self::Proxy(_) | Self::Experiment(_) | Self::Io(_) => UNAVAILABLE,
+            Self::Proxy(_) | Self::Metrics(_) | Self::Experiment(_) | Self::Io(_) => UNAVAILABLE,
             Self::Interrupted(signal) => signal.exit_code(),
         }
     }
@@ -71,6 +75,12 @@ pub async fn rollout(args: &RolloutArgs) -> Result<ExitCode, RolloutError> {
         Some(options) => Some(Installed::find(options.program).await?),
         None => None,
     };
+    let metrics = Metrics::new(plan.variants.iter().map(|v| (v.label.as_str(), v.mode)));
+    let endpoint = plan.metrics.map(|address| Endpoint::bind(address, &metrics)).transpose()?;
+    if let Some(endpoint) = &endpoint {
+        let address = endpoint.address();
+        eprintln!("metrics at http://{address}/metrics, targets at http://{address}/targets");
+    }
     let environment = Environment::new(&plan, installed.as_ref(), std::env::args().collect());
     eprintln!(
         "{} replicas, {}; {}{:.0} requests/s to each of: {}; seed {}",
@@ -89,7 +99,9 @@ pub async fn rollout(args: &RolloutArgs) -> Result<ExitCode, RolloutError> {
         let done = tokio::select! {
             biased;
             signal = signals.next() => return Err(RolloutError::Interrupted(signal)),
-            done = side_by_side(&plan, installed.as_ref(), repeat) => done?,
+            done = side_by_side(&plan, installed.as_ref(), &metrics, endpoint.as_ref(), repeat) => {
+                done?
+            }
         };
         runs.extend(done);
         if plan.repeat > 1 {
@@ -108,6 +120,9 @@ pub async fn rollout(args: &RolloutArgs) -> Result<ExitCode, RolloutError> {
     page::write(&saved, &page)?;
     println!("{}", page.display());
     let [Saved { report, .. }] = &saved;
+    if let Some(endpoint) = endpoint {
+        last_scrape(endpoint, &mut signals).await;
+    }
     let failed = summary::by_mode(&report.runs)
         .iter()
         .filter(|mode| mode.lost > 0 && plan.fail_on_loss.iter().any(|label| label == mode.mode))
@@ -118,6 +133,25 @@ pub async fn rollout(args: &RolloutArgs) -> Result<ExitCode, RolloutError> {
     }
     eprintln!("websample: --fail-on-loss: {}", failed.join(", "));
     Ok(ExitCode::from(LOST))
+}
+
+/// Holds the results for the scrape that takes them away; whoever does not want to wait says so.
+async fn last_scrape(endpoint: Endpoint, signals: &mut Signals) {
+    let finish = async {
+        if let Some(limit) = endpoint.last_scrape_due() {
+            eprintln!(
+                "waiting for the last scrape of --metrics, {:.0} s at most; Ctrl-C ends the wait",
+                limit.as_secs_f64().ceil()
+            );
+            endpoint.last_scrape(limit).await;
+        }
+        endpoint.finish().await;
+    };
+    tokio::select! {
+        biased;
+        _ = signals.next() => {}
+        () = finish => {}
+    }
 }
 
 /// Makes the directory if need be, and tries to write there.
@@ -136,6 +170,8 @@ fn writable(directory: &Path) -> io::Result<()> {
 async fn side_by_side(
     plan: &Plan,
     installed: Option<&Installed>,
+    metrics: &Metrics,
+    endpoint: Option<&Endpoint>,
     repeat: u32,
 ) -> Result<Vec<RunReport>, ExperimentError> {
     let start = Instant::now();
@@ -143,7 +179,10 @@ async fn side_by_side(
     let experiments: Vec<_> = plan
         .variants
         .iter()
-        .map(|variant| Arc::new(Experiment::new(variant.clone(), repeat, plan.seed_of(repeat))))
+        .map(|variant| {
+            let metrics = metrics.of(&variant.label);
+            Arc::new(Experiment::new(variant.clone(), repeat, plan.seed_of(repeat), metrics))
+        })
         .collect();
     let ups: Vec<_> = experiments.iter().map(|_| Arc::new(Notify::new())).collect();
     let runs = experiments.iter().zip(&ups).enumerate().map(|(index, (experiment, up))| {
@@ -151,6 +190,9 @@ async fn side_by_side(
     });
     let begin = async {
         join_all(ups.iter().map(|up| up.notified())).await;
+        if let Some(endpoint) = endpoint {
+            endpoint.found().await;
+        }
         go.cancel();
         std::future::pending::<()>().await;
     };

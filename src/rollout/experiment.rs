@@ -12,6 +12,7 @@ use tokio_util::sync::CancellationToken;
 use super::{
     cluster::local::{ClusterError, Consumer, Fallback, Listener, LocalCluster},
     losses::{self, Loss},
+    metrics::ModeMetrics,
     plan::{Plan, Variant, connect_timeout, file_name},
     recorder::{Counts, Recorder},
     report::{Bucket, Latency, RunReport, StreamReport},
@@ -42,6 +43,7 @@ pub struct Experiment {
     variant: Variant,
     repeat: u32,
     seed: u64,
+    metrics: ModeMetrics,
     recorder: Arc<Recorder>,
     stage: std::sync::Mutex<Stage>,
 }
@@ -51,6 +53,8 @@ pub struct Experiment {
 pub enum Stage {
     /// The first version comes up.
     Starting,
+    /// The first version is up; the load begins everywhere at once.
+    Up,
     /// Load on the first version.
     WarmingUp,
     /// The update is under way; pods by what they are.
@@ -75,12 +79,13 @@ pub struct Pods {
 }
 
 impl Experiment {
-    /// An experiment that has not begun.
-    pub fn new(variant: Variant, repeat: u32, seed: u64) -> Self {
+    /// An experiment that has not begun, and what is measured of it.
+    pub fn new(variant: Variant, repeat: u32, seed: u64, metrics: ModeMetrics) -> Self {
         Self {
             variant,
             repeat,
             seed,
+            metrics,
             recorder: Arc::default(),
             stage: std::sync::Mutex::new(Stage::Starting),
         }
@@ -127,6 +132,8 @@ impl Experiment {
         let mut spec = self.variant.cluster.clone();
         spec.seed = self.seed;
         let cluster = LocalCluster::new(spec, start).map_err(failed)?;
+        let admin = Box::new(cluster.admin_addresses());
+        let _following = self.metrics.follow(cluster.timeline().clone(), admin);
         // The controller of a proxy learns of changes by itself, and knows ready endpoints only.
         let consumer = match plan.proxy {
             Some(options) => {
@@ -149,6 +156,7 @@ impl Experiment {
             }
             _ => None,
         };
+        self.enter(Stage::Up);
         up.notify_one();
         go.cancelled().await;
 
@@ -162,9 +170,12 @@ impl Experiment {
         let results =
             self.results(plan, start).map_err(|error| because(Failure::Results(error.into())))?;
         let (single, written) = results.unzip();
+        let mut measure = self.metrics.attempts(cluster.timeline().clone());
         let engine = Engine::new(plan.mix.clone(), target, limits)
             .clock(start.into_std())
+            .on_due(self.metrics.due())
             .on_attempt(move |attempt| {
+                measure(&attempt);
                 if let Some(single) = &single {
                     // A writer that is gone has failed: its error is reported at the end.
                     let _ = single.send(attempt.clone());
@@ -176,12 +187,14 @@ impl Experiment {
             self.enter(Stage::WarmingUp);
             tokio::time::sleep(WARM_UP).await;
             let began = start.elapsed();
+            self.metrics.rollout_began();
             let rolled_out = tokio::select! {
                 rolled_out = cluster.rollout(TO) => rolled_out.map_err(Failure::Cluster),
                 error = broken(proxy.as_ref()) => Err(Failure::Proxy(error)),
                 () = self.watch(&cluster) => unreachable!("it watches for ever"),
             };
             let took = start.elapsed().saturating_sub(began);
+            self.metrics.rollout_ended();
             self.enter(Stage::CoolingDown);
             tokio::time::sleep(COOL_DOWN).await;
             stop.cancel();

@@ -16,6 +16,7 @@
 //! | `report`, `summary`, `confidence` | the results: as JSON, as a table, and how sure they are |
 //! | `page`, `markdown` | the results for others: a page with charts, a comment |
 //! | `saved`, `rebuild` | reports read back, and `websample report` |
+//! | `metrics` | the same for Prometheus, and the pods as its targets |
 //! | `progress` | what is seen meanwhile |
 //! | `timeline` | what happened to every pod |
 //! | `cluster` | where it happens; what is sent is [`crate::load`]'s |
@@ -29,6 +30,7 @@ pub mod confidence;
 pub mod experiment;
 pub mod losses;
 pub mod markdown;
+pub mod metrics;
 pub mod page;
 pub mod plan;
 mod progress;

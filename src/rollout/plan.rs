@@ -56,6 +56,8 @@ pub struct Plan {
     pub proxy: Option<through::Options>,
     /// A real listener in front of the first variant's Service.
     pub listen: Option<SocketAddr>,
+    /// Where Prometheus finds the lab.
+    pub metrics: Option<SocketAddr>,
 }
 
 impl Plan {
@@ -98,6 +100,7 @@ impl Plan {
             out: args.out.clone(),
             results: args.results,
             listen: args.listen,
+            metrics: args.metrics,
         })
     }
 

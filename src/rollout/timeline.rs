@@ -148,6 +148,18 @@ impl Timeline {
         records.by_name.get(pod).map(|&index| records.pods[index].address)
     }
 
+    /// Reads the histories of all pods so far, in order of creation, without copying them.
+    pub fn read<R>(&self, read: impl FnOnce(&[PodRecord]) -> R) -> R {
+        read(&self.lock().pods)
+    }
+
+    /// The version of the pod with this address.
+    pub fn version_at(&self, address: SocketAddr) -> Option<Arc<str>> {
+        let records = self.lock();
+        let index = *records.by_address.get(&address)?;
+        Some(Arc::clone(&records.pods[index].version))
+    }
+
     /// The state of the pod with this address at a moment; `None` if there was none.
     pub fn pod_at(&self, address: SocketAddr, at: Duration) -> Option<PodState> {
         let records = self.lock();
