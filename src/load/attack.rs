@@ -170,10 +170,13 @@ pub async fn attack(args: AttackArgs) -> anyhow::Result<u8> {
     };
     let connect = plan.target.resolve().await.context("the host could not be looked up")?;
     let report = plan.run(connect, &args.name).await?;
+    if args.format == Format::Lab {
+        // Everything has been said; a pod's log has one stream for all.
+        return Ok(0);
+    }
     warn(&report, plan.limits.in_flight);
     let text = match args.format {
-        // Everything has been said.
-        Format::Lab => return Ok(0),
+        Format::Lab => String::new(),
         Format::Text => TextReport(&report).to_string(),
         Format::Json => serde_json::to_string(&JsonReport::from(&report))? + "\n",
     };
