@@ -109,6 +109,18 @@ impl Timeline {
         self.record_when(pod, || at, what);
     }
 
+    /// Moves the last such event of a pod to when it really happened, if that was earlier.
+    pub fn correct(&self, pod: &str, at: Duration, matches: impl Fn(&What) -> bool) {
+        let records = &mut *self.lock();
+        let Some(&index) = records.by_name.get(pod) else { return };
+        let events = &mut records.pods[index].events;
+        let last = events.iter().rposition(|event| matches(&event.what));
+        if let Some(last) = last.filter(|&last| events[last].at > at) {
+            events[last].at = at;
+            events.sort_by_key(|event| event.at);
+        }
+    }
+
     fn record_when(&self, pod: &Arc<str>, at: impl FnOnce() -> Duration, what: What) {
         let mut records = self.lock();
         if records.ended {

@@ -39,10 +39,10 @@ fn leaving(attempt: &Attempt, pod: &PodRecord) -> Option<PodState> {
     if gone.is_some_and(|gone| gone + BELATED < attempt.sent) {
         return None;
     }
-    // Its network goes with its process; nobody outside sees the moment.
-    let dead = matches!(state.phase, Phase::Dead { .. });
-    if gone.is_some() || (dead && attempt.outcome == Outcome::ConnectTimeout) {
-        state.phase = Phase::SandboxGone { since: gone.unwrap_or(at) };
+    // Its network goes with its process; nobody outside sees the moment, but by what vanishes.
+    let vanished = matches!(attempt.outcome, Outcome::ConnectTimeout | Outcome::Timeout);
+    if let (true, Phase::Dead { since, .. }) = (vanished, state.phase) {
+        state.phase = Phase::SandboxGone { since };
     }
     Some(state)
 }
@@ -131,6 +131,8 @@ mod tests {
             (Outcome::Timeout, vec![stays()], Cause::TooSlow, false),
             (Outcome::Status(500), vec![stays()], Cause::ErrorStatus, false),
             (Outcome::Reset, vec![stays(), closing(2)], Cause::AcceptQueue, true),
+            // What answers in its stead, such as a proxy, resets what was sent after its end.
+            (Outcome::Reset, vec![stays(), gone(2, 3), dead(3)], Cause::DeadPod, false),
         ] {
             let (found, pod) = explain_unseen(&lost(outcome), &pods);
             assert_eq!(found, cause, "{outcome} {pods:?}");

@@ -306,7 +306,13 @@ impl Rollout<'_> {
         let inside = session.options.url.is_none();
         let nodes = nodes(stopped, seen, began, inside);
         for (pod, at, what) in believable(seen, nodes) {
-            timeline.record_at(&pod, at, what);
+            match what {
+                // The kubelet looks and tells up to a second or two later.
+                What::Exited(_) => {
+                    timeline.correct(&pod, at, |what| matches!(what, What::Exited(_)));
+                }
+                what => timeline.record_at(&pod, at, what),
+            }
         }
         // Once more, with times as well as they are known in the end.
         let recorder = Recorder::default();
@@ -398,7 +404,9 @@ fn believable(seen: &View, nodes: Offset) -> Vec<(Arc<str>, Duration, What)> {
     for report in &seen.reports {
         let deleted = report.deleted.map_or(0.0, |at| at.as_secs_f64());
         let (first, last) = (deleted - BELIEVABLE, report.exited.as_secs_f64() + BELIEVABLE);
-        for (unix, what) in report.drained.events() {
+        let mut told = report.drained.events();
+        told.push((report.drained.ended(), What::Exited(report.exit)));
+        for (unix, what) in told {
             if let Some(at) = nodes.here(unix)
                 && (first..=last).contains(&at.as_secs_f64())
             {

@@ -45,7 +45,7 @@ struct Known {
     deleted: Option<Duration>,
     endpoint: Option<Conditions>,
     /// When its end was seen, and its own report of it.
-    exited: Option<Duration>,
+    exited: Option<(Duration, Exit)>,
     drained: Option<Drained>,
     removed: bool,
 }
@@ -70,6 +70,8 @@ pub struct Report {
     pub deleted: Option<Duration>,
     /// When its end was seen.
     pub exited: Duration,
+    /// How it ended.
+    pub exit: Exit,
     /// What it said.
     pub drained: Drained,
 }
@@ -199,7 +201,8 @@ impl Observer {
             Some(Report {
                 pod: Arc::clone(name),
                 deleted: known.deleted,
-                exited: known.exited?,
+                exited: known.exited?.0,
+                exit: known.exited?.1,
                 drained: known.drained.clone()?,
             })
         };
@@ -246,7 +249,7 @@ impl Known {
         self.restarts = self.restarts.max(restarted);
         if let (true, Some(terminated)) = (self.running, terminated) {
             self.running = false;
-            self.exited = Some(at);
+            self.exited = Some((at, exit_of(terminated.exit_code)));
             self.drained = terminated.message.as_deref().and_then(Drained::read);
             new.extend(ended(terminated.exit_code, terminated.reason.as_deref()));
         }
@@ -292,10 +295,15 @@ impl Known {
 fn ended(code: i32, reason: Option<&str>) -> Vec<What> {
     // By signal 9 the kubelet ends what outlives its grace; the kernel does so without memory.
     match (code, reason) {
-        (137, Some("OOMKilled")) => vec![What::Exited(Exit::Signal(9))],
-        (137, _) => vec![What::Sigkill, What::Exited(Exit::Signal(9))],
-        (code, _) => vec![What::Exited(Exit::Code(code))],
+        (137, Some("OOMKilled")) => vec![What::Exited(exit_of(code))],
+        (137, _) => vec![What::Sigkill, What::Exited(exit_of(code))],
+        (code, _) => vec![What::Exited(exit_of(code))],
     }
+}
+
+/// Only of SIGKILL is it sure that no program chose the code.
+fn exit_of(code: i32) -> Exit {
+    if code == 137 { Exit::Signal(9) } else { Exit::Code(code) }
 }
 
 fn image(pod: &Pod) -> String {

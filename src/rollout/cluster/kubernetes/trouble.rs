@@ -213,7 +213,7 @@ mod tests {
         let none = json!({});
         let crash = json!({"terminated": {"exitCode": 64, "message": "no such mode"}});
         let soon = Duration::from_secs(1);
-        for (pod, age, impatient, words) in [
+        for (pod, age, impatient, words) in vec![
             (
                 waiting("ImagePullBackOff", &none),
                 soon,
