@@ -104,7 +104,7 @@ fn in_table(panel: &Value, mode: Mode) -> bool {
     let mappings = mappings.map(|property| list(&property["value"])).unwrap_or_default();
     mappings.iter().any(|mapping| {
         mapping["type"] == "regex"
-            && mapping["options"]["pattern"] == format!("^({}\\b.*)$", mode.name())
+            && mapping["options"]["pattern"] == format!("/^({}\\b.*)$/", mode.name())
             && mapping["options"]["result"]["color"] == of_mode(mode)
     })
 }
