@@ -33,14 +33,19 @@ pub(crate) fn installed() -> bool {
     found
 }
 
-/// An address that nobody has. Below the ports that clients are given, which may take any other
-/// one away before it is used.
-pub(crate) fn unused() -> SocketAddr {
-    (12_000..20_000)
-        .map(|_| rand::random_range(12_000..20_000))
-        .map(|port: u16| SocketAddr::from(([127, 0, 0, 1], port)))
-        .find(|address| TcpListener::bind(address).is_ok())
+/// A listener on a port of its own. Below the ports that clients are given, which may take any
+/// other one away before it is used.
+pub(crate) fn listener() -> TcpListener {
+    let addresses = (0..1_000).map(|_| ([127, 0, 0, 1], rand::random_range(12_000..20_000)));
+    addresses
+        .map(SocketAddr::from)
+        .find_map(|address| TcpListener::bind(address).ok())
         .expect("a port that nobody has")
+}
+
+/// An address that nobody has.
+fn unused() -> SocketAddr {
+    listener().local_addr().expect("it is bound")
 }
 
 /// The script on its way.
@@ -55,24 +60,38 @@ pub(crate) struct Observer {
 impl Observer {
     /// Starts it on addresses of its own, and returns when Prometheus is ready.
     pub(crate) fn start() -> Self {
+        Self::until("Ctrl-C ends", &[])
+    }
+
+    /// Lets it run a rollout, and returns when that has ended well.
+    pub(crate) fn with_rollout(arguments: &[&str]) -> Self {
+        Self::until(
+            "the rollout has ended (0); Ctrl-C ends the rest",
+            &[&["--"], arguments].concat(),
+        )
+    }
+
+    fn until(wanted: &str, arguments: &[&str]) -> Self {
         let (prometheus, lab) = (unused(), unused());
         let mut script = Command::new(repository("scripts/observe"))
             .args(["--prometheus", &prometheus.to_string(), "--lab", &lab.to_string()])
             .args(["--grafana", "off"])
+            .args(arguments)
+            .env("WEBSAMPLE", env!("CARGO_BIN_EXE_websample"))
             .stdin(Stdio::null())
             .stdout(Stdio::piped())
             .spawn()
             .expect("the script starts");
         let stdout = script.stdout.take().expect("a pipe");
-        let mut said = Vec::new();
+        let mut observer =
+            Self { script, said: Vec::new(), prometheus: Prometheus(prometheus), lab };
         for line in BufReader::new(stdout).lines().map_while(Result::ok) {
-            let last = line == "Ctrl-C ends";
-            said.push(line);
-            if last {
-                break;
+            observer.said.push(line);
+            if observer.said.last().is_some_and(|line| line == wanted) {
+                return observer;
             }
         }
-        Self { script, said, prometheus: Prometheus(prometheus), lab }
+        panic!("it never said '{wanted}': {:?}", observer.said);
     }
 
     /// What it told whoever started it.

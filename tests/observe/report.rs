@@ -21,10 +21,6 @@ impl Run {
         self.0["lost"].as_u64().expect("a number")
     }
 
-    pub(crate) fn requests(&self) -> u64 {
-        self.0["requests"].as_u64().expect("a number")
-    }
-
     /// The names of the pods that were terminated, and how long that took them: from the first
     /// word, the hook's or SIGTERM, to the end of the process.
     pub(crate) fn terminated(&self) -> Vec<(&str, f64)> {

@@ -1,8 +1,15 @@
 //! `scripts/observe` by itself.
 
-use std::{net::TcpListener, process::Command};
+use std::{
+    net::TcpListener,
+    process::Command,
+    time::{SystemTime, UNIX_EPOCH},
+};
 
-use crate::observer::{Observer, installed, repository, unused};
+use crate::{
+    client::Window,
+    observer::{Observer, installed, listener, repository},
+};
 
 fn observe(arguments: &[&str]) -> (Option<i32>, String, String) {
     let output = Command::new(repository("scripts/observe")).args(arguments).output();
@@ -30,11 +37,31 @@ fn an_address_that_is_taken_is_named_with_its_option() {
     if !installed() {
         return;
     }
-    let taken = TcpListener::bind(unused()).unwrap();
+    let taken = listener();
     let address = taken.local_addr().unwrap().to_string();
     let (code, _, err) = observe(&["--prometheus", &address]);
     assert_eq!(code, Some(69), "{err}");
     assert!(err.contains(&address) && err.contains("--prometheus"), "{err}");
+}
+
+#[test]
+fn it_runs_the_rollout_too_and_keeps_what_was_scraped_until_it_is_told_to_end() {
+    if !installed() {
+        return;
+    }
+    let directory = tempfile::tempdir().unwrap();
+    let out = directory.path().join("out");
+    let small = ["--modes", "immediate", "--replicas", "1", "--mix", "20/s new GET /"];
+    let observer = Observer::with_rollout(
+        &[&small[..], &["--pre-stop", "none", "--out", out.to_str().unwrap()]].concat(),
+    );
+    assert!(out.join("report.json").exists());
+    let now = SystemTime::now().duration_since(UNIX_EPOCH).unwrap().as_secs_f64();
+    let window = Window { from: now - 60.0, to: now };
+    let total = "max_over_time(websample_lab_requests_due_total{mode=\"immediate\"}[1m])";
+    let found = observer.prometheus.query(total, window).unwrap();
+    assert!(found.len() == 1 && found[0].last() > 20.0, "{found:?}");
+    assert_eq!(observer.end().code(), Some(0));
 }
 
 #[test]

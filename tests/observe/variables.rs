@@ -30,6 +30,12 @@ pub(crate) fn filled(expr: &str, window: Window) -> Result<String, String> {
     while let Some((before, after)) = rest.split_once('$') {
         out.push_str(before);
         let (name, after) = name(after);
+        if name.starts_with(|c: char| c.is_ascii_digit()) {
+            // Not a variable: a group of label_replace's pattern.
+            out.extend(["$", name]);
+            rest = after;
+            continue;
+        }
         let filled = value(name).ok_or_else(|| format!("${name} is not known"))?;
         out.push_str(&filled);
         rest = after;
@@ -57,6 +63,10 @@ fn variables_are_filled_in_as_grafana_does() {
         (r#"up{mode=~"${mode:regex}"}[$__range]"#, Ok(r#"up{mode=~".+"}[60s]"#)),
         ("rate(x[$__rate_interval]) * $__range_s", Ok("rate(x[4s]) * 60")),
         ("x[${__interval}]", Ok("x[1s]")),
+        (
+            r#"label_replace(up, "a", "$1", "b", "(.+)")"#,
+            Ok(r#"label_replace(up, "a", "$1", "b", "(.+)")"#),
+        ),
         ("up{a=\"$nothing\"}", Err("$nothing is not known".to_owned())),
     ] {
         assert_eq!(filled(expr, window), expected.map(str::to_owned), "{expr}");

@@ -2,7 +2,9 @@
 
 use std::{
     cell::Cell,
+    io::Write as _,
     net::{SocketAddr, TcpListener},
+    process::{Command, Stdio},
 };
 
 use nix::sys::signal::Signal;
@@ -94,6 +96,28 @@ fn whoever_scrapes_sees_what_the_report_says_and_the_end_of_every_pod() {
 }
 
 #[test]
+fn promtool_finds_nothing_to_complain_about() {
+    let (lab, address) = lab(&["--modes", "ignore,drain"]);
+    let (_, text) = get(address, "/metrics").unwrap();
+    lab.send(Signal::SIGINT);
+    assert_eq!(lab.end().code, Some(130));
+    let promtool = Command::new("promtool")
+        .args(["check", "metrics"])
+        .stdin(Stdio::piped())
+        .stdout(Stdio::piped())
+        .stderr(Stdio::piped())
+        .spawn();
+    let Ok(mut promtool) = promtool else {
+        println!("skipped: promtool not found (Debian package prometheus)");
+        return;
+    };
+    promtool.stdin.take().unwrap().write_all(text.as_bytes()).unwrap();
+    let output = promtool.wait_with_output().unwrap();
+    let said = String::from_utf8_lossy(&output.stderr);
+    assert!(output.status.success() && said.is_empty(), "{said}\n{text}");
+}
+
+#[test]
 fn nobody_is_waited_for_where_nobody_scrapes() {
     let (lab, address) = lab(&["--modes", "immediate"]);
     let (status, index) = get(address, "/").unwrap();
@@ -135,13 +159,16 @@ fn a_server_without_an_admin_port_is_no_target_but_its_clients_tell() {
     let own = env!("CARGO_BIN_EXE_websample");
     let serve = ["--", own, "serve", "--version", "{version}", "--admin.listen", "off"];
     let at = ["--listen", "{host}:{port}"];
-    let (lab, address) = lab(&[&serve[..], &at].concat());
+    let (lab, address) = lab(&[&["--repeat", "2"], &serve[..], &at].concat());
     let scraper = Scraper::start(address);
     let ran = lab.end();
     assert_eq!(ran.code, Some(0), "{ran:?}");
     let scraped = scraper.end();
     assert!(scraped.pods.is_empty(), "{:?}", scraped.pods);
-    let requests = ran.report()["runs"][0]["requests"].as_u64();
+    let report = ran.report();
+    let runs = report["runs"].as_array().unwrap();
+    let requests: Vec<_> = runs.iter().map(|run| run["requests"].as_u64().unwrap()).collect();
+    assert_eq!(requests.len(), 2);
     let seen = scraped.sum("websample_lab_requests_total", &["mode=\"websample\""]);
-    assert_eq!(Some(seen as u64), requests, "{scraped:#?}");
+    assert_eq!(seen as u64, requests.iter().sum::<u64>(), "repeats add up: {scraped:#?}");
 }

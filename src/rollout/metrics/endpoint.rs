@@ -146,8 +146,6 @@ impl Endpoint {
             self.visits.discovered.notified(),
         );
         if asked.await.is_ok() {
-            // The next wait starts with the same knowledge.
-            self.visits.discovered.notify_one();
             // Those that are not found in time would not have been found without the wait either.
             let _ = timeout(FIRST_SCRAPES, found::scraped(&self.metrics)).await;
         }
