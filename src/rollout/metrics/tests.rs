@@ -33,6 +33,7 @@ fn attempt(outcome: Outcome, version: Option<Version>) -> Attempt {
         reused: false,
         retryable: false,
         version,
+        instance: None,
         proxied: None,
         bytes_in: 0,
         bytes_out: 0,
