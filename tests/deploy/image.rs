@@ -33,7 +33,8 @@ fn it_needs_no_buildkit_and_no_shell_to_run() {
         assert!(!words.is_empty());
     }
     let stages = all("FROM");
-    assert_eq!(stages[0], "scratch AS runtime");
+    assert_eq!(stages[0], "${BASE} AS runtime");
+    assert!(all("ARG").iter().any(|arg| arg == "BASE=scratch"));
     assert_eq!(stages.last().map(String::as_str), Some("runtime"));
 }
 
