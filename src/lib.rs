@@ -5,12 +5,13 @@
 //! 2. a **sample server** ([`sample`]), the classic v1/v2 zero-downtime test server, with a switch
 //!    that reproduces the naive behaviours;
 //! 3. a **rollout lab** (`rollout`, feature `lab`): a real rolling update of real processes under
-//!    load, for every mode, and what each lost; the load is `load`'s (feature `attack`), which
-//!    knows nothing of the rest.
+//!    load, for every mode, and what each lost; the load is `load`'s (feature `attack`), the rules
+//!    are `kubernetes`', and neither knows anything of the rest.
 //!
 //! ```text
 //! rollout ──► sample ──► http ──► telemetry ──► config ──► lifecycle
-//!    └──────► load
+//!    ├──────► load
+//!    └──────► kubernetes
 //! ```
 //!
 //! The phases of a server's life:
@@ -29,9 +30,13 @@
 
 pub mod config;
 pub mod http;
+#[cfg(feature = "lab")]
+pub mod kubernetes;
 pub mod lifecycle;
 #[cfg(feature = "attack")]
 pub mod load;
+#[cfg(feature = "lab")]
+pub mod manifest;
 #[cfg(feature = "lab")]
 pub mod rollout;
 pub mod sample;

@@ -5,7 +5,7 @@ use std::path::PathBuf;
 use clap::{Arg, ArgMatches, Command, value_parser};
 use websample::config::{ConfigFile, DEFAULT_FILE, KEYS, Key, Sources};
 
-const CONFIG: &str = "config";
+pub(super) const CONFIG: &str = "config";
 
 /// Adds `--config` and a flag for every setting.
 pub(super) fn with_flags(command: Command) -> Command {

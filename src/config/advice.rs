@@ -9,10 +9,10 @@ use crate::lifecycle::Mode;
 const LOAD_BALANCER_IDLE: Duration = Duration::from_secs(60);
 
 /// The longest a kube-proxy at its defaults took to stop sending, measured.
-const PROXY: Duration = Duration::from_millis(1_200);
+pub(crate) const PROXY: Duration = Duration::from_millis(1_200);
 
 /// The longest an ingress-nginx takes: a rate limiter of 0.3/s, then a poll a second.
-const INGRESS: Duration = Duration::from_millis(4_300);
+pub(crate) const INGRESS: Duration = Duration::from_millis(4_300);
 
 /// A warning: about which key, and why.
 #[derive(Debug, Clone, PartialEq, Eq, serde::Serialize)]

@@ -31,6 +31,8 @@ mod sources;
 mod timeline;
 mod value;
 
+#[cfg(feature = "lab")]
+pub(crate) use self::advice::{INGRESS, PROXY};
 pub use self::{
     advice::Advice,
     error::{ConfigError, EX_USAGE, Problem},

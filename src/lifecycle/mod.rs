@@ -29,6 +29,7 @@ mod sequence;
 mod signal;
 
 use std::{
+    net::IpAddr,
     sync::{
         Arc, Mutex, PoisonError,
         atomic::{AtomicU8, AtomicU64, AtomicUsize, Ordering},
@@ -42,6 +43,7 @@ use tokio::{
 };
 use tokio_util::sync::CancellationToken;
 
+#[cfg(feature = "lab")]
 pub(crate) use self::scrapes::Scrapes;
 pub use self::{
     drain::Drain,
@@ -49,6 +51,7 @@ pub use self::{
     phase::Phase,
     policy::{BudgetError, Delay, Mode, Policy, UnknownMode},
     report::{Outcome, PhaseReport, Report, RequestsByPhase},
+    scrapes::Scrape,
     sequence::Cause,
     signal::{Signal, Signals},
 };
@@ -93,7 +96,7 @@ struct Shared {
     signals: [AtomicU64; Signal::ALL.len()],
     cut: AtomicU64,
     began: Mutex<Option<Instant>>,
-    scrapes: Mutex<Scrapes>,
+    scrapes: Mutex<scrapes::Scrapes>,
     census: Mutex<Vec<Arc<dyn Census>>>,
     triggers: mpsc::UnboundedSender<Trigger>,
 }
@@ -283,9 +286,14 @@ impl Lifecycle {
         answered.await.unwrap_or_else(|_| self.phase())
     }
 
-    /// A scrape of the metrics was answered completely.
-    pub fn scrape_landed(&self) {
-        lock(&self.shared.scrapes).landed(Instant::now());
+    /// A scrape of the metrics begins: the values that it shows are read from now on. A server
+    /// that is drained waits for the last scrape of whoever comes regularly.
+    pub fn scrape(&self, from: Option<IpAddr>) -> Scrape {
+        Scrape::begin(self.clone(), from)
+    }
+
+    fn note_scrape(&self, from: Option<IpAddr>, began: Instant) {
+        lock(&self.shared.scrapes).landed(from, began);
         self.send(Trigger::Scraped);
     }
 

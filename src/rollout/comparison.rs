@@ -201,7 +201,7 @@ async fn last_scrape(endpoint: Endpoint, signals: &mut Signals) {
     };
     tokio::select! {
         biased;
-        _ = signals.next() => {}
+        _ = signals.next() => eprintln!("not waiting for the last scrape any longer"),
         () = finish => {}
     }
 }

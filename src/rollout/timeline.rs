@@ -160,7 +160,8 @@ impl Timeline {
         records.by_name.get(pod).map(|&index| records.pods[index].address)
     }
 
-    /// Reads the histories of all pods so far, in order of creation, without copying them.
+    /// Reads the histories of all pods so far, in order of creation, without copying them. Nothing
+    /// can be recorded meanwhile: `read` must be quick and must not wait for a cluster.
     pub fn read<R>(&self, read: impl FnOnce(&[PodRecord]) -> R) -> R {
         read(&self.lock().pods)
     }

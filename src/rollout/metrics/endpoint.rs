@@ -11,7 +11,7 @@ use std::{
     time::Duration,
 };
 
-use actix_web::{App, HttpResponse, http::header, web};
+use actix_web::{App, HttpRequest, HttpResponse, http::header, web};
 use tokio::{
     sync::{Notify, oneshot},
     time::{Instant, timeout},
@@ -41,16 +41,9 @@ const LAST_ANSWERS: Duration = Duration::from_secs(3);
 /// Why there is no endpoint.
 #[derive(Debug, thiserror::Error)]
 pub enum EndpointError {
-    /// The address cannot be listened on.
-    #[error(
-        "--metrics: cannot listen on {address}: {source}; end what uses it, or choose another address"
-    )]
-    Address {
-        /// Which.
-        address: SocketAddr,
-        /// Why not.
-        source: io::Error,
-    },
+    /// The address cannot be listened on; the error names it.
+    #[error("--metrics: {0}; end what uses it, or choose another address")]
+    Address(#[source] io::Error),
     /// The system gives no thread for it.
     #[error("--metrics: no thread can be had: {0}")]
     Thread(#[source] io::Error),
@@ -114,7 +107,7 @@ impl Endpoint {
         };
         let server = Server::new(drain, app)
             .bind(address)
-            .map_err(|source| EndpointError::Address { address, source })?
+            .map_err(EndpointError::Address)?
             .workers(1)
             .without_signals()
             .hook_on_app_listener(false)
@@ -153,8 +146,6 @@ impl Endpoint {
             self.visits.discovered.notified(),
         );
         if asked.await.is_ok() {
-            // The next wait starts with the same knowledge.
-            self.visits.discovered.notify_one();
             // Those that are not found in time would not have been found without the wait either.
             let _ = timeout(FIRST_SCRAPES, found::scraped(&self.metrics)).await;
         }
@@ -170,7 +161,7 @@ impl Endpoint {
     pub async fn last_scrape(&self, limit: Duration) {
         let now = Instant::now();
         let landed = async {
-            while self.visits.scrapes().last() < Some(now) {
+            while self.visits.scrapes().linger(now, limit).is_some() {
                 self.visits.scraped.notified().await;
             }
         };
@@ -186,14 +177,18 @@ impl Endpoint {
     }
 }
 
-async fn scrape(metrics: web::Data<Metrics>, visits: web::Data<Visits>) -> HttpResponse {
+async fn scrape(
+    request: HttpRequest,
+    metrics: web::Data<Metrics>,
+    visits: web::Data<Visits>,
+) -> HttpResponse {
     // Before the values are read: what they show is no older than this.
     let now = Instant::now();
     let mut text = Vec::new();
     if let Err(error) = metrics.write(&mut text) {
         return HttpResponse::InternalServerError().body(format!("{error}\n"));
     }
-    visits.scrapes().landed(now);
+    visits.scrapes().landed(request.peer_addr().map(|peer| peer.ip()), now);
     visits.scraped.notify_one();
     HttpResponse::Ok()
         .insert_header((header::CONTENT_TYPE, "text/plain; version=0.0.4; charset=utf-8"))

@@ -120,13 +120,16 @@ impl Live {
 
     /// The pods whose processes live and have an admin listener.
     pub(super) fn targets(&self, label: &str) -> Vec<TargetGroup> {
-        self.timeline.read(|records| {
+        let living: Vec<_> = self.timeline.read(|records| {
             let living = records.iter().filter(|pod| has_process(pod));
-            let targets = living.filter_map(|pod| {
-                Some(TargetGroup::new((self.admin)(&pod.name)?, label, &pod.version, &pod.name))
-            });
-            targets.collect()
-        })
+            living.map(|pod| (Arc::clone(&pod.name), Arc::clone(&pod.version))).collect()
+        });
+        // Only now: a cluster records what happens to its pods while it holds them locked, and is
+        // asked here for one of them.
+        let targets = living.iter().filter_map(|(name, version)| {
+            Some(TargetGroup::new((self.admin)(name)?, label, version, name))
+        });
+        targets.collect()
     }
 }
 

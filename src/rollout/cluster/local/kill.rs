@@ -7,10 +7,8 @@ use tokio::{
     time::{Instant, sleep, timeout},
 };
 
-use super::{
-    http, kubelet::Agent, process::Process, seed::Seed, spec::PreStop, termination::remaining,
-};
-use crate::rollout::timeline::What;
+use super::{http, kubelet::Agent, process::Process, seed::Seed, spec::PreStop};
+use crate::{kubernetes::termination::remaining, rollout::timeline::What};
 
 /// From the hook's return, or the decision to stop, to SIGTERM (facts 9).
 const STOP_MILLIS: std::ops::Range<u64> = 10..19;

@@ -18,9 +18,11 @@ use super::{
     replica_set::PodPhase,
     seed::Seed,
     store::Pod,
-    termination::effective_grace,
 };
-use crate::rollout::timeline::{Exit, What};
+use crate::{
+    kubernetes::termination::effective_grace,
+    rollout::timeline::{Exit, What},
+};
 
 /// From a deletion to its kubelet acting on it (facts 9: the hook is called 6-11 ms after it).
 const NOTICE_MILLIS: std::ops::Range<u64> = 6..11;

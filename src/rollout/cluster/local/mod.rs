@@ -1,10 +1,10 @@
 //! A faithful Kubernetes rolling update on one machine, with real processes.
 //!
 //! Decisions are pure and follow the rules of the real components: [`deployment`] and
-//! [`replica_set`] (who is created and deleted), [`probe`] and [`termination`] (what the kubelet
-//! does), `endpoints` and [`propagation`] (who knows what, when). Around them, thin: one kubelet
-//! task a pod, one controller, one publisher of endpoints, and for each consumer of those a table
-//! of its own.
+//! [`replica_set`] (who is created and deleted), [`probe`] and
+//! [`crate::kubernetes::termination`] (what the kubelet does), `endpoints` and [`propagation`]
+//! (who knows what, when). Around them, thin: one kubelet task a pod, one controller, one
+//! publisher of endpoints, and for each consumer of those a table of its own.
 //!
 //! ```text
 //! Deployment ─ creates, deletes ─► pods ◄─ probes, hook, SIGTERM, SIGKILL ─ kubelet
@@ -24,7 +24,6 @@ mod controller;
 pub mod deployment;
 mod endpoints;
 mod error;
-mod fenceposts;
 mod http;
 mod kill;
 mod kubelet;
@@ -40,7 +39,6 @@ mod seed;
 mod service;
 mod spec;
 mod store;
-pub mod termination;
 mod watchdog;
 
 use std::{
@@ -61,7 +59,6 @@ pub use self::{
     deployment::Progress,
     endpoints::{Endpoint, EndpointSlice},
     error::{ClusterError, LogTail},
-    fenceposts::{Fenceposts, IntOrPercent, ParseIntOrPercentError},
     listener::Listener,
     probe::{Port, Probe, ProbeAction, ProbeKind, Probes},
     propagation::Propagation,
@@ -75,6 +72,7 @@ use self::{
     node::Node,
     store::{State, Template},
 };
+pub use crate::kubernetes::{Fenceposts, IntOrPercent, ParseIntOrPercentError};
 use crate::load::connect::Connect;
 use crate::rollout::timeline::Timeline;
 

@@ -3,8 +3,8 @@
 use std::{fmt, ops::Range, path::PathBuf, str::FromStr, time::Duration};
 
 use super::{
+    Fenceposts, IntOrPercent,
     error::ClusterError,
-    fenceposts::{Fenceposts, IntOrPercent},
     probe::{Port, Probes},
     propagation::Propagation,
 };

@@ -1,7 +1,7 @@
 use proptest::prelude::*;
 
 use super::{
-    super::fenceposts::IntOrPercent::{Int, Percent},
+    super::IntOrPercent::{Int, Percent},
     *,
 };
 

@@ -43,7 +43,9 @@ impl fmt::Display for IntOrPercent {
 }
 
 impl IntOrPercent {
-    fn of(self, replicas: u32, round_up: bool) -> u32 {
+    /// The number of pods that this is of so many; where it comes out uneven, the next one up or
+    /// down.
+    pub fn of(self, replicas: u32, round_up: bool) -> u32 {
         match self {
             Self::Int(count) => count,
             Self::Percent(percent) => {

@@ -1,0 +1,107 @@
+//! A finding: what is wrong with which object, where, and what would be right.
+
+use super::{
+    objects::Origin,
+    rule::{Rule, Severity},
+    subject::Unit,
+};
+
+/// Something that is wrong.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Finding {
+    /// What, in general.
+    pub rule: Rule,
+    /// The file, as it was given.
+    pub file: String,
+    /// The line in it, from 1.
+    pub line: usize,
+    /// The object's kind.
+    pub kind: String,
+    /// Its namespace, if it says.
+    pub namespace: Option<String>,
+    /// Its name.
+    pub name: String,
+    /// The container, if it is about one.
+    pub container: Option<String>,
+    /// A sentence: what is wrong, and what that costs.
+    pub message: String,
+    /// What to write instead, in YAML where it is a matter of YAML.
+    pub fix: String,
+}
+
+impl Finding {
+    /// How bad it is.
+    pub fn severity(&self) -> Severity {
+        self.rule.severity()
+    }
+}
+
+/// What has been found so far.
+#[derive(Debug, Default)]
+pub(super) struct Findings(Vec<Finding>);
+
+impl Findings {
+    /// About an object; `path` is where in it.
+    pub(super) fn object(
+        &mut self,
+        rule: Rule,
+        origin: &Origin,
+        path: &str,
+        message: String,
+        fix: impl Into<String>,
+    ) {
+        self.push(rule, origin, None, path, message, fix.into());
+    }
+
+    /// About a container of it; `field` is where in that.
+    pub(super) fn unit(
+        &mut self,
+        rule: Rule,
+        origin: &Origin,
+        unit: &Unit<'_>,
+        field: &str,
+        message: String,
+        fix: impl Into<String>,
+    ) {
+        let name = Some(unit.container.name.clone());
+        self.push(rule, origin, name, &unit.at(field), message, fix.into());
+    }
+
+    fn push(
+        &mut self,
+        rule: Rule,
+        origin: &Origin,
+        container: Option<String>,
+        path: &str,
+        message: String,
+        fix: String,
+    ) {
+        let finding = Finding {
+            rule,
+            file: origin.file.to_string(),
+            line: origin.node.line_of(path),
+            kind: origin.kind.clone(),
+            namespace: origin.namespace.clone(),
+            name: origin.name.clone(),
+            container,
+            message,
+            fix,
+        };
+        // A Service of two workloads is looked at twice.
+        if !self.0.contains(&finding) {
+            self.0.push(finding);
+        }
+    }
+
+    /// All of them: by file and object, the worst first.
+    pub(super) fn sorted(self) -> Vec<Finding> {
+        let mut all = self.0;
+        all.sort_by(|a, b| {
+            let key = |finding: &Finding| (finding.severity(), finding.line, finding.rule);
+            (&a.file, &a.kind, &a.namespace, &a.name)
+                .cmp(&(&b.file, &b.kind, &b.namespace, &b.name))
+                .then_with(|| key(a).cmp(&key(b)))
+        });
+        all
+    }
+}

@@ -1,0 +1,53 @@
+//! The check of manifests: what a rollout of somebody's Deployment will lose, and why.
+//!
+//! ```text
+//! files ─► documents ─► node (with lines) ─► objects (typed) ─► subject: a workload with its
+//!          Services, budgets, hook and server ─► checks ─► findings ─► text, JSON, annotations
+//! ```
+//!
+//! | file | its subject |
+//! |---|---|
+//! | `documents`, `node` | streams of YAML and JSON; trees that know their lines |
+//! | `read`, `objects`, `unknown` | typed objects; fields that the API does not have |
+//! | `subject`, `select` | a workload with everything that was read about it |
+//! | `hook`, `server`, `image` | what is known of its containers |
+//! | `rule`, `finding` | what can be wrong, and what is |
+//! | `checks` | the checks themselves |
+//! | `report`, `output` | the result, and how it is printed |
+//!
+//! The arithmetic is [`crate::kubernetes`]'; what the sample server does with its settings is asked
+//! of [`crate::config`].
+
+mod checks;
+mod documents;
+mod finding;
+mod hook;
+mod image;
+mod node;
+mod objects;
+pub mod output;
+mod problem;
+mod read;
+mod report;
+mod rule;
+mod select;
+mod server;
+mod subject;
+mod unknown;
+
+pub use self::{
+    finding::Finding,
+    problem::{Problem, Unusable},
+    read::Source,
+    report::{Checked, Ending, Replacing, Report, check},
+    rule::{PAGE, Rule, Severity},
+    server::Told,
+};
+
+/// The name of a [`Source`] that was read from standard input.
+pub const STANDARD_INPUT: &str = "-";
+
+/// Without control characters: what is repeated here must not drive a terminal or break a line.
+fn printable(text: &str) -> String {
+    text.chars().map(|c| if c.is_control() { '\u{fffd}' } else { c }).collect()
+}

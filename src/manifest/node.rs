@@ -1,0 +1,287 @@
+//! A YAML document as a tree that knows its lines.
+
+use std::fmt;
+
+use serde::{
+    Deserialize, Deserializer,
+    de::{self, MapAccess, SeqAccess, Visitor},
+};
+use serde_json::{Number, Value};
+use serde_saphyr::Spanned;
+
+/// A value, and the line of its document on which it, or its key, stands; from 1.
+#[derive(Debug, Clone, PartialEq)]
+pub(super) struct Node {
+    pub(super) line: usize,
+    pub(super) content: Content,
+}
+
+#[derive(Debug, Clone, PartialEq)]
+pub(super) enum Content {
+    Null,
+    Bool(bool),
+    Number(Number),
+    Text(String),
+    List(Vec<Node>),
+    Map(Vec<(String, Node)>),
+}
+
+impl Node {
+    /// A document of YAML, and JSON is one too.
+    pub(super) fn parse(text: &str) -> Result<Self, serde_saphyr::Error> {
+        let options = serde_saphyr::options! {
+            // As kubectl's parser has it: 0644 is the mode of a file.
+            legacy_octal_numbers: true,
+            with_snippet: false,
+        };
+        serde_saphyr::from_str_with_options(text, options)
+    }
+
+    pub(super) fn get(&self, key: &str) -> Option<&Self> {
+        match &self.content {
+            Content::Map(entries) => {
+                entries.iter().find(|(name, _)| name == key).map(|(_, node)| node)
+            }
+            _ => None,
+        }
+    }
+
+    pub(super) fn text(&self) -> Option<&str> {
+        match &self.content {
+            Content::Text(text) => Some(text),
+            _ => None,
+        }
+    }
+
+    /// Moves it down by so many lines.
+    pub(super) fn shift(&mut self, lines: usize) {
+        self.line += lines;
+        match &mut self.content {
+            Content::List(items) => items.iter_mut().for_each(|item| item.shift(lines)),
+            Content::Map(entries) => entries.iter_mut().for_each(|(_, node)| node.shift(lines)),
+            Content::Null | Content::Bool(_) | Content::Number(_) | Content::Text(_) => {}
+        }
+    }
+
+    /// The line of a field, written like `spec.containers[0].name`; where there is no such field,
+    /// that of the nearest one around it.
+    pub(super) fn line_of(&self, path: &str) -> usize {
+        let mut node = self;
+        for step in path.split(['.', '[']) {
+            let next = match (step.strip_suffix(']'), &node.content) {
+                (Some(index), Content::List(items)) => {
+                    index.parse().ok().and_then(|index: usize| items.get(index))
+                }
+                (None, _) => node.get(step),
+                _ => None,
+            };
+            let Some(next) = next else { break };
+            node = next;
+        }
+        node.line
+    }
+
+    /// Without the lines, and with every quantity as a text: the API takes numbers there too,
+    /// k8s-openapi does not.
+    pub(super) fn to_value(&self) -> Value {
+        self.value_under(&mut Vec::new())
+    }
+
+    fn value_under<'a>(&'a self, path: &mut Vec<&'a str>) -> Value {
+        match &self.content {
+            Content::Null => Value::Null,
+            Content::Bool(value) => Value::Bool(*value),
+            Content::Number(number) if is_quantity(path) => Value::String(number.to_string()),
+            Content::Number(number) => Value::Number(number.clone()),
+            Content::Text(text) => Value::String(text.clone()),
+            Content::List(items) => {
+                Value::Array(items.iter().map(|item| item.value_under(path)).collect())
+            }
+            Content::Map(entries) => {
+                let entry = |(key, node): &'a (String, Self)| {
+                    path.push(key);
+                    let value = node.value_under(path);
+                    path.pop();
+                    (key.clone(), value)
+                };
+                Value::Object(entries.iter().map(entry).collect())
+            }
+        }
+    }
+}
+
+fn is_quantity(path: &[&str]) -> bool {
+    match path {
+        [.., "sizeLimit" | "divisor" | "averageValue"] => true,
+        [.., "target", "value"] => true,
+        [.., "limits" | "requests" | "capacity" | "overhead" | "default" | "defaultRequest", _] => {
+            true
+        }
+        _ => false,
+    }
+}
+
+impl<'de> Deserialize<'de> for Node {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        let Spanned { value, referenced, .. } = Spanned::<Content>::deserialize(deserializer)?;
+        Ok(Self { line: usize::try_from(referenced.line()).unwrap_or(usize::MAX), content: value })
+    }
+}
+
+impl<'de> Deserialize<'de> for Content {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        deserializer.deserialize_any(ContentVisitor)
+    }
+}
+
+struct ContentVisitor;
+
+impl<'de> Visitor<'de> for ContentVisitor {
+    type Value = Content;
+
+    fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("a YAML value")
+    }
+
+    fn visit_unit<E: de::Error>(self) -> Result<Content, E> {
+        Ok(Content::Null)
+    }
+
+    fn visit_none<E: de::Error>(self) -> Result<Content, E> {
+        Ok(Content::Null)
+    }
+
+    fn visit_some<D: Deserializer<'de>>(self, deserializer: D) -> Result<Content, D::Error> {
+        Content::deserialize(deserializer)
+    }
+
+    fn visit_bool<E: de::Error>(self, value: bool) -> Result<Content, E> {
+        Ok(Content::Bool(value))
+    }
+
+    fn visit_i64<E: de::Error>(self, value: i64) -> Result<Content, E> {
+        Ok(Content::Number(value.into()))
+    }
+
+    fn visit_u64<E: de::Error>(self, value: u64) -> Result<Content, E> {
+        Ok(Content::Number(value.into()))
+    }
+
+    fn visit_f64<E: de::Error>(self, value: f64) -> Result<Content, E> {
+        // Not a number is no number of JSON.
+        let number = Number::from_f64(value).map(Content::Number);
+        Ok(number.unwrap_or_else(|| Content::Text(value.to_string())))
+    }
+
+    fn visit_str<E: de::Error>(self, value: &str) -> Result<Content, E> {
+        Ok(Content::Text(value.to_owned()))
+    }
+
+    fn visit_string<E: de::Error>(self, value: String) -> Result<Content, E> {
+        Ok(Content::Text(value))
+    }
+
+    fn visit_seq<A: SeqAccess<'de>>(self, mut list: A) -> Result<Content, A::Error> {
+        let mut items = Vec::new();
+        while let Some(item) = list.next_element()? {
+            items.push(item);
+        }
+        Ok(Content::List(items))
+    }
+
+    fn visit_map<A: MapAccess<'de>>(self, mut map: A) -> Result<Content, A::Error> {
+        let mut entries = Vec::new();
+        while let Some(key) = map.next_key::<Spanned<String>>()? {
+            let node: Node = map.next_value()?;
+            let line = usize::try_from(key.referenced.line()).unwrap_or(usize::MAX);
+            entries.push((key.value, Node { line, ..node }));
+        }
+        Ok(Content::Map(entries))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use serde_json::json;
+
+    use super::*;
+
+    const TEXT: &str = "\
+# A comment.
+kind: Deployment
+spec:
+  replicas: 3
+  template:
+    spec:
+      containers:
+        - name: app
+          resources: { limits: { cpu: 1, memory: 1Gi } }
+          ports:
+            - containerPort: 80
+        -
+          name: other
+";
+
+    #[test]
+    fn fields_know_their_lines() {
+        let node = Node::parse(TEXT).unwrap();
+        let table = [
+            ("", 2),
+            ("kind", 2),
+            ("spec", 3),
+            ("spec.replicas", 4),
+            ("spec.template.spec.containers", 7),
+            ("spec.template.spec.containers[0]", 8),
+            ("spec.template.spec.containers[0].ports[0].containerPort", 11),
+            ("spec.template.spec.containers[1].name", 13),
+            // What is not there is where it would be.
+            ("spec.strategy.type", 3),
+            ("spec.template.spec.containers[0].lifecycle.preStop", 8),
+            ("spec.template.spec.containers[7].name", 7),
+        ];
+        for (path, line) in table {
+            assert_eq!(node.line_of(path), line, "{path}");
+        }
+    }
+
+    #[test]
+    fn json_is_yaml_also_with_tabs() {
+        let node =
+            Node::parse("{\n\t\"kind\": \"List\",\n\t\"items\": [\n\t\t{\"a\": 1}\n\t]\n}\n");
+        let node = node.unwrap();
+        assert_eq!(node.line_of("items[0].a"), 4);
+        assert_eq!(node.to_value(), json!({ "kind": "List", "items": [{ "a": 1 }] }));
+    }
+
+    #[test]
+    fn values_are_what_kubectl_makes_of_them() {
+        let table = [
+            ("a: 0644", json!({ "a": 420 })),
+            ("a: yes", json!({ "a": true })),
+            ("a: \"5\"", json!({ "a": "5" })),
+            ("a: 25%", json!({ "a": "25%" })),
+            ("a:", json!({ "a": null })),
+            ("8080: x", json!({ "8080": "x" })),
+            ("a: 1.5", json!({ "a": 1.5 })),
+            ("a: |\n  - x\n", json!({ "a": "- x\n" })),
+            (
+                "x: &x { k: 1 }\ny: { <<: *x, l: 2 }",
+                json!({ "x": { "k": 1 }, "y": { "k": 1, "l": 2 } }),
+            ),
+            (
+                "limits: { cpu: 1, x: 0.5 }\nsizeLimit: 7",
+                json!({ "limits": { "cpu": "1", "x": "0.5" }, "sizeLimit": "7" }),
+            ),
+        ];
+        for (text, value) in table {
+            assert_eq!(Node::parse(text).unwrap().to_value(), value, "{text}");
+        }
+    }
+
+    #[test]
+    fn what_is_no_yaml_is_refused() {
+        for text in ["a: [1", "a: b: c", "a: 1\na: 2", "a:\n\tb: 1\n"] {
+            assert!(Node::parse(text).is_err(), "{text}");
+        }
+    }
+}

@@ -1,0 +1,76 @@
+//! One document, for programs.
+
+use serde_json::{Value, json};
+
+use super::super::{
+    finding::Finding,
+    problem::Unusable,
+    report::{Checked, Ending, Replacing, Report},
+    rule::{PAGE, Severity},
+};
+
+/// The report as JSON; durations are in seconds, `null` is unknown.
+pub fn json(report: &Report) -> Value {
+    json!({
+        "ok": report.count(Severity::Error) == 0,
+        "errors": report.count(Severity::Error),
+        "warnings": report.count(Severity::Warning),
+        "findings": report.findings.iter().map(finding).collect::<Vec<_>>(),
+        "checked": report.checked.iter().map(checked).collect::<Vec<_>>(),
+        "skipped": report.skipped,
+    })
+}
+
+/// What kept the input from being checked.
+pub fn json_problems(unusable: &Unusable) -> Value {
+    json!({ "ok": false, "problems": unusable.problems })
+}
+
+fn finding(finding: &Finding) -> Value {
+    json!({
+        "rule": finding.rule,
+        "severity": finding.severity(),
+        "file": finding.file,
+        "line": finding.line,
+        "kind": finding.kind,
+        "namespace": finding.namespace,
+        "name": finding.name,
+        "container": finding.container,
+        "message": finding.message,
+        "fix": finding.fix,
+        "docs": format!("{PAGE}#{}", finding.rule),
+    })
+}
+
+fn checked(checked: &Checked) -> Value {
+    let (strategy, fewest, most) = match checked.replacing {
+        Replacing::Rolling { fewest, most } => ("RollingUpdate", Some(fewest), Some(most)),
+        Replacing::Recreate => ("Recreate", Some(0), None),
+        Replacing::Unchecked => ("unchecked", None, None),
+    };
+    json!({
+        "file": checked.file,
+        "line": checked.line,
+        "kind": checked.kind,
+        "namespace": checked.namespace,
+        "name": checked.name,
+        "replicas": checked.replicas,
+        "strategy": strategy,
+        "fewest_available": fewest,
+        "most_pods": most,
+        "containers": checked.containers.iter().map(ending).collect::<Vec<_>>(),
+    })
+}
+
+fn ending(ending: &Ending) -> Value {
+    json!({
+        "name": ending.container,
+        "serves": ending.serves,
+        "hook": ending.hook,
+        "hook_seconds": ending.hook_takes.map(|duration| duration.as_secs_f64()),
+        "delay_min_seconds": ending.delay.map(|(min, _)| min.as_secs_f64()),
+        "delay_max_seconds": ending.delay.map(|(_, max)| max.as_secs_f64()),
+        "drain_seconds": ending.drain.map(|duration| duration.as_secs_f64()),
+        "grace_seconds": ending.grace.as_secs_f64(),
+    })
+}

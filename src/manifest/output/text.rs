@@ -1,0 +1,179 @@
+//! For eyes.
+
+use std::fmt::Write;
+
+use humantime::format_duration as shown;
+
+use super::{
+    super::{
+        finding::Finding,
+        printable,
+        report::{Checked, Ending, Replacing, Report},
+        rule::{PAGE, Severity},
+    },
+    file,
+};
+
+/// The report, object by object, with a verdict at the end; in colour if asked.
+pub fn text(report: &Report, colour: bool) -> String {
+    let paint = Paint(colour);
+    let mut text = String::new();
+    let mut left: Vec<_> = report.findings.iter().collect();
+    for checked in &report.checked {
+        let own = |finding: &&Finding| {
+            (&finding.file, &finding.kind, &finding.namespace, &finding.name)
+                == (&checked.file, &checked.kind, &checked.namespace, &checked.name)
+        };
+        let (own, others) = left.into_iter().partition(own);
+        left = others;
+        workload(&mut text, checked, &own, paint);
+    }
+    // Of Services, budgets, objects of old versions.
+    let mut heading = String::new();
+    for finding in left {
+        let title =
+            title(&finding.file, &finding.kind, finding.namespace.as_deref(), &finding.name);
+        if heading != title {
+            let _ = writeln!(text, "{}", paint.bold(&title));
+            heading = title;
+        }
+        entry(&mut text, finding, paint);
+        text.push('\n');
+    }
+    if !report.skipped.is_empty() {
+        let kinds: Vec<_> = report
+            .skipped
+            .iter()
+            .map(|(kind, count)| format!("{count} {}", printable(kind)))
+            .collect();
+        let _ = writeln!(text, "Not looked at: {}.", kinds.join(", "));
+    }
+    let _ = writeln!(text, "{}", verdict(report));
+    text
+}
+
+fn title(place: &str, kind: &str, namespace: Option<&str>, name: &str) -> String {
+    let namespace = namespace.map_or_else(String::new, |namespace| format!("{namespace}/"));
+    printable(&format!("{kind} {namespace}{name} ({})", file(place)))
+}
+
+// Writing to a string cannot fail, here and below.
+fn workload(text: &mut String, checked: &Checked, findings: &[&Finding], paint: Paint) {
+    let heading = title(&checked.file, &checked.kind, checked.namespace.as_deref(), &checked.name);
+    let _ = writeln!(text, "{}", paint.bold(&heading));
+    let replicas = match checked.replicas {
+        None => "a pod on every node".to_owned(),
+        Some(1) => "1 replica".to_owned(),
+        Some(replicas) => format!("{replicas} replicas"),
+    };
+    let replacing = match checked.replacing {
+        Replacing::Rolling { fewest, most } => {
+            format!(
+                "in a rollout at least {fewest} available and at most {most} beside those that leave"
+            )
+        }
+        Replacing::Recreate => "in a rollout none".to_owned(),
+        Replacing::Unchecked => "how they are replaced is not checked".to_owned(),
+    };
+    let _ = writeln!(text, "  {replicas}, {replacing}");
+    for ending in &checked.containers {
+        let _ = writeln!(text, "  {}", printable(&budget(ending)));
+    }
+    for finding in findings {
+        entry(text, finding, paint);
+    }
+    text.push('\n');
+}
+
+/// How a container ends, as one line.
+fn budget(ending: &Ending) -> String {
+    let mut parts = vec![ending.hook.clone()];
+    match ending.delay {
+        Some((min, max)) if min == max && min.is_zero() => {
+            parts.push("accepts nothing after SIGTERM".to_owned());
+        }
+        // Only what ignores SIGTERM has no longest delay.
+        Some((min, max)) if min >= max => {
+            parts.push(format!("goes on accepting for {}", shown(min)))
+        }
+        Some((min, max)) => {
+            parts.push(format!("goes on accepting for {} to {}", shown(min), shown(max)));
+        }
+        None if ending.serves => parts.push("nothing known of a delay after SIGTERM".to_owned()),
+        None => {}
+    }
+    let before =
+        ending.hook_takes.zip(Some(ending.delay.map_or_else(Default::default, |(_, max)| max)));
+    match (ending.drain, before) {
+        (Some(drain), _) if !drain.is_zero() => {
+            parts.push(format!("up to {} to finish", shown(drain)));
+        }
+        (None, Some((hook, delay))) => {
+            let left = ending.grace.saturating_sub(hook + delay);
+            parts.push(format!("{} left to finish", shown(left)));
+        }
+        _ => {}
+    }
+    parts.push(format!("SIGKILL at {}", shown(ending.grace)));
+    let serves = if ending.serves { "" } else { " (no requests)" };
+    format!("{}{serves}: {}", ending.container, parts.join(", "))
+}
+
+fn entry(text: &mut String, finding: &Finding, paint: Paint) {
+    let severity = paint.severity(finding.severity());
+    let _ = writeln!(
+        text,
+        "  {severity} {} ({}:{})",
+        paint.bold(finding.rule.name()),
+        printable(file(&finding.file)),
+        finding.line
+    );
+    let _ = writeln!(text, "    {}", printable(&finding.message));
+    for (index, line) in finding.fix.lines().enumerate() {
+        let lead = if index == 0 { "fix:" } else { "    " };
+        let _ = writeln!(text, "    {lead} {}", printable(line));
+    }
+    let _ = writeln!(text, "    see {PAGE}#{}", finding.rule);
+}
+
+fn verdict(report: &Report) -> String {
+    let counted =
+        |count: usize, what: &str| format!("{count} {what}{}", if count == 1 { "" } else { "s" });
+    let workloads = counted(report.checked.len(), "workload");
+    match (report.count(Severity::Error), report.count(Severity::Warning)) {
+        (0, 0) => format!(
+            "Nothing found in {workloads}: as far as a manifest can tell, a rollout loses nothing."
+        ),
+        (0, warnings) => format!(
+            "{} in {workloads}: a rollout may lose requests, or something else may go wrong with it.",
+            counted(warnings, "warning")
+        ),
+        (errors, warnings) => format!(
+            "{}, {} in {workloads}: a rollout loses requests, does not end, or does not begin.",
+            counted(errors, "error"),
+            counted(warnings, "warning")
+        ),
+    }
+}
+
+/// Colours, or none.
+#[derive(Debug, Clone, Copy)]
+struct Paint(bool);
+
+impl Paint {
+    fn bold(self, text: &str) -> String {
+        self.with("1", text)
+    }
+
+    fn severity(self, severity: Severity) -> String {
+        let code = match severity {
+            Severity::Error => "31",
+            Severity::Warning => "33",
+        };
+        self.with(code, &format!("{severity:7}"))
+    }
+
+    fn with(self, code: &str, text: &str) -> String {
+        if self.0 { format!("\x1b[{code}m{text}\x1b[0m") } else { text.to_owned() }
+    }
+}

@@ -1,0 +1,147 @@
+//! The table of findings: what can be wrong, and how bad that is.
+
+use std::fmt;
+
+/// How bad a finding is.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, serde::Serialize)]
+#[serde(rename_all = "lowercase")]
+pub enum Severity {
+    /// A rollout loses requests, gets stuck, or the API refuses the object.
+    Error,
+    /// It does so under conditions that the manifest does not show.
+    Warning,
+}
+
+impl Severity {
+    /// Its name.
+    pub const fn name(self) -> &'static str {
+        match self {
+            Self::Error => "error",
+            Self::Warning => "warning",
+        }
+    }
+}
+
+impl fmt::Display for Severity {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.pad(self.name())
+    }
+}
+
+/// Where a finding is explained: the section of its name in this page.
+pub const PAGE: &str = "docs/check.md";
+
+macro_rules! rules {
+    ($($rule:ident $severity:ident $name:literal $about:literal)*) => {
+        /// Something that can be wrong.
+        #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
+        pub enum Rule {
+            $(#[doc = $about] $rule,)*
+        }
+
+        impl Rule {
+            /// Every rule, in the order of the documentation.
+            pub const ALL: &[Self] = &[$(Self::$rule,)*];
+
+            /// Its name, which is its anchor in [`PAGE`] too.
+            pub const fn name(self) -> &'static str {
+                match self { $(Self::$rule => $name,)* }
+            }
+
+            /// How bad it is.
+            pub const fn severity(self) -> Severity {
+                match self { $(Self::$rule => Severity::$severity,)* }
+            }
+
+            /// What is wrong where it is found, in a few words.
+            pub const fn about(self) -> &'static str {
+                match self { $(Self::$rule => $about,)* }
+            }
+        }
+    };
+}
+
+rules! {
+    // How a pod ends
+    EndpointRace Warning "endpoint-race" "Nothing shows that it goes on accepting while traffic moves away"
+    DelayTooShort Warning "delay-too-short" "It stops accepting before traffic has moved away"
+    GraceZero Error "grace-zero" "The grace period is zero"
+    GraceTooShort Error "grace-too-short" "The grace period is shorter than hook, delay and drain"
+    NoTimeToDrain Warning "no-time-to-drain" "Hook and delay leave next to nothing of the grace period"
+    HookOutlastsGrace Error "hook-outlasts-grace" "The preStop hook sleeps as long as the grace period, or longer"
+    HookPortNotExposed Error "hook-port-not-exposed" "The preStop hook calls a port that the container does not have"
+    HookWithoutProgram Error "hook-without-program" "The preStop hook runs a program that the image does not have"
+    HookTcpSocket Error "hook-tcp-socket" "A preStop hook cannot be a tcpSocket"
+    HookRefused Warning "hook-refused" "The server does not answer the preStop hook"
+    ShellAsPid1 Warning "shell-as-pid-1" "SIGTERM goes to a shell that does not pass it on"
+    ProxyLeavesFirst Warning "proxy-leaves-first" "The sidecar proxy leaves before the application"
+    // What the sample server is told
+    SettingsRefused Error "settings-refused" "The server refuses its settings and does not start"
+    ServerGraceTooLong Error "server-grace-too-long" "The server believes to have more time than the kubelet gives it"
+    ServerGraceTooShort Warning "server-grace-too-short" "The server cuts requests before it has to"
+    SigtermIgnored Warning "sigterm-ignored" "The server ignores SIGTERM and ends by SIGKILL"
+    ExitsAtOnce Error "exits-at-once" "The server exits at SIGTERM, whatever is in flight"
+    // Probes
+    NoReadinessProbe Error "no-readiness-probe" "There is no readiness probe"
+    ProbeOutlastsDelay Warning "probe-outlasts-delay" "The server closes before its readiness probe can take it out"
+    UnknownPortName Error "unknown-port-name" "A probe or hook names a port that the container does not have"
+    ProbePortUndeclared Warning "probe-port-undeclared" "A probe asks a port that the pod does not declare"
+    ProbeTimeoutOverPeriod Warning "probe-timeout-over-period" "A probe may take longer than its period"
+    ProbeGraceTooShort Warning "probe-grace-too-short" "A probe's own grace period is shorter than hook and delay"
+    LivenessLikeReadiness Warning "liveness-like-readiness" "The liveness probe kills what the readiness probe would only take out"
+    LivenessBeforeReadiness Warning "liveness-before-readiness" "The liveness probe gives up before the readiness probe begins"
+    // How the pods are replaced
+    StrategyRecreate Error "strategy-recreate" "All pods are stopped before the first new one starts"
+    NoPodLeft Error "no-pod-left" "The rollout may stop every pod that serves"
+    SurgeAndUnavailableZero Error "surge-and-unavailable-zero" "maxSurge and maxUnavailable are both zero"
+    NoSurge Warning "no-surge" "Without a surge the rollout runs below capacity"
+    TooManyUnavailable Warning "too-many-unavailable" "The rollout may stop more than half of the pods"
+    SingleReplica Warning "single-replica" "There is one replica"
+    ReplicasAndAutoscaler Warning "replicas-and-autoscaler" "replicas is set beside an autoscaler"
+    ProgressDeadlineTooShort Error "progress-deadline-too-short" "progressDeadlineSeconds is not above minReadySeconds"
+    ProgressDeadlineBeforeReady Warning "progress-deadline-before-ready" "A rollout is given up before a pod has to be ready"
+    HostPortBlocksSurge Warning "host-port-blocks-surge" "A port of the node is taken by the pod that is to be replaced"
+    SingleAttachVolume Warning "single-attach-volume" "A volume is held by the pod that is to be replaced"
+    AntiAffinityBlocksSurge Warning "anti-affinity-blocks-surge" "New pods need a node without an old one"
+    // Disruptions besides rollouts
+    NoDisruptionBudget Warning "no-disruption-budget" "No PodDisruptionBudget protects the pods"
+    DisruptionBudgetBlocks Warning "disruption-budget-blocks" "A PodDisruptionBudget allows no disruption at all"
+    DisruptionBudgetUnmatched Warning "disruption-budget-unmatched" "A PodDisruptionBudget selects none of the pods it is named after"
+    // What does not fit together
+    ServicePortUnknown Error "service-port-unknown" "A Service names a port that no container has"
+    ServicePortUndeclared Warning "service-port-undeclared" "A Service sends to a port that the pod does not declare"
+    ServiceSelectsNothing Error "service-selects-nothing" "A Service selects none of the pods it is named after"
+    PublishesNotReady Error "publishes-not-ready" "A Service sends to pods that are not ready"
+    SelectorMismatch Error "selector-mismatch" "The selector does not match the pods' own labels"
+    RemovedApi Error "removed-api" "The object's API version is no longer served"
+    UnknownField Warning "unknown-field" "The API does not have this field"
+}
+
+impl fmt::Display for Rule {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.pad(self.name())
+    }
+}
+
+impl serde::Serialize for Rule {
+    fn serialize<S: serde::Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        serializer.serialize_str(self.name())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::collections::BTreeSet;
+
+    use super::*;
+
+    #[test]
+    fn names_are_unique_and_fit_for_an_anchor() {
+        let names: BTreeSet<_> = Rule::ALL.iter().map(|rule| rule.name()).collect();
+        assert_eq!(names.len(), Rule::ALL.len());
+        for name in names {
+            let fits = |c: char| c.is_ascii_lowercase() || c.is_ascii_digit() || c == '-';
+            assert!(name.chars().all(fits), "{name}");
+        }
+    }
+}
