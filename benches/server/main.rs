@@ -6,6 +6,7 @@ mod client;
 mod instructions;
 mod load;
 mod requests;
+mod scrapes;
 mod server;
 mod soak;
 mod stops;
@@ -30,6 +31,7 @@ actix-web server with the same handlers. Uses only the loopback interface.
 Sections, all of them by default:
   instructions  instructions a request, counted by perf, or by valgrind where perf cannot
   requests      throughput and CPU time a request, alternated runs
+  scrapes       a scrape of the metrics, idle and under full load
   stops         start to ready, SIGTERM to exit, last byte to exit; memory, size
   soak          servers drained under 128 clients, who count what is lost
 
@@ -49,14 +51,16 @@ struct Plan {
 enum Section {
     Instructions,
     Requests,
+    Scrapes,
     Stops,
     Soak,
 }
 
 impl Section {
-    const ALL: [(&'static str, Self); 4] = [
+    const ALL: [(&'static str, Self); 5] = [
         ("instructions", Self::Instructions),
         ("requests", Self::Requests),
+        ("scrapes", Self::Scrapes),
         ("stops", Self::Stops),
         ("soak", Self::Soak),
     ];
@@ -117,7 +121,7 @@ fn main() -> ExitCode {
 }
 
 fn measure(plan: &Plan) -> Result<()> {
-    let loaded = [Section::Instructions, Section::Requests];
+    let loaded = [Section::Instructions, Section::Requests, Section::Scrapes];
     if plan.sections.iter().any(|section| loaded.contains(section)) {
         require("h2load", "nghttp2-client")?;
     }
@@ -138,6 +142,7 @@ fn measure_sections(plan: &Plan, programs: &Programs, table: &mut Table) -> Resu
         match section {
             Section::Instructions => instructions::measure(programs, table)?,
             Section::Requests => requests::measure(programs, plan.rounds, table)?,
+            Section::Scrapes => scrapes::measure(programs, table)?,
             Section::Stops => stops::measure(programs, table)?,
             Section::Soak => soak::measure(programs, plan.soaks, table)?,
         }

@@ -62,7 +62,12 @@ impl Settings<'_> {
         Self { workers: Some(workers), ..self }
     }
 
-    fn command(&self, programs: &Programs, address: SocketAddr) -> Result<Command> {
+    fn command(
+        &self,
+        programs: &Programs,
+        address: SocketAddr,
+        admin: SocketAddr,
+    ) -> Result<Command> {
         let program = match self.kind {
             Kind::Websample | Kind::Logging => &programs.websample,
             Kind::Plain => &programs.plain,
@@ -85,7 +90,7 @@ impl Settings<'_> {
             command
                 .args(["serve", "--version", "v1", "--instance", "bench"])
                 .args(["--listen", &address.to_string()])
-                .args(["--admin.listen", &free_address()?.to_string()])
+                .args(["--admin.listen", &admin.to_string()])
                 .args(["--workers", &workers, "--log.level", level, "--log.format", "json"])
                 .args(["--delay.min", &delay, "--delay.quiet", "0s", "--delay.max", &delay]);
         }
@@ -103,15 +108,16 @@ impl Settings<'_> {
     pub(crate) fn start(&self, programs: &Programs) -> Result<Server> {
         let mut attempt = 1;
         loop {
-            let address = free_address()?;
-            let mut command = self.command(programs, address)?;
+            let (address, admin) = (free_address()?, free_address()?);
+            let mut command = self.command(programs, address, admin)?;
             if !self.under.is_empty() {
                 command.stderr(Stdio::piped());
             }
             let began = Instant::now();
             let child =
                 command.spawn().with_context(|| format!("{command:?} could not be started"))?;
-            let mut server = Server { child: Some(child), address, ready_after: Duration::ZERO };
+            let ready_after = Duration::ZERO;
+            let mut server = Server { child: Some(child), address, admin, ready_after };
             match server.wait_ready(began) {
                 Ok(()) => return Ok(server),
                 Err(error) if attempt == ATTEMPTS => return Err(error),
@@ -129,6 +135,8 @@ fn free_address() -> io::Result<SocketAddr> {
 pub(crate) struct Server {
     child: Option<Child>,
     pub(crate) address: SocketAddr,
+    /// Where its metrics are; only this project's has any.
+    pub(crate) admin: SocketAddr,
     /// From its start to its first good answer on `/readiness`.
     pub(crate) ready_after: Duration,
 }

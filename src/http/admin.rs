@@ -1,7 +1,7 @@
 //! The admin listener: `/metrics`, `/status` and the probes. It is not traffic, is not drained,
 //! and is the last to go.
 
-use std::{convert::Infallible, rc::Rc};
+use std::{convert::Infallible, net::IpAddr, rc::Rc};
 
 use actix_http::{
     ConnectionType, Method, Request, Response, StatusCode,
@@ -21,7 +21,7 @@ use super::{
     tracking::{Held, OnConnection, TrackedBody},
 };
 use crate::{
-    lifecycle::{Lifecycle, Phase},
+    lifecycle::{self, Lifecycle, Phase},
     telemetry::metrics::Metrics,
 };
 
@@ -81,7 +81,7 @@ impl Admin {
             return Answer::Now(text(StatusCode::METHOD_NOT_ALLOWED, "use GET\n"));
         }
         Answer::Now(match request.path() {
-            "/metrics" => self.metrics(),
+            "/metrics" => self.metrics(request.peer_addr().map(|peer| peer.ip())),
             "/status" => self.status(),
             _ => text(
                 StatusCode::NOT_FOUND,
@@ -90,7 +90,8 @@ impl Admin {
         })
     }
 
-    fn metrics(&self) -> Response<BoxBody> {
+    fn metrics(&self, from: Option<IpAddr>) -> Response<BoxBody> {
+        let (scrape, phase) = (self.lifecycle.scrape(from), self.lifecycle.phase());
         let mut out = Vec::new();
         if let Err(error) = self.metrics.write(&mut out) {
             tracing::error!(%error, "the metrics cannot be written");
@@ -99,9 +100,9 @@ impl Admin {
         let body = Scrape {
             body: Some(out.into()),
             landed: false,
-            lifecycle: self.lifecycle.clone(),
+            under_way: Some(scrape),
             metrics: self.metrics.clone(),
-            phase: self.lifecycle.phase(),
+            phase,
         };
         let mut response = Response::with_body(StatusCode::OK, BoxBody::new(body));
         response.headers_mut().insert(
@@ -129,6 +130,7 @@ impl Admin {
             "connections": in_flight.connections.get(),
             "last_arrival_seconds": lifecycle.last_arrival().map(seconds),
             "cut": lifecycle.cut_total(),
+            "scrapes": lifecycle.scrapes(),
             "budget": {
                 "grace_period_seconds": seconds(policy.grace_period),
                 "margin_seconds": seconds(policy.margin),
@@ -148,9 +150,9 @@ impl Admin {
 struct Scrape {
     body: Option<Bytes>,
     landed: bool,
-    lifecycle: Lifecycle,
+    under_way: Option<lifecycle::Scrape>,
     metrics: Metrics,
-    /// The phase it was taken in: one from before the drain's end is not the last one.
+    /// The phase it began in.
     phase: Phase,
 }
 
@@ -173,18 +175,12 @@ impl MessageBody for Scrape {
 
 impl Drop for Scrape {
     fn drop(&mut self) {
-        if !self.landed {
-            return;
-        }
+        let Some(scrape) = self.under_way.take().filter(|_| self.landed) else { return };
         self.metrics.scraped(self.phase);
-        if self.phase < Phase::Drained && self.lifecycle.phase() == Phase::Drained {
-            return;
-        }
-        let lifecycle = self.lifecycle.clone();
         // The body is dropped just before its connection writes it: told after that.
         tokio::task::spawn_local(async move {
             tokio::task::yield_now().await;
-            lifecycle.scrape_landed();
+            scrape.landed();
         });
     }
 }

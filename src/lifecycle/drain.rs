@@ -93,13 +93,8 @@ impl Drain {
     fn see(&self) -> Seen {
         let shared = &self.lifecycle.shared;
         let policy = &shared.policy;
-        let linger = match self.state.drained_at {
-            // The naive modes do not know about scrapes either.
-            Some(at) if policy.mode == Mode::Drain => {
-                lock(&shared.scrapes).linger(at, policy.linger)
-            }
-            _ => None,
-        };
+        let drained_at = self.state.drained_at;
+        let linger = drained_at.and_then(|at| lock(&shared.scrapes).linger(at, policy.linger));
         Seen {
             now: Instant::now(),
             idle: shared.in_flight.is_idle(),
@@ -261,7 +256,8 @@ impl Drain {
             tokens.draining.cancel();
         }
         if phase == Phase::Drained {
-            self.state.drained_at = Some(entered.at);
+            // From here on, every scrape that begins shows this phase.
+            self.state.drained_at = Some(Instant::now());
             self.last_arrival = self.lifecycle.last_arrival();
         }
         tracing::info!(%from, to = %phase, "phase changed");

@@ -29,6 +29,7 @@ mod sequence;
 mod signal;
 
 use std::{
+    net::IpAddr,
     sync::{
         Arc, Mutex, PoisonError,
         atomic::{AtomicU8, AtomicU64, AtomicUsize, Ordering},
@@ -42,12 +43,15 @@ use tokio::{
 };
 use tokio_util::sync::CancellationToken;
 
+#[cfg(feature = "lab")]
+pub(crate) use self::scrapes::Scrapes;
 pub use self::{
     drain::Drain,
     in_flight::{Arrivals, Census, Count, Guard, InFlight, Unfinished, Work},
     phase::Phase,
     policy::{BudgetError, Delay, Mode, Policy, UnknownMode},
     report::{Outcome, PhaseReport, Report, RequestsByPhase},
+    scrapes::Scrape,
     sequence::Cause,
     signal::{Signal, Signals},
 };
@@ -282,10 +286,20 @@ impl Lifecycle {
         answered.await.unwrap_or_else(|_| self.phase())
     }
 
-    /// A scrape of the metrics was answered completely.
-    pub fn scrape_landed(&self) {
-        lock(&self.shared.scrapes).landed(Instant::now());
+    /// A scrape of the metrics begins: the values that it shows are read from now on. A server
+    /// that is drained waits for the last scrape of whoever comes regularly.
+    pub fn scrape(&self, from: Option<IpAddr>) -> Scrape {
+        Scrape::begin(self.clone(), from)
+    }
+
+    fn note_scrape(&self, from: Option<IpAddr>, began: Instant) {
+        lock(&self.shared.scrapes).landed(from, began);
         self.send(Trigger::Scraped);
+    }
+
+    /// How many scrapes were answered completely.
+    pub fn scrapes(&self) -> u64 {
+        lock(&self.shared.scrapes).total()
     }
 
     /// How many requests, connections and works were cut at the deadline.

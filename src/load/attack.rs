@@ -15,11 +15,13 @@ use hyper::{
     header::{HeaderName, HeaderValue},
 };
 use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
+use tokio::signal::unix::{Signal, SignalKind, signal};
 use tokio_util::sync::CancellationToken;
 
 use super::{
     attempt::Outcome,
     engine::{Engine, Limits},
+    lines::{Lines, Teller},
     mix::{Accepted, Mix, Payload, Protocol, StreamSpec},
     progress::Progress,
     report::LoadReport,
@@ -31,9 +33,6 @@ use super::{
 
 /// The command line was wrong (sysexits.h).
 const EX_USAGE: u8 = 64;
-/// How long outstanding answers are waited for after an interrupt.
-const INTERRUPT_WAIT: Duration = Duration::from_secs(5);
-
 /// The options of `websample attack`.
 #[derive(Debug, Clone, Args)]
 #[command(after_help = "\
@@ -43,10 +42,11 @@ Examples:
   websample attack http://127.0.0.1:5000/echo --rate 50 --keep-alive --body hello
   websample attack http://127.0.0.1:5000/ --rate 200 --output results.csv
   vegeta report results.csv; vegeta plot results.csv > plot.html
+  websample attack http://127.0.0.1:5000 --mix '100/s new GET /, 50/s keep-alive POST /echo body=256'
 
 The rate is kept whatever the server does, nothing is sent twice, and latency counts from
-the time at which a request was due. Interrupt it to end early and see the report; a second
-interrupt does not wait for outstanding answers.")]
+the time at which a request was due. Interrupt it (SIGINT, SIGTERM) to end early and see the
+report; a second interrupt does not wait for outstanding answers.")]
 pub struct AttackArgs {
     /// What to request, such as http://127.0.0.1:5000/sleep/5
     pub url: String,
@@ -54,6 +54,13 @@ pub struct AttackArgs {
     /// Requests a second (50, 50/s) or a minute (30/m)
     #[arg(short, long, default_value = "50")]
     pub rate: String,
+
+    /// Several streams at once, instead of one of --rate requests a second, such as '100/s new
+    /// GET /, 50/s keep-alive POST /echo body=256'; their paths are all there is to the URL's
+    #[arg(long, conflicts_with_all = [
+        "rate", "keep_alive", "http2", "connections", "method", "body", "body_file", "expect",
+    ])]
+    pub mix: Option<Mix>,
 
     /// How long to send; 0s until interrupted
     #[arg(short, long, default_value = "10s", value_parser = humantime::parse_duration)]
@@ -91,6 +98,10 @@ pub struct AttackArgs {
     #[arg(long, default_value = "30s", value_parser = humantime::parse_duration)]
     pub timeout: Duration,
 
+    /// How long outstanding answers are waited for after an interrupt
+    #[arg(long, default_value = "5s", value_parser = humantime::parse_duration, value_name = "TIME")]
+    pub wait: Duration,
+
     /// Time for a connection to be established
     #[arg(long, default_value = "5s", value_parser = humantime::parse_duration)]
     pub connect_timeout: Duration,
@@ -125,6 +136,9 @@ pub enum Format {
     Text,
     /// Vegeta's JSON, with more members.
     Json,
+    /// A line of JSON for every request as it ends: how the rollout lab follows its load in a
+    /// cluster.
+    Lab,
 }
 
 /// An attack whose options have been checked.
@@ -136,6 +150,8 @@ struct Plan {
     limits: Limits,
     duration: Option<Duration>,
     output: Option<(PathBuf, Encoding)>,
+    wait: Duration,
+    follow: bool,
 }
 
 /// Runs the attack, prints its report, and returns the exit code: 0, or 64 where the options
@@ -154,8 +170,13 @@ pub async fn attack(args: AttackArgs) -> anyhow::Result<u8> {
     };
     let connect = plan.target.resolve().await.context("the host could not be looked up")?;
     let report = plan.run(connect, &args.name).await?;
+    if args.format == Format::Lab {
+        // Everything has been said; a pod's log has one stream for all.
+        return Ok(0);
+    }
     warn(&report, plan.limits.in_flight);
     let text = match args.format {
+        Format::Lab => String::new(),
         Format::Text => TextReport(&report).to_string(),
         Format::Json => serde_json::to_string(&JsonReport::from(&report))? + "\n",
     };
@@ -170,6 +191,43 @@ pub async fn attack(args: AttackArgs) -> anyhow::Result<u8> {
 impl Plan {
     fn check(args: &AttackArgs) -> anyhow::Result<Self> {
         let target: Target = args.url.parse()?;
+        let mix = match &args.mix {
+            Some(mix) if target.path == "/" => mix.clone(),
+            Some(_) => anyhow::bail!(
+                "--mix has a path for every stream: leave `{}` out of the URL",
+                target.path
+            ),
+            None => Mix::new(vec![Self::stream(args, &target.path)?])?,
+        };
+        for (option, value) in
+            [("--timeout", args.timeout), ("--connect-timeout", args.connect_timeout)]
+        {
+            anyhow::ensure!(!value.is_zero(), "{option} is 0: nothing could succeed; write 30s");
+        }
+        let output = args
+            .output
+            .clone()
+            .map(|path| Encoding::of(&path).map(|encoding| (path, encoding)))
+            .transpose()
+            .context("--output")?;
+        Ok(Self {
+            target,
+            mix,
+            headers: headers(&args.headers)?,
+            limits: Limits {
+                in_flight: args.max_in_flight as usize,
+                connect_timeout: args.connect_timeout,
+                timeout: args.timeout,
+            },
+            duration: (!args.duration.is_zero()).then_some(args.duration),
+            output,
+            wait: args.wait,
+            follow: args.format == Format::Lab,
+        })
+    }
+
+    /// The one stream that the options describe.
+    fn stream(args: &AttackArgs, path: &str) -> anyhow::Result<StreamSpec> {
         let rate = if args.rate.contains('/') {
             parse_rate(&args.rate)
         } else {
@@ -187,7 +245,7 @@ impl Plan {
             (_, true) => Protocol::KeepAlive,
             _ => Protocol::New,
         };
-        let mut spec = StreamSpec::new(rate, protocol, method, &target.path);
+        let mut spec = StreamSpec::new(rate, protocol, method, path);
         spec.body = body;
         spec.expect = args.expect.parse::<Accepted>()?;
         match (args.connections, protocol) {
@@ -197,29 +255,7 @@ impl Plan {
             (Some(connections), _) => spec.connections = connections.into(),
             (None, _) => {}
         }
-        for (option, value) in
-            [("--timeout", args.timeout), ("--connect-timeout", args.connect_timeout)]
-        {
-            anyhow::ensure!(!value.is_zero(), "{option} is 0: nothing could succeed; write 30s");
-        }
-        let output = args
-            .output
-            .clone()
-            .map(|path| Encoding::of(&path).map(|encoding| (path, encoding)))
-            .transpose()
-            .context("--output")?;
-        Ok(Self {
-            target,
-            mix: Mix::new(vec![spec])?,
-            headers: headers(&args.headers)?,
-            limits: Limits {
-                in_flight: args.max_in_flight as usize,
-                connect_timeout: args.connect_timeout,
-                timeout: args.timeout,
-            },
-            duration: (!args.duration.is_zero()).then_some(args.duration),
-            output,
-        })
+        Ok(spec)
     }
 
     async fn run(&self, connect: Resolved, name: &str) -> anyhow::Result<LoadReport> {
@@ -237,11 +273,27 @@ impl Plan {
             .map(Background::start)
             .transpose()?;
         let (sender, writer) = results.unzip();
+        let (teller, lines) = if self.follow {
+            let started = Lines::start(io::stdout(), origin, wall, &self.mix);
+            let (teller, lines) = started.context("the report could not be begun")?;
+            (Some(teller), Some(lines))
+        } else {
+            (None, None)
+        };
         let progress = Progress::start(self.duration);
         let counts = Arc::clone(&progress.counts);
 
         let (stop, abandon) = (CancellationToken::new(), CancellationToken::new());
-        let interrupts = tokio::spawn(interrupts(stop.clone(), abandon.clone()));
+        let told = teller.clone();
+        let stopping = move || {
+            if let Some(teller) = &told {
+                teller.stopping(origin.elapsed());
+            }
+        };
+        let interrupts = Interrupts::catch().context("signals could not be caught")?;
+        let interrupts =
+            tokio::spawn(interrupts.obey(stop.clone(), abandon.clone(), self.wait, stopping));
+        let each = teller.clone();
         let report = Engine::new(self.mix.clone(), Arc::new(connect), self.limits)
             .authority(self.target.authority.clone())
             .headers(self.headers.clone())
@@ -249,6 +301,9 @@ impl Plan {
             .abandon_on(abandon)
             .on_attempt(move |attempt| {
                 counts.add(&attempt);
+                if let Some(teller) = &each {
+                    teller.attempt(attempt.clone());
+                }
                 if let Some(sender) = &sender {
                     // A writer that is gone has failed: its error is reported at the end.
                     let _ = sender.send(attempt);
@@ -259,6 +314,13 @@ impl Plan {
             .context("the load generator could not run");
         interrupts.abort();
         progress.finish();
+        if let (Some(teller), Ok(report)) = (&teller, &report) {
+            teller.ended(origin.elapsed(), report.total.requests);
+        }
+        drop::<Option<Teller>>(teller);
+        if let Some(lines) = lines {
+            lines.finish().await.context("the report could not be printed")?;
+        }
         if let Some(writer) = writer {
             writer.finish().await.context("the results file could not be written")?;
         }
@@ -266,18 +328,46 @@ impl Plan {
     }
 }
 
-/// The first interrupt ends the sending and, after a while, the waiting; the second one ends
-/// the waiting at once.
-async fn interrupts(stop: CancellationToken, abandon: CancellationToken) {
-    if tokio::signal::ctrl_c().await.is_err() {
-        return;
+/// SIGINT from a terminal, SIGTERM from whoever runs it: as PID 1 of a container it would not even
+/// end by one that is not caught.
+struct Interrupts {
+    interrupt: Signal,
+    terminate: Signal,
+}
+
+impl Interrupts {
+    fn catch() -> io::Result<Self> {
+        Ok(Self {
+            interrupt: signal(SignalKind::interrupt())?,
+            terminate: signal(SignalKind::terminate())?,
+        })
     }
-    stop.cancel();
-    tokio::select! {
-        _ = tokio::signal::ctrl_c() => {}
-        () = tokio::time::sleep(INTERRUPT_WAIT) => {}
+
+    async fn next(&mut self) {
+        tokio::select! {
+            _ = self.interrupt.recv() => {}
+            _ = self.terminate.recv() => {}
+        }
     }
-    abandon.cancel();
+
+    /// The first one ends the sending and, after a while, the waiting; the second one ends the
+    /// waiting at once.
+    async fn obey(
+        mut self,
+        stop: CancellationToken,
+        abandon: CancellationToken,
+        wait: Duration,
+        stopping: impl FnOnce(),
+    ) {
+        self.next().await;
+        stopping();
+        stop.cancel();
+        tokio::select! {
+            () = self.next() => {}
+            () = tokio::time::sleep(wait) => {}
+        }
+        abandon.cancel();
+    }
 }
 
 /// What the generator itself did not do has to be known before the numbers are believed.

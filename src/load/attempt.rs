@@ -121,42 +121,93 @@ impl Serialize for Version {
     }
 }
 
+impl<'de> Deserialize<'de> for Version {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        let text = String::deserialize(deserializer)?;
+        Ok(text.parse().map_or_else(|_| Self::Named(text.into()), Self::Status))
+    }
+}
+
 /// One request: when it was due, when it was sent, to whom, and how it ended.
 ///
 /// Times are measured from the start of the run. Every request of the schedule ends in
 /// exactly one attempt, also the ones that could not be sent.
-#[derive(Debug, Clone)]
+///
+/// Written out, its times are seconds, and what is not known or nothing is left out; what a proxy
+/// said is not written.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct Attempt {
     /// Its number in the run, over all streams, in the order of the schedule.
     pub seq: u64,
     /// Index of the stream in the mix.
     pub stream: usize,
     /// When the open-loop schedule wanted it sent; latency counts from here.
+    #[serde(with = "seconds")]
     pub intended: Duration,
     /// When it was really sent (connecting included): the moment work on it began.
+    #[serde(with = "seconds")]
     pub sent: Duration,
     /// When its last byte arrived or it was given up.
+    #[serde(with = "seconds")]
     pub finished: Duration,
     /// How it ended.
     pub outcome: Outcome,
     /// The status, when a response head arrived.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
     pub status: Option<u16>,
     /// The pod that the connection led to, when one was chosen.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
     pub peer: Option<SocketAddr>,
     /// Whether the connection had carried a request before.
+    #[serde(default, skip_serializing_if = "is_default")]
     pub reused: bool,
     /// Whether a client that retries by Go's net/http rule would have sent it again.
+    #[serde(default, skip_serializing_if = "is_default")]
     pub retryable: bool,
     /// Who answered, when a response head arrived.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
     pub version: Option<Version>,
+    /// The server that answered, by its own word (`x-websample-instance`); where none did, the one
+    /// that answered before on the same connection. Without a proxy in between it is the pod.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub instance: Option<Arc<str>>,
     /// What a proxy on the way said of it, where one did.
+    #[serde(skip)]
     pub proxied: Option<Proxied>,
     /// Bytes of the response body that arrived.
+    #[serde(default, skip_serializing_if = "is_default")]
     pub bytes_in: u64,
     /// Bytes of the request body.
+    #[serde(default, skip_serializing_if = "is_default")]
     pub bytes_out: u64,
     /// What went wrong, in words, when something did.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
     pub error: Option<Arc<str>>,
+}
+
+/// What a line would only be longer by.
+fn is_default<T: Default + PartialEq>(value: &T) -> bool {
+    *value == T::default()
+}
+
+/// Durations as seconds, to the microsecond.
+pub(super) mod seconds {
+    use std::time::Duration;
+
+    use serde::{Deserialize, Deserializer, Serializer, de};
+
+    pub(in crate::load) fn serialize<S: Serializer>(
+        time: &Duration,
+        serializer: S,
+    ) -> Result<S::Ok, S::Error> {
+        serializer.serialize_f64((time.as_secs_f64() * 1e6).round() / 1e6)
+    }
+
+    pub(in crate::load) fn deserialize<'de, D: Deserializer<'de>>(
+        deserializer: D,
+    ) -> Result<Duration, D::Error> {
+        Duration::try_from_secs_f64(f64::deserialize(deserializer)?).map_err(de::Error::custom)
+    }
 }
 
 impl Attempt {

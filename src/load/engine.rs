@@ -62,6 +62,7 @@ pub struct Engine {
     headers: HeaderMap,
     origin: Option<Instant>,
     abandon: CancellationToken,
+    due: Option<Box<dyn FnMut() + Send>>,
     sink: Option<Sink>,
 }
 
@@ -86,6 +87,7 @@ impl Engine {
             headers: HeaderMap::new(),
             origin: None,
             abandon: CancellationToken::new(),
+            due: None,
             sink: None,
         }
     }
@@ -117,6 +119,14 @@ impl Engine {
     #[must_use]
     pub fn abandon_on(mut self, token: CancellationToken) -> Self {
         self.abandon = token;
+        self
+    }
+
+    /// Calls this for every request as it becomes due, on the engine's own thread: it must be
+    /// quick and must not block.
+    #[must_use]
+    pub fn on_due(mut self, due: impl FnMut() + Send + 'static) -> Self {
+        self.due = Some(Box::new(due));
         self
     }
 
@@ -155,7 +165,7 @@ impl Engine {
     }
 
     async fn drive(
-        self,
+        mut self,
         duration: Option<Duration>,
         stop: CancellationToken,
     ) -> io::Result<LoadReport> {
@@ -199,6 +209,9 @@ impl Engine {
         while schedule.next_at().is_some() {
             let now = start.elapsed();
             while let Some(due) = schedule.pop(now) {
+                if let Some(on_due) = &mut self.due {
+                    on_due();
+                }
                 let client = &clients[due.stream];
                 let due = Due { intended: due.intended + offset, ..due };
                 run.send(client, seq, due, self.limits.in_flight);
@@ -282,6 +295,7 @@ impl Run {
             reused: progress.seen.reused,
             retryable,
             version: progress.version,
+            instance: progress.instance,
             proxied: progress.proxied,
             bytes_in: progress.bytes_in,
             error,
@@ -339,6 +353,7 @@ fn attempt(client: &Client, seq: u64, due: Due, sent: Duration, finished: Durati
         reused: false,
         retryable: false,
         version: None,
+        instance: None,
         proxied: None,
         bytes_in: 0,
         bytes_out: client.body_len,

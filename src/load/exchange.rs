@@ -20,10 +20,16 @@ use super::{
 
 /// The header in which the server says its version.
 const VERSION_HEADER: &str = "x-websample-version";
+/// The header in which the server says its name: in a cluster, its pod's.
+const INSTANCE_HEADER: &str = "x-websample-instance";
 /// More names than this are not versions; the rest is shown by status.
 const MAX_VERSIONS: usize = 64;
+/// More pods than this do not take part in a rollout.
+const MAX_INSTANCES: usize = 4096;
 /// Longer values are not versions either.
 const MAX_VERSION_LEN: usize = 64;
+/// Nor are these names of pods: they are names in DNS.
+const MAX_INSTANCE_LEN: usize = 253;
 
 /// What is known of an exchange so far; outlives it when it is given up.
 #[derive(Debug, Default)]
@@ -34,6 +40,7 @@ pub(super) struct Progress {
     pub(super) seen: Seen,
     pub(super) status: Option<u16>,
     pub(super) version: Option<Version>,
+    pub(super) instance: Option<Arc<str>>,
     pub(super) proxied: Option<Proxied>,
     pub(super) bytes_in: u64,
 }
@@ -50,30 +57,47 @@ impl Progress {
         self.seen.began = true;
         self.status = Some(status.as_u16());
         self.version = Some(names.of(status, headers));
+        self.instance = names.instance(headers);
         self.proxied = Proxied::of(status, headers);
     }
 }
 
-/// Version names seen so far, so that each is stored once.
+/// Names of versions and of instances seen so far, so that each is stored once.
 #[derive(Debug, Default)]
-pub(super) struct Versions(Mutex<Vec<Arc<str>>>);
+pub(super) struct Versions {
+    versions: Names,
+    instances: Names,
+}
 
 impl Versions {
     fn of(&self, status: StatusCode, headers: &HeaderMap) -> Version {
-        let name = headers
-            .get(VERSION_HEADER)
-            .and_then(|value| value.to_str().ok())
-            .filter(|name| !name.is_empty() && name.len() <= MAX_VERSION_LEN);
-        name.and_then(|name| self.intern(name))
+        said(headers, VERSION_HEADER, MAX_VERSION_LEN)
+            .and_then(|name| self.versions.intern(name, MAX_VERSIONS))
             .map_or(Version::Status(status.as_u16()), Version::Named)
     }
 
-    fn intern(&self, name: &str) -> Option<Arc<str>> {
+    fn instance(&self, headers: &HeaderMap) -> Option<Arc<str>> {
+        let name = said(headers, INSTANCE_HEADER, MAX_INSTANCE_LEN)?;
+        self.instances.intern(name, MAX_INSTANCES)
+    }
+}
+
+/// What a header says, where it can be a name.
+fn said<'a>(headers: &'a HeaderMap, header: &str, longest: usize) -> Option<&'a str> {
+    let name = headers.get(header)?.to_str().ok()?;
+    (!name.is_empty() && name.len() <= longest).then_some(name)
+}
+
+#[derive(Debug, Default)]
+struct Names(Mutex<Vec<Arc<str>>>);
+
+impl Names {
+    fn intern(&self, name: &str, most: usize) -> Option<Arc<str>> {
         let mut names = self.0.lock().unwrap_or_else(PoisonError::into_inner);
         if let Some(known) = names.iter().find(|known| ***known == *name) {
             return Some(Arc::clone(known));
         }
-        if names.len() == MAX_VERSIONS {
+        if names.len() == most {
             return None;
         }
         let name: Arc<str> = name.into();

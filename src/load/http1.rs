@@ -70,6 +70,7 @@ impl Pool {
         let mut connection = if let Some(connection) = self.take() {
             progress.connected_to(connection.peer);
             progress.seen.reused = true;
+            progress.instance.clone_from(&connection.instance);
             connection
         } else {
             open(&self.dialer, Some(Seat::take(&self.open)), progress).await?
@@ -111,6 +112,8 @@ struct Connection {
     sender: SendRequest<Full<Bytes>>,
     peer: SocketAddr,
     meter: Arc<Meter>,
+    /// Who answered on it last.
+    instance: Option<Arc<str>>,
     /// Held for its end.
     _seat: Option<Seat>,
 }
@@ -142,7 +145,7 @@ async fn open(
         .map_err(|error| Failure::broken(&error, true))?;
     // Its end is seen by the sender, or by nobody because nobody waits for it.
     tokio::spawn(async move { drop(connection.await) });
-    Ok(Connection { sender, peer: socket.peer, meter: socket.meter, _seat: seat })
+    Ok(Connection { sender, peer: socket.peer, meter: socket.meter, instance: None, _seat: seat })
 }
 
 impl Connection {
@@ -163,6 +166,7 @@ impl Connection {
             }
         };
         progress.answered(response.status(), response.headers(), versions);
+        self.instance.clone_from(&progress.instance);
         let closes = response
             .headers()
             .get_all(header::CONNECTION)

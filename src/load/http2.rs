@@ -49,6 +49,8 @@ struct Connection {
     sender: client::SendRequest<Bytes>,
     peer: SocketAddr,
     carried: AtomicBool,
+    /// Who answered on it last.
+    instance: Mutex<Option<Arc<str>>>,
 }
 
 impl Multiplexed {
@@ -65,8 +67,12 @@ impl Multiplexed {
     ) -> Result<(), Failure> {
         let turn = self.next.fetch_add(1, Ordering::Relaxed);
         let slot = &self.slots[turn % self.slots.len()];
-        let sender = self.assign(slot, progress).await?;
-        send(sender, template, versions, progress).await
+        let (connection, sender) = self.assign(slot, progress).await?;
+        let answered = send(sender, template, versions, progress).await;
+        if progress.status.is_some() {
+            connection.instance().clone_from(&progress.instance);
+        }
+        answered
     }
 
     /// Finds a connection that takes another stream: one that has said GOAWAY or is closed
@@ -75,7 +81,7 @@ impl Multiplexed {
         &self,
         slot: &Mutex<Option<Opening>>,
         progress: &mut Progress,
-    ) -> Result<client::SendRequest<Bytes>, Failure> {
+    ) -> Result<(Arc<Connection>, client::SendRequest<Bytes>), Failure> {
         let mut moves = 0;
         loop {
             let opening = self.opening(slot);
@@ -91,7 +97,8 @@ impl Multiplexed {
             match connection.sender.clone().ready().await {
                 Ok(sender) => {
                     progress.seen.reused = connection.carried.swap(true, Ordering::Relaxed);
-                    return Ok(sender);
+                    progress.instance.clone_from(&connection.instance());
+                    return Ok((connection, sender));
                 }
                 Err(error) => {
                     retire(slot, &opening);
@@ -113,6 +120,12 @@ impl Multiplexed {
                 async move { open(&dialer).await.map(Arc::new) }.boxed().shared()
             })
             .clone()
+    }
+}
+
+impl Connection {
+    fn instance(&self) -> MutexGuard<'_, Option<Arc<str>>> {
+        self.instance.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 
@@ -141,7 +154,7 @@ async fn open(dialer: &Dialer) -> Result<Connection, Unopened> {
     })?;
     // The streams report how it ended.
     tokio::spawn(async move { drop(connection.await) });
-    Ok(Connection { sender, peer, carried: AtomicBool::new(false) })
+    Ok(Connection { sender, peer, carried: AtomicBool::new(false), instance: Mutex::default() })
 }
 
 async fn send(

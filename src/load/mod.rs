@@ -15,16 +15,19 @@
 //! | `attempt`, `failure` | what became of it |
 //! | `report` | counts and distributions |
 //! | `vegeta`, `results` | reports and result files in vegeta's formats |
+//! | `lines` | a run as it goes on, for who follows it from another machine |
 //! | `attack`, `target`, `progress` | the command |
 
 pub mod attack;
 pub mod attempt;
 pub mod connect;
 pub mod engine;
+pub mod lines;
 pub mod mix;
 pub mod report;
 pub mod results;
 pub mod syntax;
+pub mod target;
 pub mod vegeta;
 
 mod client;
@@ -36,7 +39,6 @@ mod pacer;
 mod progress;
 mod proxied;
 mod schedule;
-mod target;
 mod websocket;
 mod wire;
 

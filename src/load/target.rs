@@ -9,22 +9,33 @@ use super::connect::{Connect, ConnectError, Connecting, Established};
 
 /// A plain HTTP URL.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub(super) struct Target {
-    pub(super) authority: Authority,
-    pub(super) path: String,
+pub struct Target {
+    /// The host, and its port where it is not 80.
+    pub authority: Authority,
+    /// Path and query; `/` where the URL has none.
+    pub path: String,
 }
 
 /// Why a URL cannot be attacked.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
-pub(super) enum TargetError {
+pub enum TargetError {
+    /// Not a whole URL.
     #[error("`{0}` is not a URL: write it such as http://127.0.0.1:5000/path")]
     NoUrl(String),
+    /// TLS.
     #[error(
         "`{0}` uses https, which the generator does not speak: attack the plain http port (behind TLS termination, or with TLS switched off)"
     )]
     Https(String),
+    /// Something else than HTTP.
     #[error("`{url}` uses {scheme}, which the generator does not speak: only http")]
-    Scheme { url: String, scheme: String },
+    Scheme {
+        /// The URL.
+        url: String,
+        /// Its scheme.
+        scheme: String,
+    },
+    /// Credentials.
     #[error("`{0}` holds a user name, which is not sent: use --header 'Authorization: …'")]
     User(String),
 }
@@ -57,7 +68,10 @@ impl FromStr for Target {
 
 impl Target {
     /// Looks the host up once, so that no name server is measured.
-    pub(super) async fn resolve(&self) -> io::Result<Resolved> {
+    ///
+    /// # Errors
+    /// When it has no address.
+    pub async fn resolve(&self) -> io::Result<Resolved> {
         let port = self.authority.port_u16().unwrap_or(80);
         let host = self.authority.host().trim_start_matches('[').trim_end_matches(']');
         let addresses: Vec<_> = tokio::net::lookup_host((host, port))
@@ -73,7 +87,7 @@ impl Target {
 
 /// Connects to the first of a host's addresses that answers.
 #[derive(Debug, Clone)]
-pub(super) struct Resolved(Vec<SocketAddr>);
+pub struct Resolved(Vec<SocketAddr>);
 
 impl Connect for Resolved {
     fn connect(&self) -> Connecting<'_> {

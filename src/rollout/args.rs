@@ -2,10 +2,13 @@
 
 use std::{path::PathBuf, time::Duration};
 
-use clap::Args;
+use clap::{Args, ValueEnum};
 
 use super::{
-    cluster::local::{IntOrPercent, PreStop, Propagation},
+    cluster::{
+        kubernetes::KubernetesArgs,
+        local::{IntOrPercent, PreStop, Propagation},
+    },
     through::{Retries, Through, Upstream},
 };
 use crate::load::{Accepted, Mix, results::Encoding};
@@ -22,6 +25,10 @@ Examples:
       A gate for continuous integration: exit code 1 if anything is lost.
   websample rollout --through nginx --modes graceful,drain
       The same with a real proxy between client and pods, that keeps connections to them.
+  websample rollout --metrics 127.0.0.1:9900
+      Watched by Prometheus: scripts/observe starts one beside it.
+  websample rollout --target kubernetes --context kind-kind
+      The same on a cluster that has the images websample:v1 and websample:v2.
   websample rollout -- ./my-server --host {host} --port {port}
       Somebody else's server; {version} is v1, then v2. The same is in the environment
       as HOST, PORT and VERSION.
@@ -29,6 +36,14 @@ Examples:
 Exit codes: 0 done; 1 --fail-on-loss found a loss; 64 usage; 69 the rollout could not be
 run, such as a server that does not start; 130 interrupted.")]
 pub struct RolloutArgs {
+    /// Where it happens: on this machine, or on a Kubernetes cluster
+    #[arg(long, value_enum, default_value_t)]
+    pub target: Target,
+
+    /// What a cluster is told
+    #[command(flatten)]
+    pub kubernetes: KubernetesArgs,
+
     /// What to compare: ignore, immediate, graceful, drain; a hook of its own after a plus, as in
     /// graceful+sleep:5s
     #[arg(long, value_delimiter = ',', value_name = "MODE[+HOOK],…")]
@@ -136,6 +151,11 @@ pub struct RolloutArgs {
     #[arg(long)]
     pub logs: bool,
 
+    /// Serve what the clients saw for Prometheus at this address (/metrics), and the pods as its
+    /// targets (/targets); see deploy/prometheus/prometheus.yml
+    #[arg(long, value_name = "ADDRESS")]
+    pub metrics: Option<std::net::SocketAddr>,
+
     /// Also let curl and the like reach the Service of the first mode, at this address
     #[arg(long, value_name = "ADDRESS")]
     pub listen: Option<std::net::SocketAddr>,
@@ -143,6 +163,16 @@ pub struct RolloutArgs {
     /// Somebody else's server and its arguments: {host}, {port}, {version}, {mode} are filled in
     #[arg(last = true, value_name = "COMMAND")]
     pub command: Vec<String>,
+}
+
+/// Where a rollout happens.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, ValueEnum)]
+pub enum Target {
+    /// On this machine, on an emulated cluster.
+    #[default]
+    Local,
+    /// On a Kubernetes cluster.
+    Kubernetes,
 }
 
 fn accepted(text: &str) -> Result<Accepted, String> {

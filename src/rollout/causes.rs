@@ -11,7 +11,7 @@ use crate::load::{Attempt, Outcome, ProxyFailure};
 const EXIT_CUT: i32 = 3;
 
 /// An end of a process explains failures that the client noticed this much before it was seen.
-const NOTICED: Duration = Duration::from_millis(50);
+pub(super) const NOTICED: Duration = Duration::from_millis(50);
 
 /// Why a request was lost.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
@@ -282,6 +282,7 @@ mod tests {
             reused: outcome == Outcome::ResetReused,
             retryable: false,
             version: None,
+            instance: None,
             proxied: None,
             bytes_in: 0,
             bytes_out: 0,

@@ -8,6 +8,7 @@ use serde::{Deserialize, Serialize};
 use super::{
     causes::{Cause, explain_with},
     timeline::{PodState, Timeline},
+    unseen::explain_unseen,
 };
 use crate::load::{Attempt, Outcome};
 
@@ -29,7 +30,7 @@ pub struct Loss {
     /// Seconds from the pod's SIGTERM to the failure.
     pub after_sigterm: Option<f64>,
     /// Whether the proxy still sent new connections to the pod when the request was sent; `None`
-    /// where no pod is known, and in reports from before this was kept.
+    /// where no pod is known, on a cluster whose proxies do not tell, and in reports from before this was kept.
     #[serde(default)]
     pub routed: Option<bool>,
     /// Why.
@@ -42,6 +43,27 @@ impl Loss {
         let (cause, state) = explain_with(attempt, timeline);
         let pod = attempt.proxied.and_then(|proxied| proxied.upstream).or(attempt.peer);
         let routed = |_: &PodState| Some(timeline.in_table(consumer, pod?, attempt.sent));
+        let routed = state.as_ref().and_then(routed);
+        Self::of(attempt, stream, cause, state.as_ref(), routed)
+    }
+
+    /// The same on a cluster whose proxies keep to themselves what they believe, and which pod a
+    /// connection went to.
+    pub fn on_cluster(attempt: &Attempt, stream: &Arc<str>, timeline: &Timeline) -> Self {
+        let (cause, state) = match attempt.peer {
+            Some(_) => explain_with(attempt, timeline),
+            None => explain_unseen(attempt, &timeline.pods()),
+        };
+        Self::of(attempt, stream, cause, state.as_ref(), None)
+    }
+
+    fn of(
+        attempt: &Attempt,
+        stream: &Arc<str>,
+        cause: Cause,
+        state: Option<&PodState>,
+        routed: Option<bool>,
+    ) -> Self {
         let since =
             |event: Option<Duration>| Some(attempt.finished.as_secs_f64() - event?.as_secs_f64());
         Self {
@@ -49,10 +71,10 @@ impl Loss {
             sent: attempt.sent.as_secs_f64(),
             stream: Arc::clone(stream),
             outcome: attempt.outcome,
-            pod: state.as_ref().map(|state| Arc::clone(&state.pod)),
-            after_deletion: state.as_ref().and_then(|state| since(state.deleted)),
-            after_sigterm: state.as_ref().and_then(|state| since(state.sigterm)),
-            routed: state.as_ref().and_then(routed),
+            pod: state.map(|state| Arc::clone(&state.pod)),
+            after_deletion: state.and_then(|state| since(state.deleted)),
+            after_sigterm: state.and_then(|state| since(state.sigterm)),
+            routed,
             cause,
         }
     }

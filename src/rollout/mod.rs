@@ -12,13 +12,14 @@
 //! | `comparison` | all experiments, side by side, until they end or are interrupted |
 //! | `experiment` | one rolling update of one mode under load |
 //! | `recorder` | what the requests of an experiment add up to, a second at a time |
-//! | `causes`, `losses` | why each lost request was lost, and what they add up to |
+//! | `causes`, `unseen`, `losses` | why each lost request was lost, and what they add up to |
 //! | `report`, `summary`, `confidence` | the results: as JSON, as a table, and how sure they are |
 //! | `page`, `markdown` | the results for others: a page with charts, a comment |
 //! | `saved`, `rebuild` | reports read back, and `websample report` |
+//! | `metrics` | the same for Prometheus, and the pods as its targets |
 //! | `progress` | what is seen meanwhile |
 //! | `timeline` | what happened to every pod |
-//! | `cluster` | where it happens; what is sent is [`crate::load`]'s |
+//! | `cluster` | where it happens, here or on Kubernetes; what is sent is [`crate::load`]'s |
 //! | `through` | a real proxy between the load and the pods |
 
 pub mod args;
@@ -29,6 +30,7 @@ pub mod confidence;
 pub mod experiment;
 pub mod losses;
 pub mod markdown;
+pub mod metrics;
 pub mod page;
 pub mod plan;
 mod progress;
@@ -39,3 +41,4 @@ pub mod saved;
 pub mod summary;
 pub mod through;
 pub mod timeline;
+pub mod unseen;

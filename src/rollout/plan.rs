@@ -3,8 +3,11 @@
 use std::{net::SocketAddr, path::PathBuf, time::Duration};
 
 use super::{
-    args::RolloutArgs,
-    cluster::local::{ClusterSpec, CommandTemplate, PreStop, Probe, Probes},
+    args::{RolloutArgs, Target},
+    cluster::{
+        kubernetes,
+        local::{ClusterSpec, CommandTemplate, PreStop, Probe, Probes, Propagation},
+    },
     through,
 };
 use crate::lifecycle::Mode;
@@ -56,6 +59,10 @@ pub struct Plan {
     pub proxy: Option<through::Options>,
     /// A real listener in front of the first variant's Service.
     pub listen: Option<SocketAddr>,
+    /// Where Prometheus finds the lab.
+    pub metrics: Option<SocketAddr>,
+    /// The cluster, if it is not this machine.
+    pub kubernetes: Option<kubernetes::Options>,
 }
 
 impl Plan {
@@ -64,6 +71,7 @@ impl Plan {
     /// # Errors
     /// Names the option that cannot work.
     pub fn new(args: &RolloutArgs, own: &str, seed: u64) -> Result<Self, PlanError> {
+        let kubernetes = on_cluster(args)?;
         let foreign = !args.command.is_empty();
         let names: Vec<String> =
             if args.modes.is_empty() { default_names(args) } else { args.modes.clone() };
@@ -98,6 +106,8 @@ impl Plan {
             out: args.out.clone(),
             results: args.results,
             listen: args.listen,
+            metrics: args.metrics,
+            kubernetes,
         })
     }
 
@@ -109,6 +119,67 @@ impl Plan {
 
 fn fail<T>(option: &'static str, problem: impl Into<String>) -> Result<T, PlanError> {
     Err(PlanError { option, problem: problem.into() })
+}
+
+/// What a cluster is told, if it is to be one. Options that mean nothing there are refused, rather
+/// than a rollout run that is not the one which was asked for.
+fn on_cluster(args: &RolloutArgs) -> Result<Option<kubernetes::Options>, PlanError> {
+    if args.target == Target::Local {
+        return match args.kubernetes.first_given() {
+            Some(option) => fail(option, "only a cluster has this: add --target kubernetes"),
+            None => Ok(None),
+        };
+    }
+    let emulated = "the local target's; on a cluster it is as the cluster has it: leave it out";
+    let manifest = "the local target's; on a cluster it is the manifest's: leave it out";
+    for (option, given, problem) in [
+        (
+            "COMMAND",
+            !args.command.is_empty(),
+            "the local target's; a cluster runs --image-v1 and --image-v2",
+        ),
+        ("--propagation", args.propagation != Propagation::Proxy, emulated),
+        (
+            "--through",
+            args.through.program().is_some(),
+            "the local target's; send through a proxy of the cluster's with --url",
+        ),
+        ("--proxy-retries", args.proxy_retries != through::Retries::default(), emulated),
+        ("--proxy-upstream", args.proxy_upstream != through::Upstream::default(), emulated),
+        ("--seed", args.seed.is_some(), "the local target's; a cluster draws its own delays"),
+        ("--listen", args.listen.is_some(), "the local target's; use `kubectl port-forward`"),
+        ("--logs", args.logs, "the local target's; use `kubectl logs` or `stern`, with --keep"),
+        ("--readiness", args.readiness.is_some(), manifest),
+        ("--liveness", args.liveness.is_some(), manifest),
+        ("--startup", args.startup != "none", manifest),
+    ] {
+        if given {
+            return fail(option, problem);
+        }
+    }
+    for (option, time) in [
+        ("--grace", args.grace),
+        ("--min-ready", args.min_ready),
+        ("--probe-period", args.probe_period),
+    ] {
+        if time.subsec_nanos() != 0 {
+            return fail(option, "Kubernetes counts it in whole seconds");
+        }
+    }
+    match args.kubernetes.options() {
+        Ok(options) => Ok(Some(options)),
+        Err((option, problem)) => fail(option, problem),
+    }
+}
+
+/// A hook that Kubernetes can have.
+fn whole_seconds(hook: &PreStop) -> Result<(), PlanError> {
+    match hook {
+        PreStop::Sleep(time) if time.subsec_nanos() != 0 || time.is_zero() => {
+            fail("--pre-stop", format!("{hook}: Kubernetes sleeps whole seconds, 1 at least"))
+        }
+        _ => Ok(()),
+    }
 }
 
 /// The proxy that the arguments ask for.
@@ -194,6 +265,9 @@ fn variant(
         logs: args.logs.then(|| args.out.join("logs").join(file_name(label))),
         ..ClusterSpec::new(command)
     };
+    if args.target == Target::Kubernetes {
+        whole_seconds(&cluster.pre_stop)?;
+    }
     let spec_fits = cluster.validate();
     if let Err(error) = spec_fits {
         return fail("rollout", error.to_string());
@@ -390,6 +464,37 @@ mod tests {
             (&["--through", "nginx", "--mix", "1/s http2 GET /"], "--mix"),
         ] {
             assert_eq!(options(args), Err(option), "{args:?}");
+        }
+    }
+
+    #[test]
+    fn what_one_target_has_is_refused_for_the_other() {
+        let option =
+            |args: &[&str]| plan(args).map(|p| p.kubernetes.is_some()).map_err(|e| e.option);
+        assert_eq!(option(&[]), Ok(false));
+        assert_eq!(option(&["--target", "kubernetes", "--keep"]), Ok(true));
+        for (args, refused) in [
+            (&["--keep"][..], "--keep"),
+            (&["--namespace", "x"], "--namespace"),
+            (&["--target", "local", "--url", "http://x"], "--url"),
+        ] {
+            assert_eq!(option(args), Err(refused), "{args:?}");
+        }
+        for (args, refused) in [
+            (&["--propagation", "ingress"][..], "--propagation"),
+            (&["--through", "nginx"], "--through"),
+            (&["--seed", "7"], "--seed"),
+            (&["--listen", "127.0.0.1:1"], "--listen"),
+            (&["--logs"], "--logs"),
+            (&["--readiness", "tcp"], "--readiness"),
+            (&["--grace", "1500ms"], "--grace"),
+            (&["--pre-stop", "sleep:1500ms"], "--pre-stop"),
+            (&["--modes", "drain+sleep:500ms"], "--pre-stop"),
+            (&["--namespace", "No"], "--namespace"),
+            (&["--", "./server"], "COMMAND"),
+        ] {
+            let args: Vec<_> = ["--target", "kubernetes"].iter().chain(args).copied().collect();
+            assert_eq!(option(&args), Err(refused), "{args:?}");
         }
     }
 

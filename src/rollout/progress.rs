@@ -70,6 +70,7 @@ fn describe(experiment: &Experiment, start: Instant, width: usize) -> String {
     let counts = experiment.counts();
     let stage = match experiment.stage() {
         Stage::Starting => "v1 starts".to_owned(),
+        Stage::Up => "v1 is up".to_owned(),
         Stage::WarmingUp => "load on v1".to_owned(),
         Stage::RollingOut(Pods { old, new, starting, terminating }) => {
             format!("v1 {old}  v2 {new} (+{starting} starting)  leaving {terminating}")

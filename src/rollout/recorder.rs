@@ -187,6 +187,7 @@ mod tests {
             reused: false,
             retryable: false,
             version: (outcome == Outcome::Ok).then(|| Version::Named("v1".into())),
+            instance: None,
             proxied: None,
             bytes_in: 0,
             bytes_out: 0,

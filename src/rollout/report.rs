@@ -11,10 +11,12 @@ use std::{
 use serde::{Deserialize, Serialize};
 
 use super::{
+    cluster::kubernetes::clock::ClockReport,
+    experiment::Ground,
     losses::{CauseCount, Loss},
     plan::Plan,
     recorder::Second,
-    through::{Installed, Program, Retries, Upstream},
+    through::{Program, Retries, Upstream},
     timeline::PodRecord,
 };
 use crate::load::{Distribution, Outcome, Tally};
@@ -148,6 +150,9 @@ pub struct RunReport {
     pub losses: Vec<Loss>,
     /// Requests that ended, by second.
     pub seconds: Vec<Second>,
+    /// How well times are known where they were not all taken by one clock; `None` on one machine.
+    #[serde(default)]
+    pub clock: Option<ClockReport>,
 }
 
 /// Where and how it was measured.
@@ -176,6 +181,31 @@ pub struct Environment {
     /// The real proxy between load and pods, if there was one.
     #[serde(default)]
     pub proxy: Option<ProxyUsed>,
+    /// The Kubernetes cluster; `None` for the emulated one.
+    #[serde(default)]
+    pub cluster: Option<ClusterUsed>,
+}
+
+/// A Kubernetes cluster that a rollout ran on.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct ClusterUsed {
+    /// Its context and its server.
+    pub name: String,
+    /// Its version, such as `v1.36.1`.
+    pub version: String,
+    /// The namespace.
+    pub namespace: String,
+    /// The images, the first version's first.
+    pub images: [String; 2],
+    /// Where the load was sent to from outside; `None` if from inside to the Service.
+    pub url: Option<String>,
+}
+
+impl fmt::Display for ClusterUsed {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let from = if self.url.is_some() { "outside" } else { "inside" };
+        write!(f, "Kubernetes {}, load from {from}", self.version)
+    }
 }
 
 /// A proxy that requests went through.
@@ -216,9 +246,14 @@ pub struct Report {
 impl Environment {
     /// The environment of a plan that begins now, with the proxy that it needs; `arguments` are
     /// the ones it was called with.
-    pub fn new(plan: &Plan, proxy: Option<&Installed>, arguments: Vec<String>) -> Self {
+    pub fn new(plan: &Plan, ground: &Ground, arguments: Vec<String>) -> Self {
+        let (proxy, on) = match ground {
+            Ground::Local(proxy) => (proxy.as_ref(), None),
+            Ground::Kubernetes(session) => (None, Some(&**session)),
+        };
         let mut command = arguments;
-        if !command.iter().any(|a| a == "--seed" || a.starts_with("--seed=")) {
+        // A real cluster draws its own delays.
+        if on.is_none() && !command.iter().any(|a| a == "--seed" || a.starts_with("--seed=")) {
             let at = command.iter().position(|a| a == "--").unwrap_or(command.len());
             command.splice(at..at, ["--seed".to_owned(), plan.seed.to_string()]);
         }
@@ -234,13 +269,23 @@ impl Environment {
             mix: plan.mix.to_string(),
             rate: plan.mix.rate(),
             replicas: cluster.map_or(0, |cluster| cluster.replicas),
-            propagation: cluster.map_or_else(String::new, |c| c.propagation.to_string()),
+            propagation: match on {
+                Some(_) => "as the cluster does".to_owned(),
+                None => cluster.map_or_else(String::new, |c| c.propagation.to_string()),
+            },
             grace_seconds: cluster.map_or(0.0, |cluster| cluster.grace.as_secs_f64()),
             proxy: plan.proxy.zip(proxy).map(|(options, installed)| ProxyUsed {
                 program: Program::name(installed.program).to_owned(),
                 version: installed.version.clone(),
                 retries: options.retries,
                 upstream: options.upstream,
+            }),
+            cluster: on.map(|session| ClusterUsed {
+                name: session.cluster.name.to_string(),
+                version: session.cluster.version.clone(),
+                namespace: session.cluster.namespace.clone(),
+                images: [session.options.images.v1.clone(), session.options.images.v2.clone()],
+                url: session.options.url.clone(),
             }),
         }
     }

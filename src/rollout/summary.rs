@@ -203,6 +203,7 @@ mod tests {
             pods: Vec::new(),
             losses: Vec::new(),
             seconds: Vec::new(),
+            clock: None,
         }
     }
 

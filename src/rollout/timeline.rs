@@ -70,32 +70,68 @@ impl Timeline {
 
     /// Begins a pod's history with its creation. A pod has its address to itself.
     pub fn created(&self, name: &Arc<str>, version: &Arc<str>, address: SocketAddr) {
-        {
-            let mut records = self.lock();
-            let index = records.pods.len();
-            records.pods.push(PodRecord {
-                name: Arc::clone(name),
-                version: Arc::clone(version),
-                address,
-                events: Vec::new(),
-            });
-            records.by_name.insert(Arc::clone(name), index);
-            records.by_address.insert(address, index);
-        }
+        self.begin(name, version, address);
         self.record(name, What::Created);
+    }
+
+    /// The same for a pod whose creation was heard of before its address.
+    pub fn created_at(
+        &self,
+        name: &Arc<str>,
+        version: &Arc<str>,
+        address: SocketAddr,
+        at: Duration,
+    ) {
+        self.begin(name, version, address);
+        self.record_at(name, at, What::Created);
+    }
+
+    fn begin(&self, name: &Arc<str>, version: &Arc<str>, address: SocketAddr) {
+        let records = &mut *self.lock();
+        let index = records.pods.len();
+        records.pods.push(PodRecord {
+            name: Arc::clone(name),
+            version: Arc::clone(version),
+            address,
+            events: Vec::new(),
+        });
+        records.by_name.insert(Arc::clone(name), index);
+        records.by_address.insert(address, index);
     }
 
     /// Records and publishes an event of a pod that was created before.
     pub fn record(&self, pod: &Arc<str>, what: What) {
+        self.record_when(pod, || self.now(), what);
+    }
+
+    /// The same for an event that was heard of later than it happened.
+    pub fn record_at(&self, pod: &Arc<str>, at: Duration, what: What) {
+        self.record_when(pod, || at, what);
+    }
+
+    /// Moves the last such event of a pod to when it really happened, if that was earlier.
+    pub fn correct(&self, pod: &str, at: Duration, matches: impl Fn(&What) -> bool) {
+        let records = &mut *self.lock();
+        let Some(&index) = records.by_name.get(pod) else { return };
+        let events = &mut records.pods[index].events;
+        let last = events.iter().rposition(|event| matches(&event.what));
+        if let Some(last) = last.filter(|&last| events[last].at > at) {
+            events[last].at = at;
+            events.sort_by_key(|event| event.at);
+        }
+    }
+
+    fn record_when(&self, pod: &Arc<str>, at: impl FnOnce() -> Duration, what: What) {
         let mut records = self.lock();
         if records.ended {
             return;
         }
         let Some(&index) = records.by_name.get(pod) else { return };
         // Taken under the lock, so that a pod's events are in the order of their times.
-        let event = Event { at: self.now(), what };
+        let event = Event { at: at(), what };
         let record = &mut records.pods[index];
-        record.events.push(event.clone());
+        let place = record.events.partition_point(|known| known.at <= event.at);
+        record.events.insert(place, event.clone());
         let version = Arc::clone(&record.version);
         // An error only says that nobody listens.
         let _ = self.stream.send(PodEvent { pod: Arc::clone(pod), version, event });
@@ -116,6 +152,25 @@ impl Timeline {
     /// The history of every pod so far, in order of creation.
     pub fn pods(&self) -> Vec<PodRecord> {
         self.lock().pods.clone()
+    }
+
+    /// Where the pod of this name listens.
+    pub fn address_of(&self, pod: &str) -> Option<SocketAddr> {
+        let records = self.lock();
+        records.by_name.get(pod).map(|&index| records.pods[index].address)
+    }
+
+    /// Reads the histories of all pods so far, in order of creation, without copying them. Nothing
+    /// can be recorded meanwhile: `read` must be quick and must not wait for a cluster.
+    pub fn read<R>(&self, read: impl FnOnce(&[PodRecord]) -> R) -> R {
+        read(&self.lock().pods)
+    }
+
+    /// The version of the pod with this address.
+    pub fn version_at(&self, address: SocketAddr) -> Option<Arc<str>> {
+        let records = self.lock();
+        let index = *records.by_address.get(&address)?;
+        Some(Arc::clone(&records.pods[index].version))
     }
 
     /// The state of the pod with this address at a moment; `None` if there was none.

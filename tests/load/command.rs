@@ -47,10 +47,12 @@ async fn wrong_options_exit_with_64() {
         "http://127.0.0.1/ --expect 20x",
         "http://127.0.0.1/ --timeout 0s",
         "http://127.0.0.1/ --method G,T",
+        "http://127.0.0.1/path --mix 1/s\u{a0}new\u{a0}GET\u{a0}/",
     ] {
         assert_eq!(exit_code(line).await, 64, "{line}");
     }
     for line in [
+        "http://127.0.0.1/ --mix 1/s\u{a0}new\u{a0}GET\u{a0}/ --rate 5",
         "http://127.0.0.1/ --http2 --keep-alive",
         "http://127.0.0.1/ --duration soon",
         "--keep-alive",

@@ -7,5 +7,6 @@ mod command;
 mod harness;
 mod http1;
 mod http2;
+mod lines;
 mod open_loop;
 mod websocket;

@@ -7,5 +7,7 @@ mod comparison;
 mod errors;
 mod harness;
 mod interrupts;
+mod metrics;
 mod report;
+mod scraper;
 mod servers;

@@ -1,3 +1,4 @@
 //! Where a rollout happens.
 
+pub mod kubernetes;
 pub mod local;

@@ -65,6 +65,22 @@ async fn a_record_serializes_as_the_report_shows_it() {
 }
 
 #[tokio::test(start_paused = true)]
+async fn what_was_heard_of_late_is_put_where_it_belongs() {
+    let (timeline, _) = sample().await;
+    let pod: Arc<str> = Arc::from(POD);
+    timeline.record_at(&pod, at(4.5), What::HookCalled);
+    timeline.correct(POD, at(5.5), |what| matches!(what, What::Exited(_)));
+    // Later than it was seen it cannot have been.
+    timeline.correct(POD, at(99.0), |what| *what == What::Ready);
+    let pods = timeline.pods();
+    let events: Vec<_> = pods[0].events.iter().map(|event| (event.at, event.what.name())).collect();
+    assert!(events.is_sorted_by_key(|(at, _)| *at), "{events:?}");
+    for expected in [(at(4.5), "hook_called"), (at(5.5), "exited"), (at(2.0), "ready")] {
+        assert!(events.contains(&expected), "{expected:?} is not among {events:?}");
+    }
+}
+
+#[tokio::test(start_paused = true)]
 async fn subscribers_see_what_is_recorded() {
     let timeline = Timeline::new(Instant::now());
     let mut stream = timeline.subscribe();

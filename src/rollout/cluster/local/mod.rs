@@ -42,6 +42,7 @@ mod store;
 mod watchdog;
 
 use std::{
+    net::SocketAddr,
     sync::{
         Arc,
         atomic::{AtomicBool, Ordering},
@@ -253,6 +254,21 @@ impl LocalCluster {
             })
             .collect()
         })
+    }
+
+    /// Tells where the admin listeners of its pods are, by the pods' names, for as long as the pods
+    /// exist. Nobody has one whose command does not name `{admin_port}`.
+    pub fn admin_addresses(&self) -> impl Fn(&str) -> Option<SocketAddr> + Send + Sync + 'static {
+        let store = self.node.store.clone();
+        let have_one = self.node.spec.command.names_admin_port();
+        move |name| {
+            let of = |state: &State| {
+                let mut pods = state.pods.values();
+                let (pod, _) = pods.find(|(pod, _)| *pod.name == *name)?;
+                Some(pod.address.admin)
+            };
+            if have_one { store.read(of) } else { None }
+        }
     }
 
     /// The Deployment's Progressing condition (facts 3.7); `None` before the first rollout.

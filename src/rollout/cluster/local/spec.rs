@@ -134,11 +134,20 @@ impl CommandTemplate {
 
     /// Whether `{host}` is used anywhere, so that pods can be given addresses of their own.
     pub fn names_host(&self) -> bool {
+        self.names("{host}")
+    }
+
+    /// Whether `{admin_port}` is used anywhere: there is an admin listener.
+    pub fn names_admin_port(&self) -> bool {
+        self.names("{admin_port}")
+    }
+
+    fn names(&self, placeholder: &str) -> bool {
         let values = self.env.iter().map(|(_, value)| value);
         std::iter::once(&self.program)
             .chain(&self.args)
             .chain(values)
-            .any(|text| text.contains("{host}"))
+            .any(|text| text.contains(placeholder))
     }
 }
 
@@ -251,6 +260,8 @@ mod tests {
         let plain = CommandTemplate::new("server", ["--port", "{port}"]);
         assert!(!plain.names_host());
         assert!(CommandTemplate::new("server", ["--listen={host}:{port}"]).names_host());
+        assert!(!plain.names_admin_port());
         assert!(plain.env("LISTEN", "{host}:{port}").names_host());
+        assert!(CommandTemplate::new("server", ["--admin={admin_port}"]).names_admin_port());
     }
 }

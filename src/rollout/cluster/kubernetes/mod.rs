@@ -1,0 +1,47 @@
+//! A rolling update on a real cluster: what `websample rollout --target kubernetes` runs on.
+//!
+//! ```text
+//! connect ─► access ─► apply ─► watch ─► observer ─► timeline
+//!                        │         └───► trouble ─► error
+//!                        └► load (a Job) ─► log ─► attempts
+//! ```
+//!
+//! | file | its subject |
+//! |---|---|
+//! | `args` | the options, and what they come to |
+//! | `connect`, `access` | a cluster that answers, and what may be done there |
+//! | `manifests` | the objects of one mode, made from `deploy/kubernetes/base` |
+//! | `session` | applying and removing them, and nothing else |
+//! | `watch` | pods, endpoints and the Deployment as they change |
+//! | `observer`, `drained` | what a change means: events of the timeline |
+//! | `trouble` | what a change means: a reason to give up |
+//! | `load` | the load generator's log |
+//! | `clock` | how far the clocks of the cluster and of this machine are apart |
+//! | `error` | what went wrong where, and the remedy |
+//!
+//! Decisions are functions of what was seen; only `connect`, `access`, `session`, `watch` and `load`
+//! talk to the cluster.
+
+mod access;
+mod args;
+pub mod clock;
+mod connect;
+mod drained;
+mod error;
+mod load;
+pub mod manifests;
+pub mod observer;
+mod session;
+pub mod trouble;
+mod watch;
+
+pub use self::{
+    access::{Permission, permissions},
+    args::{Images, KubernetesArgs, Options},
+    connect::Cluster,
+    drained::Drained,
+    error::{KubernetesError, Problem},
+    load::{Load, Stopped},
+    session::Session,
+    watch::{View, Watch, Watched},
+};

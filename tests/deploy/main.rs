@@ -1,0 +1,27 @@
+//! What is in `deploy/`: manifests that a cluster takes and that agree with the server's settings,
+//! an image that the Dockerfile can make, and the compose file.
+
+#![cfg(feature = "lab")]
+
+mod check;
+mod compose;
+mod custom;
+mod image;
+mod monitoring;
+mod objects;
+mod program;
+mod rendered;
+mod restricted;
+mod selectors;
+mod settings;
+
+use std::path::{Path, PathBuf};
+
+/// A file or directory of this repository.
+fn in_repository(path: &str) -> PathBuf {
+    Path::new(env!("CARGO_MANIFEST_DIR")).join(path)
+}
+
+fn read(path: &Path) -> String {
+    std::fs::read_to_string(path).unwrap_or_else(|error| panic!("{}: {error}", path.display()))
+}

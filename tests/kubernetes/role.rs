@@ -1,0 +1,58 @@
+//! The Role in the manifests permits what is asked for, and nothing more.
+
+use std::collections::BTreeSet;
+
+use websample::rollout::cluster::kubernetes::{Permission, permissions};
+
+use crate::{
+    api::{Requested, Server},
+    behaviour::Behaviour,
+    rollout::run,
+};
+
+const ROLE: &str = include_str!("../../deploy/kubernetes/rollout-role.yaml");
+
+/// What the documents of this kind permit.
+fn permitted(kind: &str) -> BTreeSet<Requested> {
+    let documents: Vec<serde_json::Value> =
+        serde_saphyr::from_multiple(ROLE).expect("the Role is YAML");
+    let mut all = BTreeSet::new();
+    for document in documents.iter().filter(|document| document["kind"] == kind) {
+        let texts = |value: &serde_json::Value| -> Vec<String> {
+            let list = value.as_array().expect("a list");
+            list.iter().map(|text| text.as_str().expect("text").to_owned()).collect()
+        };
+        for rule in document["rules"].as_array().expect("rules") {
+            for group in texts(&rule["apiGroups"]) {
+                for resource in texts(&rule["resources"]) {
+                    for verb in texts(&rule["verbs"]) {
+                        all.insert((group.clone(), resource.clone(), verb));
+                    }
+                }
+            }
+        }
+    }
+    all
+}
+
+#[test]
+fn the_role_is_what_a_rollout_asks_for() {
+    let role = permitted("Role");
+    let asked = permissions(true).into_iter().map(|Permission { group, resource, verb }| {
+        (group.to_owned(), resource.to_owned(), verb.to_owned())
+    });
+    assert_eq!(role, asked.collect(), "what is checked beforehand is what the Role has");
+
+    // One that succeeds and one that gets stuck, to see all of it.
+    let mut requested = BTreeSet::new();
+    for v1 in [Behaviour::Ready, Behaviour::NeverReady] {
+        let server = Server::empty(v1, Behaviour::Ready);
+        run(&server, &["--modes", "drain", "--rate", "5", "--ready-within", "2s"]);
+        requested.extend(server.api.requested());
+    }
+    let namespaces = |(_, resource, _): &Requested| resource == "namespaces";
+    let (on_namespaces, inside): (BTreeSet<_>, BTreeSet<_>) =
+        requested.into_iter().partition(namespaces);
+    assert_eq!(inside, role);
+    assert_eq!(on_namespaces, permitted("ClusterRole"));
+}
