@@ -4,3 +4,4 @@
 mod command;
 mod docs;
 mod files;
+mod mutations;

@@ -243,8 +243,7 @@ fn times(subject: &Subject<'_>, unit: &Unit<'_>, found: &mut Findings) {
             let fix = format!("{field}:\n  timeoutSeconds: {}", timing.period.as_secs());
             found.unit(Rule::ProbeTimeoutOverPeriod, origin, unit, field, message, fix);
         }
-        let own = probe.termination_grace_period_seconds.and_then(|own| u64::try_from(own).ok());
-        if let Some(own) = own.map(Duration::from_secs)
+        if let Some(own) = probe.termination_grace_period_seconds.map(crate::manifest::seconds)
             && own < ending
         {
             let message = format!(
