@@ -130,11 +130,14 @@ fn every_alert_says_what_it_means_and_what_to_do() {
     assert!(wrong.is_empty(), "\n{}", wrong.join("\n"));
 }
 
+/// Something that is wrong with an alert, and what makes it so.
+type Change = (&'static str, fn(&mut Rule));
+
 #[test]
 fn a_bad_alert_is_noticed() {
     let runbook = read("docs/runbook.md");
     let good = alerts().remove(0);
-    let changes: [(&str, fn(&mut Rule)); 7] = [
+    let changes: [Change; 7] = [
         ("no section", |a| a.alert = "RequestsCut".to_owned()),
         ("CamelCase", |a| a.alert = "requests_cut_off".to_owned()),
         ("severity", |a| drop(a.labels.insert("severity".to_owned(), "page".to_owned()))),
@@ -142,7 +145,7 @@ fn a_bad_alert_is_noticed() {
         ("no summary", |a| drop(a.annotations.remove("summary"))),
         ("no description", |a| drop(a.annotations.remove("description"))),
         ("runbook_url", |a| {
-            drop(a.annotations.insert("runbook_url".to_owned(), RUNBOOK.to_owned()))
+            drop(a.annotations.insert("runbook_url".to_owned(), RUNBOOK.to_owned()));
         }),
     ];
     for (what, change) in changes {

@@ -194,7 +194,7 @@ fn finds_every_selector_with_what_is_around_it() {
             "max(rec:a:max10m{}[-]) (up{}[-])",
         ),
         (r#"{__name__=~"a|b",job="c"}"#, "(a|b{__name__=~a|b;job=c}[-])"),
-        (r#"histogram_quantile(0.9, sum by (le) (rate(d_bucket[5m])))"#, "rate(d_bucket{}[5m])"),
+        ("histogram_quantile(0.9, sum by (le) (rate(d_bucket[5m])))", "rate(d_bucket{}[5m])"),
         ("max_over_time(rate(a[1m])[10m:]) + time()", "rate(a{}[1m])"),
         (r#"label_replace(a, "x", "up(", "y", "(.+)")"#, "label_replace(a{}[-])"),
         ("a offset 5m > bool 3e5 and b", "(a{}[-]) (b{}[-])"),

@@ -84,8 +84,8 @@ pub(crate) const RULES: &[Rule] = &[
             let tags = list(&board.json["tags"]).iter().any(|tag| **tag == "websample");
             let checks = [
                 ("tags", tags),
-                ("link to the other dashboards", links.iter().any(|link| siblings(link))),
-                ("link to docs/observability.md", links.iter().any(|link| document(link))),
+                ("link to the other dashboards", links.iter().any(siblings)),
+                ("link to docs/observability.md", links.iter().any(document)),
             ];
             checks.into_iter().filter(|(_, good)| !good).map(|(what, _)| what.to_owned()).collect()
         },
