@@ -156,3 +156,27 @@ fn nobody_has_to_log_in_and_the_comparison_is_what_they_see() {
     let file = mounted.expect("it is in something that is mounted");
     assert!(file.is_file(), "{}", file.display());
 }
+
+#[test]
+fn what_the_provisioning_asks_for_is_set() {
+    let compose = compose();
+    let grafana = &compose.services["grafana"];
+    let mut asked = Vec::new();
+    for directory in ["dashboards", "datasources"] {
+        let text =
+            read(&in_repository(&format!("grafana/provisioning/{directory}/websample.yaml")));
+        let values = text.lines().filter(|line| !line.trim_start().starts_with('#'));
+        asked.extend(values.filter_map(|line| Some(line.split_once(": $")?.1.to_owned())));
+    }
+    asked.sort();
+    assert_eq!(asked, ["GRAFANA_DASHBOARDS", "PROMETHEUS_URL"]);
+    // In the network that they share.
+    let listens = compose.services["prometheus"]
+        .command
+        .iter()
+        .find_map(|word| word.strip_prefix("--web.listen-address=0.0.0.0:").map(ToOwned::to_owned));
+    let url = format!("http://127.0.0.1:{}", listens.expect("where Prometheus listens"));
+    assert_eq!(grafana.environment["PROMETHEUS_URL"], url);
+    let dashboards = &grafana.environment["GRAFANA_DASHBOARDS"];
+    assert!(grafana.volumes.contains(&format!("../grafana/dashboards:{dashboards}:ro")));
+}

@@ -102,7 +102,8 @@ fn what_the_sources_include_is_copied() {
             } else if path.extension().is_some_and(|extension| extension == "rs") {
                 let text = read(&path);
                 for part in text.split("include_").skip(1) {
-                    let file = ["str!(\"", "bytes!(\""]
+                    // With concat!, the part that is written there: the directory.
+                    let file = ["str!(\"", "bytes!(\"", "str!(concat!(\"", "bytes!(concat!(\""]
                         .iter()
                         .find_map(|start| part.strip_prefix(start)?.split('"').next());
                     if let Some(file) = file {

@@ -3,6 +3,7 @@
 
 #![cfg(feature = "lab")]
 
+mod check;
 mod compose;
 mod custom;
 mod image;

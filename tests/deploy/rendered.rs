@@ -18,8 +18,8 @@ pub(crate) fn modes() -> impl Iterator<Item = (&'static str, String)> {
         .map(|mode| (mode.name(), format!("modes/{}", mode.name())))
 }
 
-/// The objects of a kustomization under `deploy/kubernetes`; `None` where there is no kubectl.
-pub(crate) fn render(directory: &str) -> Option<Vec<Object>> {
+/// A kustomization under `deploy/kubernetes`, rendered; `None` where there is no kubectl.
+pub(crate) fn text(directory: &str) -> Option<String> {
     let path = in_repository("deploy/kubernetes").join(directory);
     let output = Command::new(program::find("kubectl")?)
         .arg("kustomize")
@@ -28,7 +28,12 @@ pub(crate) fn render(directory: &str) -> Option<Vec<Object>> {
         .expect("kubectl runs");
     let errors = String::from_utf8_lossy(&output.stderr);
     assert!(output.status.success() && errors.is_empty(), "{}: {errors}", path.display());
-    Some(parse(&path, &String::from_utf8(output.stdout).expect("YAML is text")))
+    Some(String::from_utf8(output.stdout).expect("YAML is text"))
+}
+
+/// The objects of a kustomization.
+pub(crate) fn render(directory: &str) -> Option<Vec<Object>> {
+    text(directory).map(|text| parse(Path::new(directory), &text))
 }
 
 /// The objects of one file under `deploy/kubernetes`.
