@@ -6,12 +6,13 @@
 //!    that reproduces the naive behaviours;
 //! 3. a **rollout lab** (`rollout`, feature `lab`): a real rolling update of real processes under
 //!    load, for every mode, and what each lost; the load is `load`'s (feature `attack`), the rules
-//!    are `kubernetes`', and neither knows anything of the rest.
+//!    are `kubernetes`', and neither knows anything of the rest. `manifest` judges by the same rules
+//!    what a rollout of somebody's Deployment will lose.
 //!
 //! ```text
 //! rollout ──► sample ──► http ──► telemetry ──► config ──► lifecycle
 //!    ├──────► load
-//!    └──────► kubernetes
+//!    └──────► kubernetes ◄── manifest ──► http, config
 //! ```
 //!
 //! The phases of a server's life:

@@ -16,8 +16,8 @@ pub(super) enum Hook {
     Sleep(Duration),
     /// A program; `sleeps` where all it does, as far as can be seen, is to sleep first.
     Exec { command: Vec<String>, sleeps: Option<Duration> },
-    /// A call that takes as long as the server likes.
-    Http { path: String, port: IntOrString, headers: Vec<String> },
+    /// A call that takes as long as the server likes, which may be somebody else's.
+    Http { path: String, port: IntOrString, headers: Vec<String>, elsewhere: bool },
     /// Cannot work (core/v1: `LifecycleHandler`).
     Tcp,
 }
@@ -50,6 +50,7 @@ impl Hook {
             path: http.path.clone().unwrap_or_else(|| "/".to_owned()),
             port: http.port.clone(),
             headers: headers.collect(),
+            elsewhere: http.host.is_some(),
         }
     }
 

@@ -111,14 +111,12 @@ impl Node {
 }
 
 fn is_quantity(path: &[&str]) -> bool {
-    match path {
-        [.., "sizeLimit" | "divisor" | "averageValue"] => true,
-        [.., "target", "value"] => true,
-        [.., "limits" | "requests" | "capacity" | "overhead" | "default" | "defaultRequest", _] => {
-            true
-        }
-        _ => false,
-    }
+    matches!(
+        path,
+        [.., "sizeLimit" | "divisor" | "averageValue"]
+            | [.., "target", "value"]
+            | [.., "limits" | "requests" | "capacity" | "overhead", _]
+    )
 }
 
 impl<'de> Deserialize<'de> for Node {

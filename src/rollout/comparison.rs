@@ -137,7 +137,7 @@ pub async fn rollout(args: &RolloutArgs) -> Result<ExitCode, RolloutError> {
 /// Finds what it needs, and changes nothing.
 async fn ground(plan: &Plan) -> Result<Ground, RolloutError> {
     if let Some(options) = &plan.kubernetes {
-        let session = Session::open(options.clone(), run_id(plan.seed)).await?;
+        let session = Session::open(options.clone(), format!("{}-all", run_id(plan.seed))).await?;
         return Ok(Ground::Kubernetes(Box::new(session)));
     }
     Ok(Ground::Local(match &plan.proxy {

@@ -15,6 +15,10 @@ use crate::load::{Attempt, Outcome};
 /// A proxy may send connections to a pod that has been gone for so long: the slowest clouds' delay.
 const BELATED: Duration = Duration::from_secs(30);
 
+/// A client notices the end of the process that it waits for at once; what it noticed later than
+/// this was another's, however badly the clocks agree.
+const AT_ONCE: Duration = Duration::from_secs(1);
+
 /// Explains a lost request with the pods that can have lost it. The pod comes with it where there
 /// was only one.
 pub fn explain_unseen(attempt: &Attempt, pods: &[PodRecord]) -> (Cause, Option<PodState>) {
@@ -37,6 +41,12 @@ fn leaving(attempt: &Attempt, pod: &PodRecord) -> Option<PodState> {
     let mut state = pod.state_at(at).filter(|state| state.deleted.is_some())?;
     let gone = pod.first(|what| *what == What::Removed).filter(|gone| *gone <= at);
     if gone.is_some_and(|gone| gone + BELATED < attempt.sent) {
+        return None;
+    }
+    if let Phase::Dead { since, .. } = state.phase
+        && attempt.sent <= since
+        && attempt.finished > since + AT_ONCE
+    {
         return None;
     }
     // Its network goes with its process; nobody outside sees the moment, but by what vanishes.
@@ -138,6 +148,20 @@ mod tests {
             assert_eq!(found, cause, "{outcome} {pods:?}");
             assert_eq!(pod.is_some(), named, "{outcome} {pods:?}");
         }
+    }
+
+    #[test]
+    fn what_failed_long_after_a_pods_end_was_not_waiting_for_it() {
+        let exit = |code| What::Exited(Exit::Code(code));
+        let dead = pod(2, &[(8, What::Deleted), (9, exit(143))]);
+        let dies_later = pod(3, &[(10, What::Deleted), (11, exit(143))]);
+        let pods = [dead, dies_later];
+        let reset =
+            |millis| Attempt { finished: Duration::from_millis(millis), ..lost(Outcome::Reset) };
+        // In flight when the second one ended, or sent to the first one: either can be.
+        assert_eq!(explain_unseen(&reset(11_010), &pods).0, Cause::Unexplained);
+        let (cause, pod) = explain_unseen(&reset(15_000), &pods);
+        assert_eq!((cause, pod.map(|pod| pod.pod)), (Cause::DeadPod, Some("pod-2".into())));
     }
 
     #[test]

@@ -2,7 +2,12 @@
 
 use std::{
     collections::{BTreeMap, BTreeSet},
-    sync::{Arc, Mutex, MutexGuard, PoisonError, mpsc},
+    net::SocketAddr,
+    sync::{
+        Arc, Mutex, MutexGuard, PoisonError,
+        atomic::{AtomicU8, Ordering},
+        mpsc,
+    },
     thread,
 };
 
@@ -24,6 +29,9 @@ use crate::{
 /// The namespace that there is.
 pub(crate) const NAMESPACE: &str = "websample";
 
+/// Every Service's address: what is sent there is led to where it really is.
+pub(crate) const CLUSTER_IP: &str = "10.96.0.7";
+
 /// A request, as a Role would permit it: group, resource, verb.
 pub(crate) type Requested = (String, String, String);
 
@@ -32,6 +40,7 @@ pub(crate) type Requested = (String, String, String);
 pub(crate) struct Api {
     pub(crate) store: Store,
     inner: Arc<Mutex<Inner>>,
+    service: SocketAddr,
 }
 
 struct Inner {
@@ -138,6 +147,7 @@ impl Api {
         let behaviours = [("websample:v1", v1), ("websample:v2", v2)];
         let behaviours = behaviours.into_iter().map(|(image, b)| (image.to_owned(), b)).collect();
         Self {
+            service: own_address(),
             store: Store::new(),
             inner: Arc::new(Mutex::new(Inner {
                 behaviours,
@@ -150,6 +160,11 @@ impl Api {
                 loads: BTreeMap::new(),
             })),
         }
+    }
+
+    /// Where the first Deployment's Service is: an address that no other test has.
+    pub(crate) fn service_address(&self) -> SocketAddr {
+        self.service
     }
 
     /// Whoever asks may not do this.
@@ -210,9 +225,13 @@ impl Api {
     /// What the controllers do about an object that was applied.
     pub(crate) fn applied(&self, collection: &Collection, name: &str, object: &Value) {
         match collection.resource.as_str() {
+            "services" => self.store.update(collection, name, |service| {
+                service["spec"]["clusterIP"] = json!(CLUSTER_IP);
+            }),
             "deployments" => self.roll_out(name, object),
             "jobs" => {
-                let address = self.lock().real.values().next().map(Real::service);
+                let deployment = name.strip_suffix("-load").expect("a load's name");
+                let address = self.lock().real.get(deployment).map(Real::service);
                 let load = LoadPod::start(&self.store, object, address);
                 self.lock().loads.entry(load.name.clone()).or_insert(load);
             }
@@ -227,8 +246,10 @@ impl Api {
             Behaviour::Real => {
                 let mut inner = self.lock();
                 let store = &self.store;
+                let mut at = self.service;
+                at.set_port(at.port() + inner.real.len() as u16);
                 let real = inner.real.entry(name.to_owned());
-                real.or_insert_with(|| Real::start(store, deployment)).roll_out(deployment);
+                real.or_insert_with(|| Real::start(store, deployment, at)).roll_out(deployment);
             }
             scripted => scripted.roll_out(&self.store, deployment),
         }
@@ -270,4 +291,12 @@ impl Api {
     fn lock(&self) -> MutexGuard<'_, Inner> {
         self.inner.lock().unwrap_or_else(PoisonError::into_inner)
     }
+}
+
+/// A loopback address that no other server of this process has, nor one of another process.
+fn own_address() -> SocketAddr {
+    static SERVERS: AtomicU8 = AtomicU8::new(1);
+    let [.., high, low] = std::process::id().to_be_bytes();
+    let number = SERVERS.fetch_add(1, Ordering::Relaxed);
+    SocketAddr::from(([127, 192 + high % 32, low, number], 8_000))
 }

@@ -16,6 +16,7 @@ use serde_json::{Value, json};
 use tokio::sync::watch;
 
 use crate::{
+    api::CLUSTER_IP,
     pods::{collection, name, pod, status},
     store::Store,
 };
@@ -44,7 +45,11 @@ impl LoadPod {
         // Nobody listens where no pod is real.
         let service = service.unwrap_or_else(|| SocketAddr::from(([127, 77, 0, 1], 9)));
         let arguments = arguments.map(|argument| {
-            if argument.starts_with("http://") { format!("http://{service}") } else { argument }
+            if argument == format!("http://{CLUSTER_IP}:80") {
+                format!("http://{service}")
+            } else {
+                argument
+            }
         });
         let mut child = Command::new(env!("CARGO_BIN_EXE_websample"))
             .args(arguments)

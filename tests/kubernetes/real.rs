@@ -34,19 +34,19 @@ pub(crate) struct Real {
 }
 
 impl Real {
-    pub(crate) fn start(store: &Store, deployment: &Value) -> Self {
+    pub(crate) fn start(store: &Store, deployment: &Value, at: SocketAddr) -> Self {
         let (versions, commands) = tokio_mpsc::unbounded_channel();
         let (sender, started) = mpsc::channel();
         let (store, deployment) = (store.clone(), deployment.clone());
         let thread = thread::spawn(move || {
             let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build();
-            runtime.expect("a runtime").block_on(run(store, deployment, commands, sender));
+            runtime.expect("a runtime").block_on(run(store, deployment, at, commands, sender));
         });
         let service = started.recv().expect("it starts");
         Self { service, versions: Some(versions), thread: Some(thread) }
     }
 
-    /// Where the Service is.
+    /// Where its Service is.
     pub(crate) fn service(&self) -> SocketAddr {
         self.service
     }
@@ -72,14 +72,14 @@ impl Drop for Real {
 async fn run(
     store: Store,
     deployment: Value,
+    at: SocketAddr,
     mut commands: tokio_mpsc::UnboundedReceiver<String>,
     started: mpsc::Sender<SocketAddr>,
 ) {
     let messages = tempfile::tempdir().expect("a directory");
     let spec = spec(&deployment, &messages);
     let cluster = Arc::new(LocalCluster::new(spec, Instant::now()).expect("a cluster"));
-    let any = SocketAddr::from(([127, 0, 0, 1], 0));
-    let service = Listener::bind(any, cluster.service()).await.expect("a free port");
+    let service = Listener::bind(at, cluster.service()).await.expect("an address of its own");
     started.send(service.local_addr()).expect("the test waits");
     let mirror = Mirror { store, deployment, messages };
     let mut changes = cluster.timeline().subscribe();

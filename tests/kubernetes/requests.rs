@@ -211,6 +211,8 @@ fn apply(api: &Api, about: &About, name: &str, query: &Query, body: &[u8]) -> An
     let (object, created) = api.store.apply(&about.collection, name, &manager, &applied)?;
     api.store.publish();
     api.applied(&about.collection, name, &object);
+    // What was filled in is told as well.
+    let object = api.store.get(&about.collection, name).unwrap_or(object);
     let code = if created { StatusCode::CREATED } else { StatusCode::OK };
     Ok(HttpResponse::build(code).json(object))
 }

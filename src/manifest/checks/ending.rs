@@ -146,12 +146,13 @@ fn grace(
     let hook = hook.unwrap_or_default();
     let before = hook + delay.unwrap_or_default();
     let all = before + drain.unwrap_or_default();
+    let left = grace.saturating_sub(before);
     if hook >= grace {
         Grace::Hook(hook)
     } else if all > grace {
         Grace::All(all)
-    } else if drain.is_none() && !before.is_zero() && grace - before < SHORTEST_DRAIN {
-        Grace::Leaves(grace - before)
+    } else if drain.is_none() && !before.is_zero() && left < SHORTEST_DRAIN {
+        Grace::Leaves(left)
     } else {
         Grace::Enough
     }
@@ -213,7 +214,7 @@ fn fits(subject: &Subject<'_>, unit: &Unit<'_>, found: &mut Findings) {
                 shown(subject.grace),
                 shown(left)
             );
-            let fix = wanted(whole_seconds(subject.grace - left) + 25);
+            let fix = wanted(whole_seconds(subject.grace.saturating_sub(left)) + 25);
             found.object(Rule::NoTimeToDrain, origin, path, message, fix);
         }
     }
@@ -275,8 +276,8 @@ fn proxy(subject: &Subject<'_>, unit: &Unit<'_>, found: &mut Findings) {
 mod tests {
     use super::*;
 
-    fn s(seconds: f64) -> Option<Duration> {
-        Some(Duration::from_secs_f64(seconds))
+    fn s(seconds: impl Into<Option<f64>>) -> Option<Duration> {
+        seconds.into().map(Duration::from_secs_f64)
     }
 
     #[test]

@@ -22,7 +22,8 @@ pub(super) fn check(subject: &Subject<'_>, found: &mut Findings) {
             Hook::None | Hook::Sleep(_) => {}
             Hook::Tcp => tcp(subject, unit, found),
             Hook::Exec { command, .. } => exec(subject, unit, command, found),
-            Hook::Http { path, port, headers } => {
+            Hook::Http { elsewhere: true, .. } => {}
+            Hook::Http { path, port, headers, elsewhere: false } => {
                 if reaches(subject, unit, port, found) {
                     answers(subject, unit, path, port, headers, found);
                 }
@@ -55,7 +56,7 @@ fn exec(subject: &Subject<'_>, unit: &Unit<'_>, command: &[String], found: &mut 
          no such programs: the hook fails, and SIGTERM follows without a delay",
         unit.container.name
     );
-    let seconds = unit.hook.sleeps().map_or(5, |slept| super::whole_seconds(slept));
+    let seconds = unit.hook.sleeps().map_or(5, super::whole_seconds);
     let fix = format!(
         "preStop:\n  sleep:  # the kubelet's own, since Kubernetes 1.30\n    seconds: {seconds}"
     );
@@ -78,8 +79,13 @@ fn reaches(
     };
     let known = match unit.listens(number) {
         Some(listens) => listens,
-        // Ports need not be declared; who declares some is taken to declare all.
-        None => unit.ports().is_empty() || subject.declares(&IntOrString::Int(number)),
+        // Ports need not be declared; who declares some is taken to declare all. A mesh's agent
+        // listens on ports that nobody declares.
+        None => {
+            unit.ports().is_empty()
+                || subject.declares(&IntOrString::Int(number))
+                || subject.units.iter().any(|unit| unit.proxy)
+        }
     };
     if !known {
         let ports: Vec<_> =

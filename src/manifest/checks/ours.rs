@@ -70,7 +70,7 @@ fn against(server: Duration, pod: Duration, hook: Duration) -> Against {
     let left = pod.saturating_sub(hook);
     if server > left {
         Against::Longer
-    } else if left - server >= Duration::from_secs(1) {
+    } else if left.saturating_sub(server) >= Duration::from_secs(1) {
         Against::Shorter
     } else {
         Against::Equal
@@ -86,7 +86,7 @@ fn grace(subject: &Subject<'_>, unit: &Unit<'_>, settings: &Settings, found: &mu
         return;
     }
     let server = settings.grace_period;
-    let left = subject.grace - hook;
+    let left = subject.grace.saturating_sub(hook);
     let asleep = if hook.is_zero() {
         String::new()
     } else {

@@ -155,9 +155,12 @@ fn probes<'a>(unit: &Unit<'a>) -> impl Iterator<Item = (&'static str, &'a Probe)
     .filter_map(|(name, probe)| Some((name, probe.as_ref()?)))
 }
 
+/// The port that a probe asks; one that names a host asks somebody else.
 fn port(probe: &Probe) -> Option<IntOrString> {
-    let http = probe.http_get.as_ref().map(|http| http.port.clone());
-    let tcp = || probe.tcp_socket.as_ref().map(|tcp| tcp.port.clone());
+    let http = probe.http_get.as_ref().filter(|http| http.host.is_none());
+    let http = http.map(|http| http.port.clone());
+    let tcp = probe.tcp_socket.as_ref().filter(|tcp| tcp.host.is_none());
+    let tcp = || tcp.map(|tcp| tcp.port.clone());
     http.or_else(tcp).or_else(|| probe.grpc.as_ref().map(|grpc| IntOrString::Int(grpc.port)))
 }
 
@@ -165,10 +168,12 @@ fn ports(subject: &Subject<'_>, unit: &Unit<'_>, found: &mut Findings) {
     let origin = &subject.workload.origin;
     let container = &unit.container.name;
     let hook = match &unit.hook {
-        Hook::Http { port, .. } => Some(("lifecycle.preStop", port.clone())),
+        Hook::Http { port, elsewhere: false, .. } => Some(("lifecycle.preStop", port.clone())),
         _ => None,
     };
     let all = probes(unit).filter_map(|(name, probe)| Some((name, port(probe)?))).chain(hook);
+    // A mesh's agent answers for the others, on ports that nobody declares.
+    let meshed = subject.units.iter().any(|unit| unit.proxy);
     let names: Vec<_> = unit.ports().iter().filter_map(|port| port.name.as_deref()).collect();
     let declared: Vec<_> = unit.ports().iter().map(|port| port.container_port).collect();
     for (field, port) in all {
@@ -194,6 +199,7 @@ fn ports(subject: &Subject<'_>, unit: &Unit<'_>, found: &mut Findings) {
                 if unit.serving
                     && field != "lifecycle.preStop"
                     && !declared.is_empty()
+                    && !meshed
                     && !subject.declares(&IntOrString::Int(number)) =>
             {
                 let message = format!(

@@ -9,6 +9,7 @@ use super::{super::rule::Rule, Findings, Subject};
 use crate::manifest::{
     objects::{Object, Objects},
     select,
+    subject::Unit,
 };
 
 pub(super) fn check(subject: &Subject<'_>, found: &mut Findings) {
@@ -46,7 +47,7 @@ fn target(
     let declared: Vec<_> = subject
         .units
         .iter()
-        .flat_map(|unit| unit.ports())
+        .flat_map(Unit::ports)
         .map(|port| match &port.name {
             Some(name) => format!("{name} ({})", port.container_port),
             None => port.container_port.to_string(),
@@ -54,7 +55,7 @@ fn target(
         .collect();
     let path = format!("spec.ports[{index}].targetPort");
     let title = subject.workload.origin.title();
-    let first = subject.units.iter().flat_map(|unit| unit.ports()).next();
+    let first = subject.units.iter().flat_map(Unit::ports).next();
     let fix = first.map_or_else(
         || "declare the port in the container, with this name".to_owned(),
         |port| {

@@ -94,7 +94,7 @@ fn budget(ending: &Ending) -> String {
         }
         // Only what ignores SIGTERM has no longest delay.
         Some((min, max)) if min >= max => {
-            parts.push(format!("goes on accepting for {}", shown(min)))
+            parts.push(format!("goes on accepting for {}", shown(min)));
         }
         Some((min, max)) => {
             parts.push(format!("goes on accepting for {} to {}", shown(min), shown(max)));

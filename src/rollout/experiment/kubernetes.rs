@@ -1,9 +1,13 @@
 //! One rolling update on a Kubernetes cluster.
 
-use std::{sync::Arc, time::Duration};
+use std::{
+    net::{IpAddr, SocketAddr},
+    sync::Arc,
+    time::Duration,
+};
 
 use tokio::{sync::watch, time::Instant};
-use tokio_util::sync::CancellationToken;
+use tokio_util::sync::{CancellationToken, DropGuard};
 
 use super::{
     COOL_DOWN, Cue, Experiment, ExperimentError, FROM, Failure, Pods, REQUEST_LIMIT, Stage, TO,
@@ -29,6 +33,10 @@ use crate::{
 const LOG_LIMIT: Duration = Duration::from_secs(20);
 /// A rollout may take this much longer than its pods' grace and start, for each of them.
 const POD_LIMIT: Duration = Duration::from_secs(30);
+/// The port that the manifest's Service has.
+const SERVICE_PORT: u16 = 80;
+/// From the publication of an endpoint until every proxy has learned of it, which none tells.
+const SETTLE: Duration = Duration::from_secs(2);
 /// Between two looks at what only gets wrong with time.
 const LOOK: Duration = Duration::from_secs(1);
 /// A pod's report whose times are outside of what was seen by more than this is not believed.
@@ -83,7 +91,7 @@ enum Source {
     /// A Job in the cluster.
     Inside(Box<Load>),
     /// This process.
-    Outside { stop: CancellationToken, task: tokio::task::JoinHandle<Result<Stopped, Failure>> },
+    Outside { stop: DropGuard, task: tokio::task::JoinHandle<Result<Stopped, Failure>> },
 }
 
 impl Rollout<'_> {
@@ -91,23 +99,31 @@ impl Rollout<'_> {
         let Self { experiment, session, made, timeline, .. } = self;
         let Cue { start, up, go, .. } = cue;
         let images = session.options.images.clone();
+        let mut service = made.name();
         for manifest in made.surroundings() {
-            session.apply(made.run, &manifest).await?;
+            let applied = session.apply(made, &manifest).await?;
+            // By its address, so that nothing hangs on the image's resolver.
+            if let Some(address) = applied.data["spec"]["clusterIP"].as_str()
+                && let Ok(address) = address.parse::<IpAddr>()
+            {
+                service = SocketAddr::new(address, SERVICE_PORT).to_string();
+            }
         }
         let watched = Watched { name: made.name(), selector: made.selector() };
         let first = images.v1.clone();
         let version = move |image: &str| if image == first { FROM.into() } else { TO.into() };
         let watch = Watch::start(&session.cluster, &watched, timeline.clone(), version);
         let mut view = watch.view();
-        session.apply(made.run, &made.deployment(&images.v1)).await?;
+        session.apply(made, &made.deployment(&images.v1)).await?;
         let published = |view: &View| view.settled() && view.published == view.pods.len();
         self.wait(&mut view, session.options.ready_within, published).await?;
+        tokio::time::sleep(SETTLE).await;
         experiment.enter(Stage::Up);
         up.notify_one();
         go.cancelled().await;
 
         let (live, written) = self.live(start)?;
-        let mut source = self.begin_load(&mut view, live).await?;
+        let mut source = self.begin_load(&mut view, &service, live).await?;
         experiment.enter(Stage::WarmingUp);
         tokio::time::sleep(WARM_UP).await;
         let began = timeline.now();
@@ -132,7 +148,7 @@ impl Rollout<'_> {
         // From here on pods go because they are cleared away.
         timeline.end();
         if !session.options.keep {
-            for left in session.remove(made.run).await {
+            for left in session.remove(made).await {
                 eprintln!("websample: could not be removed: {left}");
             }
             if experiment.repeat + 1 < self.plan.repeat {
@@ -177,14 +193,15 @@ impl Rollout<'_> {
     async fn begin_load(
         &self,
         view: &mut watch::Receiver<View>,
+        service: &str,
         live: impl FnMut(Attempt) + Send + 'static,
     ) -> Result<Source, Failure> {
         let Self { session, made, plan, timeline, .. } = self;
         let options = &session.options;
         let Some(url) = &options.url else {
-            let (image, limits) = (&options.images.v1, (connect_timeout(), REQUEST_LIMIT));
-            let job = made.load(image, &plan.mix, limits.0, limits.1);
-            session.apply(made.run, &job).await?;
+            let limits = [connect_timeout(), REQUEST_LIMIT];
+            let job = made.load(&options.images.v1, service, &plan.mix, limits);
+            session.apply(made, &job).await?;
             self.wait(view, options.ready_within, |view| view.load_runs().is_some()).await?;
             let pod = view.borrow().load_runs().unwrap_or_default();
             let mut load = Load::follow(&session.cluster, &pod, timeline.clone(), live);
@@ -219,13 +236,13 @@ impl Rollout<'_> {
             let attempts = std::mem::take(&mut *lock(&heard));
             Ok(Stopped { attempts, ..Stopped::default() })
         });
-        Ok(Source::Outside { stop, task })
+        Ok(Source::Outside { stop: stop.drop_guard(), task })
     }
 
     /// Sets the new image and waits until every old pod is gone.
     async fn update(&self, view: &mut watch::Receiver<View>, image: &str) -> Result<(), Failure> {
         let Self { session, made, experiment, .. } = self;
-        session.apply(made.run, &made.deployment(image)).await?;
+        session.apply(made, &made.deployment(image)).await?;
         let spec = &experiment.variant.cluster;
         // As if its pods were replaced one after the other.
         let each = spec.grace + spec.min_ready + POD_LIMIT;
@@ -366,7 +383,7 @@ impl Source {
                 stopped.map_err(|error| Failure::Kubernetes(Box::new(error)))
             }
             Self::Outside { stop, task } => {
-                stop.cancel();
+                drop(stop);
                 let ended = |_| Failure::Load(Arc::new(std::io::Error::other("it broke off")));
                 task.await.map_err(ended)?
             }

@@ -194,6 +194,20 @@ fn facts(environment: &Environment, seeds: &[u64]) -> Vec<(&'static str, String)
         ("requests a second", format!("{:.1}", environment.rate)),
         ("streams", environment.mix.clone()),
         ("replicas", environment.replicas.to_string()),
+        (
+            "cluster",
+            environment.cluster.as_ref().map_or_else(
+                || "emulated on this machine".to_owned(),
+                |on| {
+                    format!(
+                        "{}, namespace {}: {on}; {}",
+                        on.name,
+                        on.namespace,
+                        on.images.join(", then ")
+                    )
+                },
+            ),
+        ),
         ("propagation of endpoint changes", environment.propagation.clone()),
         (
             "proxy",

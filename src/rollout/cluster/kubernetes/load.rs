@@ -18,6 +18,7 @@ use super::{
     clock::Offset,
     connect::Cluster,
     error::{KubernetesError, Problem, reason},
+    manifests::LOAD,
 };
 use crate::{
     load::{
@@ -40,7 +41,7 @@ pub struct Load {
     cluster: Cluster,
     timeline: Timeline,
     began: watch::Receiver<bool>,
-    task: JoinHandle<Result<Stopped, Problem>>,
+    task: Task,
 }
 
 /// A load that has come to its end.
@@ -77,7 +78,7 @@ impl Load {
             heard: Stopped::default(),
             last: Instant::now(),
         };
-        let task = tokio::spawn(follower.run());
+        let task = Task(tokio::spawn(follower.run()));
         Self { pods, pod: pod.to_owned(), cluster: cluster.clone(), timeline, began, task }
     }
 
@@ -94,7 +95,7 @@ impl Load {
 
     /// Returns when the load has ended without having been told to.
     pub async fn failed(&mut self) -> KubernetesError {
-        let ended = (&mut self.task).await;
+        let ended = (&mut self.task.0).await;
         let reason = "it ended by itself".to_owned();
         let unasked = || Problem::LoadEnded { pod: self.pod.clone(), reason };
         let problem = match ended {
@@ -109,7 +110,7 @@ impl Load {
     /// # Errors
     /// When it ends without one, or not within `limit`.
     pub async fn stop(self, limit: Duration) -> Result<Stopped, KubernetesError> {
-        let Self { pods, pod, cluster, timeline, task, .. } = self;
+        let Self { pods, pod, cluster, timeline, mut task, .. } = self;
         let told = timeline.now().as_secs_f64();
         // The pod and not the Job: the garbage collector would take its time.
         let deleted = pods.delete(&pod, &DeleteParams::default()).await;
@@ -120,7 +121,7 @@ impl Load {
         deleted.map_err(|error| {
             cluster.failed(Problem::of(&error, &format!("Pod {pod}"), "delete"))
         })?;
-        let mut stopped = tokio::time::timeout(limit, task)
+        let mut stopped = tokio::time::timeout(limit, &mut task.0)
             .await
             .map_err(|_| ended("it did not end in time"))?
             .map_err(|_| ended("its log could not be followed"))?
@@ -132,6 +133,16 @@ impl Load {
             shift(attempt, stopped.offset);
         }
         Ok(stopped)
+    }
+}
+
+/// Ends with its handle: nobody wants to hear of a load that was given up.
+#[derive(Debug)]
+struct Task(JoinHandle<Result<Stopped, Problem>>);
+
+impl Drop for Task {
+    fn drop(&mut self) {
+        self.0.abort();
     }
 }
 
@@ -169,7 +180,8 @@ impl<F: FnMut(Attempt) + Send> Follower<F> {
     /// Reads as far as the log goes; true after its last line.
     async fn read(&mut self) -> Result<bool, Broken> {
         let broken = |error: kube::Error| Broken::Stream(reason(&error));
-        let params = LogParams { follow: true, ..LogParams::default() };
+        let params =
+            LogParams { follow: true, container: Some(LOAD.to_owned()), ..LogParams::default() };
         let mut lines = self.pods.log_stream(&self.pod, &params).await.map_err(broken)?.lines();
         while let Some(line) =
             lines.try_next().await.map_err(|error| Broken::Stream(error.to_string()))?

@@ -43,8 +43,9 @@ pub const MODE: &str = "mode";
 
 const NAME: &str = "app.kubernetes.io/name";
 /// The container of the base, and the port its Service has.
-const CONTAINER: &str = "websample";
-const LOAD: &str = "load";
+pub(super) const CONTAINER: &str = "websample";
+/// The container of the load.
+pub(super) const LOAD: &str = "load";
 /// No load goes on for longer, should its rollout be gone without having stopped it.
 const LONGEST_LOAD: i64 = 3_600;
 /// A pod that is new and does not get available within this stops the rollout.
@@ -217,14 +218,20 @@ impl Made<'_> {
         }
     }
 
-    /// The Job that sends the load to the Service, until its pod is told to stop. `limit` is the
-    /// time limit of a request.
-    pub fn load(&self, image: &str, mix: &Mix, connect: Duration, limit: Duration) -> Manifest {
+    /// The Job that sends the load to `host`, the Service, until its pod is told to stop. `limit` is
+    /// the time limit of a request.
+    pub fn load(
+        &self,
+        image: &str,
+        host: &str,
+        mix: &Mix,
+        [connect, limit]: [Duration; 2],
+    ) -> Manifest {
         let seconds = |time: Duration| format!("{}s", time.as_secs());
         let wait = limit + Duration::from_secs(1);
         let args = [
             "attack",
-            &format!("http://{}", self.name()),
+            &format!("http://{host}"),
             "--mix",
             &mix.to_string(),
             "--duration",
@@ -254,6 +261,7 @@ impl Made<'_> {
                     ("cpu".to_owned(), Quantity("100m".to_owned())),
                     ("memory".to_owned(), Quantity("64Mi".to_owned())),
                 ])),
+                limits: Some(BTreeMap::from([("memory".to_owned(), Quantity("512Mi".to_owned()))])),
                 ..ResourceRequirements::default()
             }),
             security_context: contained.security_context,
@@ -448,15 +456,15 @@ mod tests {
     fn the_load_is_a_job_of_the_same_image_that_ends_by_itself_at_last() {
         let spec = spec("http");
         let mix = Mix::default_at(200.0);
-        let (connect, limit) = (Duration::from_secs(6), Duration::from_secs(20));
-        let job = made(&spec).load("websample:v1", &mix, connect, limit).object;
+        let limits = [6, 20].map(Duration::from_secs);
+        let job = made(&spec).load("websample:v1", "10.96.0.7", &mix, limits).object;
         assert_eq!(job["metadata"]["name"], "websample-graceful-sleep-5s-load");
         assert_eq!(job["spec"]["activeDeadlineSeconds"], 3_600);
         let pod = &job["spec"]["template"]["spec"];
         // It has time for the last answer, and to print it.
         assert!(pod["terminationGracePeriodSeconds"].as_i64() > Some(21));
         let args: Vec<_> = pod["containers"][0]["args"].as_array().expect("args").iter().collect();
-        assert_eq!(args[1], "http://websample-graceful-sleep-5s");
+        assert_eq!(args[1], "http://10.96.0.7");
         assert_eq!(args[3].as_str().map(str::parse), Some(Ok(mix)));
         assert_eq!(pod["containers"][0]["securityContext"]["readOnlyRootFilesystem"], true);
         let labels = job["spec"]["template"]["metadata"]["labels"].clone();

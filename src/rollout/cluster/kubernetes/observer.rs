@@ -15,7 +15,7 @@ use k8s_openapi::api::{
     discovery::v1::EndpointSlice,
 };
 
-use super::drained::Drained;
+use super::{drained::Drained, manifests::CONTAINER};
 use crate::rollout::timeline::{Conditions, Exit, Timeline, What};
 
 /// The pods of one Deployment, as far as they were seen.
@@ -191,8 +191,10 @@ impl Observer {
 
     /// Pods in the published endpoints that are ready there.
     pub fn published(&self) -> usize {
-        let ready = self.slices.values().flat_map(BTreeMap::values).filter(|c| c.ready());
-        ready.count()
+        let endpoints = self.slices.values().flatten();
+        let ready = endpoints.filter(|(_, conditions)| conditions.ready());
+        // A pod with two addresses is in two slices.
+        ready.map(|(pod, _)| pod).collect::<HashSet<_>>().len()
     }
 
     /// What pods said of their ends.
@@ -215,7 +217,7 @@ impl Known {
     fn learn(&mut self, at: Duration, pod: &Pod) -> Vec<What> {
         let mut new = Vec::new();
         let status = pod.status.as_ref();
-        let container = status.and_then(|s| s.container_statuses.as_ref()?.first());
+        let container = container(pod);
         let first = !self.running && self.restarts == 0 && self.exited.is_none();
         let restarted = container.map_or(0, |c| c.restart_count);
         let running = container.and_then(|c| c.state.as_ref()?.running.as_ref()).is_some();
@@ -307,15 +309,22 @@ fn exit_of(code: i32) -> Exit {
 }
 
 fn image(pod: &Pod) -> String {
-    let first = pod.spec.as_ref().and_then(|spec| spec.containers.first());
-    first.and_then(|container| container.image.clone()).unwrap_or_default()
+    let containers = pod.spec.iter().flat_map(|spec| &spec.containers);
+    let own = containers.into_iter().find(|container| container.name == CONTAINER);
+    own.and_then(|container| container.image.clone()).unwrap_or_default()
 }
 
 fn address(pod: &Pod) -> Option<SocketAddr> {
     let ip: IpAddr = pod.status.as_ref()?.pod_ip.as_ref()?.parse().ok()?;
-    let ports = pod.spec.as_ref()?.containers.first()?.ports.iter().flatten();
+    let ports =
+        pod.spec.iter().flat_map(|spec| &spec.containers).flat_map(|c| c.ports.iter().flatten());
     let port = ports.into_iter().find(|port| port.name.as_deref() == Some("http"));
     Some(SocketAddr::new(ip, port.map_or(5_000, |port| port.container_port as u16)))
+}
+
+/// The server's container; others may have put theirs beside it.
+fn container(pod: &Pod) -> Option<&ContainerStatus> {
+    containers(pod).find(|container| container.name == CONTAINER)
 }
 
 /// A container's status, for whoever looks for trouble.

@@ -19,7 +19,7 @@ use super::{
     args::Options,
     connect::Cluster,
     error::{KubernetesError, Problem},
-    manifests::{FIELD_MANAGER, MANAGED_BY, MANAGER, Manifest, RUN},
+    manifests::{FIELD_MANAGER, MANAGED_BY, MANAGER, Made, Manifest, RUN},
 };
 
 /// Removing everything takes no longer, whatever the cluster does.
@@ -42,6 +42,8 @@ pub struct Session {
 #[derive(Debug, Clone, PartialEq)]
 struct Placed {
     run: String,
+    /// The mode it is for; empty for the namespace.
+    mode: String,
     resource: ApiResource,
     name: String,
 }
@@ -89,22 +91,30 @@ impl Session {
                 "metadata": {"name": name, "labels": {MANAGED_BY: MANAGER, RUN: self.id}},
             }),
         };
-        self.send(&self.id, &manifest).await
+        self.send(placed(&self.id, "", &manifest), &manifest).await.map(drop)
     }
 
     /// Applies an object of a run; again, if it was applied before.
     ///
     /// # Errors
     /// An object of that name that is somebody else's, and everything the cluster refuses.
-    pub async fn apply(&self, run: &str, manifest: &Manifest) -> Result<(), KubernetesError> {
-        if !self.lock().contains(&placed(run, manifest)) {
+    pub async fn apply(
+        &self,
+        made: &Made<'_>,
+        manifest: &Manifest,
+    ) -> Result<DynamicObject, KubernetesError> {
+        let placed = placed(made.run, &made.value(), manifest);
+        if !self.lock().contains(&placed) {
             self.unoccupied(manifest).await?;
         }
-        self.send(run, manifest).await
+        self.send(placed, manifest).await
     }
 
-    async fn send(&self, run: &str, manifest: &Manifest) -> Result<(), KubernetesError> {
-        let placed = placed(run, manifest);
+    async fn send(
+        &self,
+        placed: Placed,
+        manifest: &Manifest,
+    ) -> Result<DynamicObject, KubernetesError> {
         let title = placed.title(&self.cluster.namespace);
         let api = self.api(&placed.resource);
         {
@@ -116,23 +126,29 @@ impl Session {
         // Not by force: a field that somebody else manages is a reason to stop.
         let params = PatchParams::apply(FIELD_MANAGER);
         let applied = api.patch(&manifest.name, &params, &Patch::Apply(&manifest.object)).await;
-        applied.map(drop).map_err(|error| self.failed(&error, &title, "apply"))
+        applied.map_err(|error| self.failed(&error, &title, "apply"))
     }
 
     /// Refuses a name that is taken.
     async fn unoccupied(&self, manifest: &Manifest) -> Result<(), KubernetesError> {
-        let title = placed("", manifest).title(&self.cluster.namespace);
+        let title = placed("", "", manifest).title(&self.cluster.namespace);
         let there = self.api(&manifest.resource).get_opt(&manifest.name).await;
         let there = there.map_err(|error| self.failed(&error, &title, "get"))?;
         let Some(there) = there else { return Ok(()) };
         Err(self.cluster.failed(occupied(&there, title, &self.cluster.namespace)))
     }
 
-    /// Removes what is there of a run, and says what could not be.
-    pub async fn remove(&self, run: &str) -> Vec<String> {
+    /// Removes what is there of one mode of a run, and says what could not be.
+    pub async fn remove(&self, made: &Made<'_>) -> Vec<String> {
+        let mode = made.value();
+        self.remove_all(|placed| placed.run == made.run && placed.mode == mode).await
+    }
+
+    /// The last that was made is the first to go: the namespace is the last.
+    async fn remove_all(&self, which: impl Fn(&Placed) -> bool) -> Vec<String> {
         let mut left = Vec::new();
         loop {
-            let next = self.lock().iter().rposition(|placed| placed.run == run);
+            let next = self.lock().iter().rposition(&which);
             let Some(next) = next else { break };
             let placed = self.lock()[next].clone();
             if let Err(error) = self.remove_one(&placed).await {
@@ -175,15 +191,7 @@ impl Session {
             eprintln!("{}", kept(namespace, &runs, self.made_namespace()));
             return;
         }
-        let removal = async {
-            let mut left = Vec::new();
-            // The namespace, which is the session's own, at last.
-            for run in runs.iter().rev() {
-                left.extend(self.remove(run).await);
-            }
-            left
-        };
-        let left = tokio::time::timeout(REMOVAL_LIMIT, removal).await;
+        let left = tokio::time::timeout(REMOVAL_LIMIT, self.remove_all(|_| true)).await;
         let left = left.unwrap_or_else(|_| vec!["no answer in time".to_owned()]);
         if !left.is_empty() {
             eprintln!(
@@ -251,9 +259,9 @@ impl Session {
     }
 }
 
-fn placed(run: &str, manifest: &Manifest) -> Placed {
+fn placed(run: &str, mode: &str, manifest: &Manifest) -> Placed {
     let (resource, name) = (manifest.resource.clone(), manifest.name.clone());
-    Placed { run: run.to_owned(), resource, name }
+    Placed { run: run.to_owned(), mode: mode.to_owned(), resource, name }
 }
 
 /// Whose an object is that has the name of one to be made.

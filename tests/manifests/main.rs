@@ -1,0 +1,6 @@
+//! The check of manifests: what it finds in bad ones, that it finds nothing in good ones, and the
+//! command around it.
+
+mod command;
+mod docs;
+mod files;
