@@ -12,16 +12,7 @@ use crate::{
 };
 
 pub(crate) fn run(server: &Server, arguments: &[&str]) -> Ran {
-    let ran = start(server, arguments).end();
-    if ran.report_file().exists() {
-        for r in ran.report()["runs"].as_array().unwrap() {
-            eprintln!(
-                "MEASURED {} requests {} lost {} rollout {} causes {} clock {}",
-                r["mode"], r["requests"], r["lost"], r["rollout_seconds"], r["causes"], r["clock"]
-            );
-        }
-    }
-    ran
+    start(server, arguments).end()
 }
 
 pub(crate) fn start(server: &Server, arguments: &[&str]) -> Lab {
