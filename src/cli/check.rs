@@ -43,10 +43,9 @@ pub(super) fn subcommand() -> Subcommand {
         .about("Print the effective settings and the termination they imply")
         .after_help(EXAMPLES)
         .arg(output);
-    let command = settings::with_flags(command);
     #[cfg(feature = "lab")]
     let command = manifest::with_flags(command);
-    Subcommand { command, run }
+    Subcommand { command: settings::with_flags(command), run }
 }
 
 fn run(matches: &ArgMatches) -> ExitCode {

@@ -7,6 +7,8 @@ use k8s_openapi::{
     apimachinery::pkg::util::intstr::IntOrString,
 };
 
+use super::LONGEST;
+
 /// A container's preStop hook.
 #[derive(Debug, Clone, PartialEq)]
 pub(super) enum Hook {
@@ -30,7 +32,7 @@ impl Hook {
 
     fn read(handler: &LifecycleHandler) -> Self {
         if let Some(sleep) = &handler.sleep {
-            Self::Sleep(Duration::from_secs(u64::try_from(sleep.seconds).unwrap_or(0)))
+            Self::Sleep(super::seconds(sleep.seconds))
         } else if let Some(exec) = &handler.exec {
             let command = exec.command.clone().unwrap_or_default();
             let sleeps = slept(&command);
@@ -83,7 +85,8 @@ fn slept(command: &[String]) -> Option<Duration> {
     let mut total = None;
     for pair in words.windows(2) {
         if base(pair[0]) == "sleep" {
-            total = Some(total.unwrap_or(Duration::ZERO) + seconds(pair[1])?);
+            let slept: Duration = total.unwrap_or_default();
+            total = Some(slept.saturating_add(seconds(pair[1])?).min(LONGEST));
         }
     }
     total

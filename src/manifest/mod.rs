@@ -35,6 +35,8 @@ mod server;
 mod subject;
 mod unknown;
 
+use std::time::Duration;
+
 pub use self::{
     finding::Finding,
     problem::{Problem, Unusable},
@@ -46,6 +48,15 @@ pub use self::{
 
 /// The name of a [`Source`] that was read from standard input.
 pub const STANDARD_INPUT: &str = "-";
+
+/// Longer than anything that is waited for, and small enough for sums of durations.
+const LONGEST: Duration = Duration::from_secs(10 * 365 * 24 * 60 * 60);
+
+/// A number of seconds as the API has it, within bounds: it refuses negative ones, and what is
+/// beyond all measure would be no more than long.
+fn seconds(seconds: i64) -> Duration {
+    Duration::from_secs(u64::try_from(seconds).unwrap_or(0)).min(LONGEST)
+}
 
 /// Without control characters: what is repeated here must not drive a terminal or break a line.
 fn printable(text: &str) -> String {

@@ -32,6 +32,14 @@ impl Node {
         let options = serde_saphyr::options! {
             // As kubectl's parser has it: 0644 is the mode of a file.
             legacy_octal_numbers: true,
+            // The list of all objects of a large cluster is one document.
+            // Aliases of aliases could make one of any file.
+            budget: serde_saphyr::budget! {
+                max_events: 20_000_000,
+                max_nodes: 5_000_000,
+                max_recorded_anchor_events: 100_000,
+            },
+            alias_limits: serde_saphyr::alias_limits! { max_total_replayed_events: 100_000 },
             with_snippet: false,
         };
         serde_saphyr::from_str_with_options(text, options)
@@ -278,6 +286,13 @@ spec:
 
     #[test]
     fn what_is_no_yaml_is_refused() {
+        let level = |n: u8| {
+            let (name, alias) = (char::from(b'b' + n), char::from(b'a' + n));
+            format!("{name}: &{name} [{}]\n", vec![format!("*{alias}"); 9].join(","))
+        };
+        let bomb: String = (0..10).map(level).collect();
+        assert!(Node::parse(&format!("a: &a [x]\n{bomb}")).is_err());
+        assert!(Node::parse(&"[".repeat(100_000)).is_err());
         for text in ["a: [1", "a: b: c", "a: 1\na: 2", "a:\n\tb: 1\n"] {
             assert!(Node::parse(text).is_err(), "{text}");
         }

@@ -61,8 +61,21 @@ pub(super) fn read(sources: &[Source]) -> Result<Objects, Unusable> {
 
 fn nothing(sources: &[Source], objects: &Objects) -> Problem {
     let names: Vec<_> = sources.iter().map(|source| source.name.as_str()).collect();
-    let others: Vec<_> =
-        objects.skipped.iter().map(|(kind, count)| format!("{count} {kind}")).collect();
+    let read = [
+        ("Service", objects.services.len()),
+        ("Ingress", objects.ingresses.len()),
+        ("PodDisruptionBudget", objects.budgets.len()),
+        ("HorizontalPodAutoscaler", objects.autoscalers.len()),
+        ("PersistentVolumeClaim", objects.claims.len()),
+        ("ConfigMap", objects.config_maps.len()),
+    ];
+    let skipped = objects.skipped.iter().map(|(kind, count)| (kind.as_str(), *count));
+    let others: Vec<_> = read
+        .into_iter()
+        .filter(|(_, count)| *count > 0)
+        .chain(skipped)
+        .map(|(kind, count)| format!("{count} {kind}"))
+        .collect();
     let instead = match (others.as_slice(), sources.iter().all(|file| file.text.trim().is_empty()))
     {
         (_, true) => " (it is empty)".to_owned(),
@@ -115,7 +128,8 @@ fn read_document(
         // The place is said in front, in lines of the file.
         let message = error.to_string();
         let message = message.split(" at line ").next().unwrap_or(&message);
-        let message = message.rsplit(": ").next().unwrap_or(message);
+        // What a program could do about a key that is there twice is none of the user's business.
+        let message = message.split(", set DuplicateKeyPolicy").next().unwrap_or(message);
         place.problem(line, format!("it is not YAML: {message}"), remedy)
     })?;
     node.shift(above);

@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use k8s_openapi::api::core::v1::{ConfigMap, Container, EnvVar};
 
-use super::{image, objects::Object};
+use super::{LONGEST, image, objects::Object};
 use crate::{
     config::{KEYS, Kind, OnDrain, Settings, Sources},
     lifecycle::Mode,
@@ -33,6 +33,8 @@ pub(super) enum Server {
 
 impl Server {
     pub(super) fn of(container: &Container, maps: &[&Object<ConfigMap>], told: Told) -> Self {
+        let bounded = |told: Option<Duration>| told.map(|duration| duration.min(LONGEST));
+        let told = Told { delay: bounded(told.delay), drain: bounded(told.drain) };
         let variables = variables(container, maps);
         let image = container.image.as_deref().unwrap_or_default();
         // Not that somebody configures us, but that they configure what reads it.

@@ -19,8 +19,8 @@ use super::{
 };
 use crate::kubernetes::Fenceposts;
 
-/// The pod's grace period where nothing is written (core/v1: `PodSpec`).
-const DEFAULT_GRACE: u64 = 30;
+/// The pod's grace period where nothing is written, in seconds (core/v1: `PodSpec`).
+const DEFAULT_GRACE: i64 = 30;
 
 /// A workload in its surroundings.
 #[derive(Debug)]
@@ -94,10 +94,7 @@ impl<'a> Subject<'a> {
         for (unit, serving) in units.iter_mut().zip(serving) {
             unit.serving = serving;
         }
-        let grace = pod
-            .termination_grace_period_seconds
-            .map_or(DEFAULT_GRACE, |seconds| u64::try_from(seconds).unwrap_or(0));
-        let grace = Duration::from_secs(grace);
+        let grace = super::seconds(pod.termination_grace_period_seconds.unwrap_or(DEFAULT_GRACE));
         Some(Self { workload, pod, units, services, budgets, ingress, autoscaled, grace })
     }
 

@@ -4,3 +4,5 @@
 mod command;
 mod docs;
 mod files;
+mod fixes;
+mod mutations;

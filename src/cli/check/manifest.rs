@@ -81,6 +81,7 @@ pub(super) fn with_flags(command: Command) -> Command {
             duration(DRAIN, "How long they then take to finish what is in flight, at most"),
             strict,
         ])
+        .next_help_heading(None)
 }
 
 /// Checks manifests, if that is what was asked.

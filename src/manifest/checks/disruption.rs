@@ -48,14 +48,19 @@ pub(super) fn check(subject: &Subject<'_>, found: &mut Findings) {
 }
 
 fn suggestion(subject: &Subject<'_>) -> String {
-    let labels = subject.workload.selector.match_labels.iter().flatten();
-    let labels: Vec<_> = labels.map(|(key, value)| format!("      {key}: {value}")).collect();
     format!(
         "apiVersion: policy/v1\nkind: PodDisruptionBudget\nmetadata:\n  name: {}\nspec:\n  \
-         maxUnavailable: 1\n  selector:\n    matchLabels:\n{}",
+         maxUnavailable: 1\n  selector:\n{}",
         subject.workload.origin.name,
-        labels.join("\n")
+        labels(subject)
     )
+}
+
+/// The labels that select a workload's pods, for below `selector`.
+fn labels(subject: &Subject<'_>) -> String {
+    let labels = subject.workload.selector.match_labels.iter().flatten();
+    let labels: Vec<_> = labels.map(|(key, value)| format!("      {key}: {value}")).collect();
+    format!("    matchLabels:\n{}", labels.join("\n"))
 }
 
 /// How many of so many healthy pods may be evicted. Both percentages round up
@@ -103,7 +108,7 @@ pub(super) fn unmatched(objects: &Objects, subjects: &[Subject<'_>], found: &mut
                  they are as good as without a budget",
                 meant.workload.origin.title()
             );
-            let fix = suggestion(meant);
+            let fix = format!("spec:\n  selector:\n{}", labels(meant));
             found.object(
                 Rule::DisruptionBudgetUnmatched,
                 &budget.origin,

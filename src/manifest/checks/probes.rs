@@ -172,8 +172,6 @@ fn ports(subject: &Subject<'_>, unit: &Unit<'_>, found: &mut Findings) {
         _ => None,
     };
     let all = probes(unit).filter_map(|(name, probe)| Some((name, port(probe)?))).chain(hook);
-    // A mesh's agent answers for the others, on ports that nobody declares.
-    let meshed = subject.units.iter().any(|unit| unit.proxy);
     let names: Vec<_> = unit.ports().iter().filter_map(|port| port.name.as_deref()).collect();
     let declared: Vec<_> = unit.ports().iter().map(|port| port.container_port).collect();
     for (field, port) in all {
@@ -198,13 +196,13 @@ fn ports(subject: &Subject<'_>, unit: &Unit<'_>, found: &mut Findings) {
             (_, Some(number))
                 if unit.serving
                     && field != "lifecycle.preStop"
-                    && !declared.is_empty()
-                    && !meshed
+                    && declared.iter().any(|declared| twisted(*declared, number))
                     && !subject.declares(&IntOrString::Int(number)) =>
             {
                 let message = format!(
                     "{field} of container {container} asks port {number}, and the pod declares {}: \
-                     if nothing listens there, no pod ever gets ready, or all are killed",
+                     if that is a typing error and nothing listens there, no pod ever gets ready, or \
+                     all are killed",
                     declared.iter().map(ToString::to_string).collect::<Vec<_>>().join(", ")
                 );
                 let fix = format!("ports:\n  - containerPort: {number}  # if that is right");
@@ -213,6 +211,17 @@ fn ports(subject: &Subject<'_>, unit: &Unit<'_>, found: &mut Findings) {
             _ => {}
         }
     }
+}
+
+/// Whether two numbers have the same digits in another order. Ports need not be declared, and
+/// those for health checks often are not: only what looks like a typing error is worth a word.
+fn twisted(one: i32, other: i32) -> bool {
+    let digits = |number: i32| {
+        let mut digits = number.to_string().into_bytes();
+        digits.sort_unstable();
+        digits
+    };
+    one != other && digits(one) == digits(other)
 }
 
 fn times(subject: &Subject<'_>, unit: &Unit<'_>, found: &mut Findings) {
@@ -234,8 +243,7 @@ fn times(subject: &Subject<'_>, unit: &Unit<'_>, found: &mut Findings) {
             let fix = format!("{field}:\n  timeoutSeconds: {}", timing.period.as_secs());
             found.unit(Rule::ProbeTimeoutOverPeriod, origin, unit, field, message, fix);
         }
-        let own = probe.termination_grace_period_seconds.and_then(|own| u64::try_from(own).ok());
-        if let Some(own) = own.map(Duration::from_secs)
+        if let Some(own) = probe.termination_grace_period_seconds.map(crate::manifest::seconds)
             && own < ending
         {
             let message = format!(
@@ -257,6 +265,12 @@ fn times(subject: &Subject<'_>, unit: &Unit<'_>, found: &mut Findings) {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn typing_errors_in_ports() {
+        assert!(twisted(8080, 8008) && twisted(9090, 9009));
+        assert!(!twisted(8080, 8080) && !twisted(8080, 8081) && !twisted(80, 8080));
+    }
 
     #[test]
     fn the_defaults_of_a_probe_and_what_follows() {

@@ -141,9 +141,9 @@ fn what_cannot_be_read_names_file_document_line_and_remedy() {
             "pipe",
         ),
         (
-            "apiVersion: v1\nkind: Secret\n---\napiVersion: v1\nkind: Secret\n".to_owned(),
+            "apiVersion: v1\nkind: Secret\n---\napiVersion: v1\nkind: Service\n".to_owned(),
             "x.yaml: ",
-            "(other kinds: 2 Secret)",
+            "(other kinds: 1 Service, 1 Secret)",
             "",
         ),
     ];
