@@ -111,7 +111,11 @@ static BUDGET: LazyLock<PodDisruptionBudget> = base!("poddisruptionbudget.yaml")
 static POLICY: LazyLock<NetworkPolicy> = base!("networkpolicy.yaml");
 
 fn parsed<K: DeserializeOwned>(yaml: &str) -> K {
-    serde_saphyr::from_str(yaml).unwrap_or_else(|error| unreachable!("a base manifest: {error}"))
+    let value: serde_json::Value = serde_saphyr::from_str(yaml)
+        .unwrap_or_else(|error| unreachable!("a base manifest: {error}"));
+    // By way of JSON, as the client reads the same types: each further format compiles them anew.
+    serde_json::from_slice(value.to_string().as_bytes())
+        .unwrap_or_else(|error| unreachable!("a base manifest: {error}"))
 }
 
 impl Made<'_> {
