@@ -312,7 +312,7 @@ impl Reader<'_> {
         if node.content == Content::Null {
             return Ok(T::default());
         }
-        serde_path_to_error::deserialize(node.to_value()).map_err(|error| {
+        serde_path_to_error::deserialize(&node.to_value()).map_err(|error| {
             let path = format!("{key}.{}", error.path());
             self.problem(&path, &format!("{path}: {}", error.inner()), "correct it there")
         })

@@ -62,6 +62,11 @@ const MUTATIONS: &[Mutation] = &[
     }),
     ("descriptions", |b| first(b, "table")["description"] = json!("A table.")),
     ("units", |b| first(b, "stat")["fieldConfig"]["defaults"]["unit"] = json!("")),
+    ("units", |b| first(b, "stat")["fieldConfig"]["defaults"]["unit"] = json!("short")),
+    ("units", |b| {
+        let overrides = &mut first(b, "table")["fieldConfig"]["overrides"];
+        overrides[1]["properties"][0]["value"] = json!("short");
+    }),
     ("grid", |b| first(b, "stat")["gridPos"]["w"] = json!(13)),
     ("grid", |b| first(b, "stat")["gridPos"]["x"] = json!(20)),
     ("grid", |b| first(b, "row")["gridPos"]["w"] = json!(12)),

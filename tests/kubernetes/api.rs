@@ -50,6 +50,8 @@ struct Inner {
     requested: BTreeSet<Requested>,
     watches: CancellationToken,
     logs: CancellationToken,
+    /// The requests whose first answer was broken off, where that is done.
+    broken: Option<BTreeSet<String>>,
     /// The real clusters, by Deployment.
     real: BTreeMap<String, Real>,
     loads: BTreeMap<String, LoadPod>,
@@ -156,6 +158,7 @@ impl Api {
                 requested: BTreeSet::new(),
                 watches: CancellationToken::new(),
                 logs: CancellationToken::new(),
+                broken: None,
                 real: BTreeMap::new(),
                 loads: BTreeMap::new(),
             })),
@@ -193,6 +196,16 @@ impl Api {
     /// Everything that was asked for so far.
     pub(crate) fn requested(&self) -> BTreeSet<Requested> {
         self.lock().requested.clone()
+    }
+
+    /// Breaks off the first answer to every request from now on, watches and logs aside.
+    pub(crate) fn break_answers(&self) {
+        self.lock().broken = Some(BTreeSet::new());
+    }
+
+    pub(crate) fn breaks_answer(&self, request: String) -> bool {
+        let broken = &mut self.lock().broken;
+        broken.as_mut().is_some_and(|broken| broken.insert(request))
     }
 
     /// Breaks every watch off.

@@ -108,3 +108,12 @@ fn an_object_that_somebody_replaced_meanwhile_is_not_removed() {
     assert_eq!(left, ["namespaces/websample", "services/websample-drain"]);
     assert!(server.api.store.get(&Collection::of("", "namespaces", ""), NAMESPACE).is_some());
 }
+
+#[test]
+fn connections_that_break_are_no_reason_to_give_up() {
+    let server = Server::empty(Behaviour::Ready, Behaviour::Ready);
+    server.api.break_answers();
+    let ran = run(&server, &["--modes", "drain", "--rate", "5"]);
+    assert_eq!(ran.code, Some(0), "{ran:?}");
+    assert_eq!(server.api.store.titles(), [""; 0], "and everything is removed");
+}

@@ -146,9 +146,14 @@ impl Store {
 
     /// Changes an object that is there.
     pub(crate) fn update(&self, collection: &Collection, name: &str, change: impl Fn(&mut Value)) {
-        if let Some(mut object) = self.get(collection, name) {
-            change(&mut object);
-            self.put(collection, name, object);
+        let inner = &mut *self.lock();
+        let key = (collection.clone(), name.to_owned());
+        let Some(there) = inner.objects.get(&key) else { return };
+        let mut object = there.clone();
+        change(&mut object);
+        if !same(there, &object) {
+            inner.put(key, object, false);
+            self.version.send_replace(inner.version);
         }
     }
 

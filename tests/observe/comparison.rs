@@ -25,7 +25,7 @@ const MAY_BE_EMPTY: [(&str, &str); 2] = [
 const INTERVAL: f64 = 1.0;
 
 /// A scrape on a busy machine, and the exit of a process, take a moment.
-const MOMENT: f64 = 0.5;
+const MOMENT: f64 = 1.0;
 
 /// The report, and where and when it was scraped.
 struct Compared {

@@ -1,10 +1,24 @@
 //! Whoever ends the lab in the middle finds nothing left of it.
 
-use std::net::TcpListener;
+use std::{
+    net::{SocketAddr, TcpListener},
+    thread,
+    time::{Duration, Instant},
+};
 
 use nix::sys::signal::Signal;
 
-use crate::harness::{Lab, Process, Ran, gone};
+use crate::harness::{Lab, PATIENCE, Process, Ran, gone};
+
+/// Waits until nobody listens there. A killed process shows as gone when its first thread is, and
+/// its sockets go with the last.
+fn free(address: SocketAddr) {
+    let deadline = Instant::now() + PATIENCE;
+    while let Err(error) = TcpListener::bind(address) {
+        assert!(Instant::now() < deadline, "{address}: {error}");
+        thread::sleep(Duration::from_millis(5));
+    }
+}
 
 /// Interrupts a rollout that is under way, and checks that all that it started is gone.
 fn interrupted_by(signal: Signal) -> Ran {
@@ -18,7 +32,7 @@ fn interrupted_by(signal: Signal) -> Ran {
     let ran = lab.end();
     gone(&children);
     for address in listeners {
-        TcpListener::bind(address).unwrap_or_else(|error| panic!("{address}: {error}"));
+        free(address);
     }
     assert!(ran.out.is_empty() && !ran.report_file().exists(), "{ran:?}");
     ran

@@ -1,5 +1,7 @@
 //! One rolling update on a Kubernetes cluster.
 
+mod join;
+
 use std::{
     net::{IpAddr, SocketAddr},
     sync::Arc,
@@ -9,6 +11,7 @@ use std::{
 use tokio::{sync::watch, time::Instant};
 use tokio_util::sync::{CancellationToken, DropGuard};
 
+use self::join::{believable, nodes, place};
 use super::{
     COOL_DOWN, Cue, Experiment, ExperimentError, FROM, Failure, Pods, REQUEST_LIMIT, Stage, TO,
     WARM_UP, measured::Measured,
@@ -18,8 +21,7 @@ use crate::{
     rollout::{
         cluster::kubernetes::{
             KubernetesError, Load, Problem, Session, Stopped, View, Watch, Watched,
-            clock::{ClockReport, Offset},
-            manifests::Made,
+            clock::ClockReport, manifests::Made,
         },
         losses::Loss,
         plan::{Plan, connect_timeout},
@@ -39,8 +41,6 @@ const SERVICE_PORT: u16 = 80;
 const SETTLE: Duration = Duration::from_secs(2);
 /// Between two looks at what only gets wrong with time.
 const LOOK: Duration = Duration::from_secs(1);
-/// A pod's report whose times are outside of what was seen by more than this is not believed.
-const BELIEVABLE: f64 = 1.0;
 
 impl Experiment {
     /// Runs it on a cluster. What it puts there is removed at its end, or with the session.
@@ -321,8 +321,8 @@ impl Rollout<'_> {
     ) -> RunReport {
         let Self { experiment, plan, session, timeline, .. } = self;
         let inside = session.options.url.is_none();
-        let nodes = nodes(stopped, seen, began, inside);
-        for (pod, at, what) in believable(seen, nodes) {
+        let nodes = nodes(stopped, &seen.reports, began, inside);
+        for (pod, at, what) in believable(&seen.reports, nodes) {
             match what {
                 // The kubelet looks and tells up to a second or two later.
                 What::Exited(_) => {
@@ -389,49 +389,6 @@ impl Source {
             }
         }
     }
-}
-
-/// Says which pod an attempt went to, where that is known: the Service's address tells nothing.
-fn place(attempt: &mut Attempt, timeline: &Timeline, remembered: bool) {
-    let instance = attempt.instance.as_deref();
-    let believed = instance.filter(|_| remembered || attempt.status.is_some());
-    attempt.peer = believed.and_then(|pod| timeline.address_of(pod));
-}
-
-/// From the nodes' clocks, which are taken for one, to the timeline's.
-fn nodes(stopped: &Stopped, seen: &View, began: Duration, inside: bool) -> Offset {
-    let mut nodes = Offset::default();
-    if inside {
-        nodes.also(stopped.offset.ahead(stopped.unix));
-    }
-    for report in &seen.reports {
-        nodes.also(report.drained.bounds(report.exited.as_secs_f64()));
-        // No pod was asked to leave before the update began.
-        if let Some((left, _)) = report.drained.events().first() {
-            nodes.caused_at(*left, began.as_secs_f64());
-        }
-    }
-    nodes
-}
-
-/// What pods say of their ends, as events; without what contradicts what was seen of them: then
-/// their node's clock is not that of the others.
-fn believable(seen: &View, nodes: Offset) -> Vec<(Arc<str>, Duration, What)> {
-    let mut events = Vec::new();
-    for report in &seen.reports {
-        let deleted = report.deleted.map_or(0.0, |at| at.as_secs_f64());
-        let (first, last) = (deleted - BELIEVABLE, report.exited.as_secs_f64() + BELIEVABLE);
-        let mut told = report.drained.events();
-        told.push((report.drained.ended(), What::Exited(report.exit)));
-        for (unix, what) in told {
-            if let Some(at) = nodes.here(unix)
-                && (first..=last).contains(&at.as_secs_f64())
-            {
-                events.push((Arc::clone(&report.pod), at, what));
-            }
-        }
-    }
-    events
 }
 
 fn lock<T>(shared: &std::sync::Mutex<T>) -> std::sync::MutexGuard<'_, T> {

@@ -60,10 +60,18 @@ pub(crate) const RULES: &[Rule] = &[
     },
     Rule {
         name: "units",
-        remedy: "set fieldConfig.defaults.unit: s, short, percentunit, reqps, bytes …",
+        remedy: "set fieldConfig.defaults.unit: s, none, percentunit, reqps, bytes …; not short, which \
+                 shows 2432 requests as 2 K",
         check: |board| {
+            let bad = |unit: &Value| matches!(text(unit), "" | "short");
+            let changed = |panel: &Value| -> Vec<Value> {
+                let overrides = list(&panel["fieldConfig"]["overrides"]).into_iter();
+                let properties = overrides.flat_map(|change| list(&change["properties"]));
+                let units = properties.filter(|property| property["id"] == "unit");
+                units.map(|property| property["value"].clone()).collect()
+            };
             places(board.panels(), |panel| {
-                text(&panel["fieldConfig"]["defaults"]["unit"]).is_empty()
+                bad(&panel["fieldConfig"]["defaults"]["unit"]) || changed(panel).iter().any(bad)
             })
         },
     },

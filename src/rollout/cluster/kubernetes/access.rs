@@ -10,6 +10,7 @@ use kube::{Api, api::PostParams};
 use super::{
     connect::Cluster,
     error::{KubernetesError, Problem},
+    persist::persist,
 };
 
 /// Something to be permitted.
@@ -90,7 +91,8 @@ pub(super) async fn check(cluster: &Cluster, load_inside: bool) -> Result<(), Ku
     let (reviews, namespace) = (&reviews, &cluster.namespace);
     let asked = permissions(load_inside).into_iter().map(|permission| async move {
         let review = permission.review(namespace);
-        let answer = reviews.create(&PostParams::default(), &review).await;
+        let params = PostParams::default();
+        let answer = persist(|| reviews.create(&params, &review)).await;
         let answer = answer.map_err(|error| {
             cluster.failed(Problem::of(&error, "SelfSubjectAccessReview", "answer"))
         })?;

@@ -10,12 +10,11 @@ use kube::{
 use super::{
     args::Options,
     error::{KubernetesError, Problem, reason},
+    persist::persist,
 };
 
 /// A cluster that is there answers sooner.
 const CONNECT_LIMIT: Duration = Duration::from_secs(5);
-/// The same for its first answer, retries of the client's own included.
-const ANSWER_LIMIT: Duration = Duration::from_secs(15);
 
 /// A cluster, and where on it.
 #[derive(Clone)]
@@ -58,9 +57,8 @@ impl Cluster {
         let failed = |problem| KubernetesError { cluster: Arc::clone(&name), problem };
         let client =
             Client::try_from(config).map_err(|error| failed(Problem::NoConfig(reason(&error))))?;
-        let version = tokio::time::timeout(ANSWER_LIMIT, client.apiserver_version())
+        let version = persist(|| client.apiserver_version())
             .await
-            .map_err(|_| failed(Problem::Unreachable("no answer in time".to_owned())))?
             .map_err(|error| failed(Problem::of(&error, "/version", "get")))?;
         Ok(Self {
             client,

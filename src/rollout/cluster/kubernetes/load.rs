@@ -19,6 +19,7 @@ use super::{
     connect::Cluster,
     error::{KubernetesError, Problem, reason},
     manifests::LOAD,
+    persist::persist,
 };
 use crate::{
     load::{
@@ -113,14 +114,21 @@ impl Load {
         let Self { pods, pod, cluster, timeline, mut task, .. } = self;
         let told = timeline.now().as_secs_f64();
         // The pod and not the Job: the garbage collector would take its time.
-        let deleted = pods.delete(&pod, &DeleteParams::default()).await;
+        let params = DeleteParams::default();
+        let deleted = persist(|| pods.delete(&pod, &params)).await;
         let ended = |reason: &str| {
             let (pod, reason) = (pod.clone(), reason.to_owned());
             cluster.failed(Problem::LoadEnded { pod, reason })
         };
-        deleted.map_err(|error| {
-            cluster.failed(Problem::of(&error, &format!("Pod {pod}"), "delete"))
-        })?;
+        match deleted {
+            // Told once already, by an answer that broke off; or it ended, as its log will say.
+            Err(kube::Error::Api(status)) if status.code == 404 => {}
+            deleted => {
+                deleted.map_err(|error| {
+                    cluster.failed(Problem::of(&error, &format!("Pod {pod}"), "delete"))
+                })?;
+            }
+        }
         let mut stopped = tokio::time::timeout(limit, &mut task.0)
             .await
             .map_err(|_| ended("it did not end in time"))?

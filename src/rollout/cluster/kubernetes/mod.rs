@@ -17,6 +17,7 @@
 //! | `trouble` | what a change means: a reason to give up |
 //! | `load` | the load generator's log |
 //! | `clock` | how far the clocks of the cluster and of this machine are apart |
+//! | `persist` | asking again where a connection broke |
 //! | `error` | what went wrong where, and the remedy |
 //!
 //! Decisions are functions of what was seen; only `connect`, `access`, `session`, `watch` and `load`
@@ -31,6 +32,7 @@ mod error;
 mod load;
 pub mod manifests;
 pub mod observer;
+mod persist;
 mod session;
 pub mod trouble;
 mod watch;

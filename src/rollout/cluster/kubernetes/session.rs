@@ -20,6 +20,7 @@ use super::{
     connect::Cluster,
     error::{KubernetesError, Problem},
     manifests::{FIELD_MANAGER, MANAGED_BY, MANAGER, Made, Manifest, RUN},
+    persist::persist,
 };
 
 /// Removing everything takes no longer, whatever the cluster does.
@@ -75,7 +76,7 @@ impl Session {
     pub async fn prepare(&self) -> Result<(), KubernetesError> {
         let name = &self.cluster.namespace;
         let namespaces: Api<Namespace> = Api::all(self.cluster.client.clone());
-        match namespaces.get_opt(name).await {
+        match persist(|| namespaces.get_opt(name)).await {
             Ok(Some(_)) => return Ok(()),
             // Whoever may not look is told by the first object whether it is there.
             Err(kube::Error::Api(status)) if status.code == 403 => return Ok(()),
@@ -125,14 +126,16 @@ impl Session {
         }
         // Not by force: a field that somebody else manages is a reason to stop.
         let params = PatchParams::apply(FIELD_MANAGER);
-        let applied = api.patch(&manifest.name, &params, &Patch::Apply(&manifest.object)).await;
+        let patch = Patch::Apply(&manifest.object);
+        let applied = persist(|| api.patch(&manifest.name, &params, &patch)).await;
         applied.map_err(|error| self.failed(&error, &title, "apply"))
     }
 
     /// Refuses a name that is taken.
     async fn unoccupied(&self, manifest: &Manifest) -> Result<(), KubernetesError> {
         let title = placed("", "", manifest).title(&self.cluster.namespace);
-        let there = self.api(&manifest.resource).get_opt(&manifest.name).await;
+        let api = self.api(&manifest.resource);
+        let there = persist(|| api.get_opt(&manifest.name)).await;
         let there = there.map_err(|error| self.failed(&error, &title, "get"))?;
         let Some(there) = there else { return Ok(()) };
         Err(self.cluster.failed(occupied(&there, title, &self.cluster.namespace)))
@@ -162,7 +165,7 @@ impl Session {
 
     async fn remove_one(&self, placed: &Placed) -> Result<(), kube::Error> {
         let api = self.api(&placed.resource);
-        let Some(there) = api.get_opt(&placed.name).await? else { return Ok(()) };
+        let Some(there) = persist(|| api.get_opt(&placed.name)).await? else { return Ok(()) };
         let run = there.metadata.labels.as_ref().and_then(|labels| labels.get(RUN));
         if run.is_none_or(|run| *run != placed.run) {
             // It never came to be, and somebody else has the name.
@@ -173,7 +176,7 @@ impl Session {
             preconditions: Some(Preconditions { uid: there.metadata.uid, resource_version: None }),
             ..DeleteParams::default()
         };
-        match api.delete(&placed.name, &params).await {
+        match persist(|| api.delete(&placed.name, &params)).await {
             Err(kube::Error::Api(status)) if status.code == 404 => Ok(()),
             deleted => deleted.map(drop),
         }
@@ -213,7 +216,8 @@ impl Session {
     pub(crate) async fn warnings(&self) -> Vec<String> {
         let events: Api<Event> =
             Api::namespaced(self.cluster.client.clone(), &self.cluster.namespace);
-        let listed = events.list(&ListParams::default().fields("type=Warning")).await;
+        let warnings = ListParams::default().fields("type=Warning");
+        let listed = persist(|| events.list(&warnings)).await;
         let mut events = listed.map(|list| list.items).unwrap_or_default();
         events.sort_by_key(|event| event.last_timestamp.clone());
         let about = |event: &Event| {
