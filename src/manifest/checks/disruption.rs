@@ -5,7 +5,7 @@ use k8s_openapi::{
     api::policy::v1::PodDisruptionBudgetSpec, apimachinery::pkg::util::intstr::IntOrString,
 };
 
-use super::{super::rule::Rule, Findings, Subject};
+use super::{super::rule::Rule, Findings, Subject, labels};
 use crate::{
     kubernetes::IntOrPercent,
     manifest::{objects::Objects, select},
@@ -50,17 +50,10 @@ pub(super) fn check(subject: &Subject<'_>, found: &mut Findings) {
 fn suggestion(subject: &Subject<'_>) -> String {
     format!(
         "apiVersion: policy/v1\nkind: PodDisruptionBudget\nmetadata:\n  name: {}\nspec:\n  \
-         maxUnavailable: 1\n  selector:\n{}",
+         maxUnavailable: 1\n  selector:\n    matchLabels:\n{}",
         subject.workload.origin.name,
-        labels(subject)
+        labels(subject, "      ")
     )
-}
-
-/// The labels that select a workload's pods, for below `selector`.
-fn labels(subject: &Subject<'_>) -> String {
-    let labels = subject.workload.selector.match_labels.iter().flatten();
-    let labels: Vec<_> = labels.map(|(key, value)| format!("      {key}: {value}")).collect();
-    format!("    matchLabels:\n{}", labels.join("\n"))
 }
 
 /// How many of so many healthy pods may be evicted. Both percentages round up
@@ -108,7 +101,7 @@ pub(super) fn unmatched(objects: &Objects, subjects: &[Subject<'_>], found: &mut
                  they are as good as without a budget",
                 meant.workload.origin.title()
             );
-            let fix = format!("spec:\n  selector:\n{}", labels(meant));
+            let fix = format!("spec:\n  selector:\n    matchLabels:\n{}", labels(meant, "      "));
             found.object(
                 Rule::DisruptionBudgetUnmatched,
                 &budget.origin,

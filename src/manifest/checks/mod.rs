@@ -41,6 +41,21 @@ pub(super) fn check(objects: &Objects, subjects: &[Subject<'_>], found: &mut Fin
     services::unmatched(objects, subjects, found);
 }
 
+/// The labels that select a workload's pods, as lines of YAML.
+fn labels(subject: &Subject<'_>, indent: &str) -> String {
+    let labels = subject.workload.selector.match_labels.iter().flatten();
+    let line = |(key, value): (&String, &String)| {
+        // Some would be read as a number or a boolean.
+        let value = if value.starts_with(|c: char| c.is_ascii_alphabetic()) && value.len() > 5 {
+            value.clone()
+        } else {
+            format!("{value:?}")
+        };
+        format!("{indent}{key}: {value}")
+    };
+    labels.map(line).collect::<Vec<_>>().join("\n")
+}
+
 /// How durations are written in sentences.
 fn shown(duration: std::time::Duration) -> humantime::FormattedDuration {
     humantime::format_duration(duration)

@@ -5,7 +5,7 @@ use k8s_openapi::{
     apimachinery::pkg::util::intstr::IntOrString,
 };
 
-use super::{super::rule::Rule, Findings, Subject};
+use super::{super::rule::Rule, Findings, Subject, labels};
 use crate::manifest::{
     objects::{Object, Objects},
     select,
@@ -113,14 +113,12 @@ pub(super) fn unmatched(objects: &Objects, subjects: &[Subject<'_>], found: &mut
         if let Some(meant) = meant
             && !here().any(sends)
         {
-            let labels = meant.workload.selector.match_labels.iter().flatten();
-            let labels: Vec<_> = labels.map(|(key, value)| format!("  {key}: {value}")).collect();
             let message = format!(
                 "its selector matches the pods of no workload that was read, not even those of {}: \
                  it has no endpoint, and every request is refused",
                 meant.workload.origin.title()
             );
-            let fix = format!("selector:\n{}", labels.join("\n"));
+            let fix = format!("selector:\n{}", labels(meant, "  "));
             found.object(
                 Rule::ServiceSelectsNothing,
                 &service.origin,
