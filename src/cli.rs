@@ -52,10 +52,12 @@ Examples:
   websample serve                          serve as v1 on port 5000, admin on 9000
   WEBSAMPLE_VERSION=v2 websample serve     the same as v2
   websample check --grace_period 60s       what a termination would look like
+  websample check --manifest deploy.yaml   what a rollout of somebody's manifests will lose
   websample check --manifest deploy.yaml   what a rollout of it would lose
   websample help serve                     every setting
 
-Exit codes: 0 clean, 3 something was cut at the deadline, 64 usage or bad configuration.";
+Exit codes: 0 clean, 1 losses or findings where that was asked for, 3 something was cut at the
+deadline, 64 usage or bad configuration, 69 the command could not be carried out.";
 
 /// A command line that was understood.
 pub(crate) struct Invocation {

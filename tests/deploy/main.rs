@@ -9,6 +9,7 @@ mod custom;
 mod image;
 mod monitoring;
 mod objects;
+#[path = "../common/program.rs"]
 mod program;
 mod rendered;
 mod restricted;
