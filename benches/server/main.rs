@@ -25,7 +25,7 @@ use self::{server::Programs, table::Table};
 const USAGE: &str = "\
 usage: scripts/bench [--rounds N] [--soaks N] [SECTION…]
 
-Prints a table, in Markdown: the release build of the server without the lab, against a plain
+Prints a table, in Markdown: the image's build of the server, without the lab, against a plain
 actix-web server with the same handlers. Uses only the loopback interface.
 
 Sections, all of them by default:
@@ -150,7 +150,7 @@ fn measure_sections(plan: &Plan, programs: &Programs, table: &mut Table) -> Resu
     Ok(())
 }
 
-/// Builds both servers as they are released.
+/// Builds both servers as the image has them.
 fn build() -> Result<Programs> {
     let root = PathBuf::from(env!("CARGO_MANIFEST_DIR"));
     let cargo = env::var_os("CARGO").unwrap_or_else(|| "cargo".into());
@@ -165,14 +165,22 @@ fn build() -> Result<Programs> {
     }
     let built = build
         .current_dir(&root)
-        .args(["build", "--release", "--quiet", "--no-default-features", "--features", "plain"])
+        .args([
+            "build",
+            "--profile",
+            "dist",
+            "--quiet",
+            "--no-default-features",
+            "--features",
+            "plain",
+        ])
         .args(["--bin", "websample", "--bin", "plain"])
         .status()
         .context("cargo cannot be run")?;
     ensure!(built.success(), "the servers could not be built");
     let target = env::var_os("CARGO_TARGET_DIR").map_or_else(|| root.join("target"), PathBuf::from);
-    let release = target.join("release");
-    Ok(Programs { websample: release.join("websample"), plain: release.join("plain") })
+    let directory = target.join("dist");
+    Ok(Programs { websample: directory.join("websample"), plain: directory.join("plain") })
 }
 
 /// Whether a program is on the PATH.
