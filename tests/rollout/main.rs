@@ -8,6 +8,8 @@ mod errors;
 mod harness;
 mod interrupts;
 mod metrics;
+#[path = "../common/promtool.rs"]
+mod promtool;
 mod report;
 mod scraper;
 mod servers;

@@ -5,5 +5,7 @@ mod hook;
 mod in_flight;
 mod metrics;
 mod modes;
+#[path = "../common/promtool.rs"]
+mod promtool;
 mod report;
 mod routes;
