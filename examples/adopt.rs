@@ -12,8 +12,8 @@
 use std::process::ExitCode;
 
 use actix_web::{App, Responder, web};
-use websample::http::Server; // 1: instead of actix_web::HttpServer
-use websample::lifecycle::{Lifecycle, Policy}; // 2
+use websample_actix::Server; // 1: instead of actix_web::HttpServer
+use websample_actix::lifecycle::{Lifecycle, Policy}; // 2
 
 async fn hello() -> impl Responder {
     "hello\n"
@@ -27,6 +27,7 @@ async fn main() -> Result<ExitCode, Box<dyn std::error::Error>> {
         .admin("0.0.0.0:9000")? // 5: probes, hook, metrics and status
         .run()
         .await?;
+
     println!("{}", report.to_json()); // 6: what happened, from the first signal to now
     Ok(report.into()) // 7: 0, or 3 where something was cut at the deadline
 }

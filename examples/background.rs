@@ -1,7 +1,7 @@
 //! Background work that the drain waits for.
 //!
 //! actix does not wait for spawned tasks: they end with their worker, in the middle of whatever
-//! they do. A [`Work`](websample::lifecycle::Work) guard makes the drain wait; its name shows up
+//! they do. A [`Work`](websample_actix::lifecycle::Work) guard makes the drain wait; its name shows up
 //! in the logs while it is waited for, and in the report if the deadline comes first.
 //!
 //! ```sh
@@ -14,10 +14,8 @@ use std::{process::ExitCode, time::Duration};
 
 use actix_web::{App, HttpResponse, web};
 use tokio::sync::mpsc;
-use websample::{
-    http::Server,
-    lifecycle::{Lifecycle, Policy, Work},
-};
+use websample_actix::Server;
+use websample_actix::lifecycle::{Lifecycle, Policy, Work};
 
 /// An order that was accepted, and the promise to write it before the process ends.
 struct Order {

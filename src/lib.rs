@@ -1,18 +1,18 @@
-//! Zero-downtime deployment for actix-web, without a sidecar.
+//! Zero-downtime deployment for services on Kubernetes, without a sidecar: the program.
 //!
-//! Three things, each built only on the one before it:
-//! 1. a **drain framework** for actix-web services: [`lifecycle`] decides, [`http`] does;
-//! 2. a **sample server** ([`sample`]), the classic v1/v2 zero-downtime test server, with a switch
-//!    that reproduces the naive behaviours;
-//! 3. a **rollout lab** (`rollout`, feature `lab`): a real rolling update of real processes under
-//!    load, for every mode, and what each lost; the load is `load`'s (feature `attack`), the rules
-//!    are `kubernetes`', and neither knows anything of the rest. `manifest` judges by the same rules
-//!    what a rollout of somebody's Deployment will lose.
+//! Three things, each built only on the one before it, each a crate of its own:
+//! 1. a **drain framework**: [`websample_lifecycle`] decides, [`websample_actix`] does;
+//! 2. the **sample server** ([`sample`], with its settings in [`config`]), the classic v1/v2
+//!    zero-downtime test server, with a switch that reproduces the naive behaviours;
+//! 3. a **rollout lab** (`websample_lab`, feature `lab`): a real rolling update of real processes
+//!    under load, for every mode, and what each lost. The load is `websample_load`'s (feature
+//!    `attack`), the rules are `websample_kubernetes`', and neither knows anything of the rest.
+//!    `websample_manifest` judges by the same rules what a rollout of somebody's Deployment will lose.
 //!
 //! ```text
-//! rollout ──► sample ──► http ──► telemetry ──► config ──► lifecycle
-//!    ├──────► load
-//!    └──────► kubernetes ◄── manifest ──► http, config
+//! program ─┬─► sample ─► actix ─► metrics ─► lifecycle
+//!          ├─► lab ────► actix, load, kubernetes
+//!          └─► manifest ─► kubernetes
 //! ```
 //!
 //! The phases of a server's life:
@@ -26,19 +26,13 @@
 //!                    no SIGTERM followed the hook
 //! ```
 //!
-//! Adopting it takes a few lines over plain actix-web; see [`http::Server`] and
+//! Adopting it takes a few lines over plain actix-web; see [`websample_actix::Server`] and
 //! `examples/adopt.rs`.
 
-pub mod config;
-pub mod http;
-#[cfg(feature = "lab")]
-pub mod kubernetes;
-pub mod lifecycle;
 #[cfg(feature = "attack")]
-pub mod load;
+pub mod attack;
+pub mod config;
 #[cfg(feature = "lab")]
-pub mod manifest;
-#[cfg(feature = "lab")]
-pub mod rollout;
+pub mod known;
+pub mod logs;
 pub mod sample;
-pub mod telemetry;

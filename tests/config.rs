@@ -2,13 +2,10 @@
 
 use std::{fs, path::Path, time::Duration};
 
-use websample::{
-    config::{
-        ConfigError, ConfigFile, KEYS, Key, Kind, Loaded, LogFormat, Problem, Settings, Sources,
-        Switch,
-    },
-    lifecycle::{Mode, Policy},
+use websample::config::{
+    ConfigError, ConfigFile, KEYS, Key, Kind, Loaded, LogFormat, Problem, Settings, Sources, Switch,
 };
+use websample_lifecycle::{Mode, Policy};
 
 /// Flags, by the names of their keys.
 type Flags<'a> = &'a [(&'a str, &'a str)];

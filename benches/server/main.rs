@@ -170,6 +170,8 @@ fn build() -> Result<Programs> {
             "--profile",
             "dist",
             "--quiet",
+            "--package",
+            "websample",
             "--no-default-features",
             "--features",
             "plain",

@@ -2,14 +2,14 @@
 
 use std::process::ExitCode;
 
-use clap::ArgMatches;
-use websample::load::{self, AttackArgs};
+use websample::attack::{AttackArgs, attack};
 
 use super::{
     Subcommand,
     asynchronous::{FAILED, parsed, subcommand},
     complain,
 };
+use clap::ArgMatches;
 
 pub(super) fn command() -> Subcommand {
     subcommand::<AttackArgs>(
@@ -21,7 +21,7 @@ pub(super) fn command() -> Subcommand {
 
 fn run(matches: &ArgMatches) -> ExitCode {
     parsed(matches, |args: AttackArgs| async move {
-        match load::attack(args).await {
+        match attack(args).await {
             Ok(code) => ExitCode::from(code),
             Err(error) => {
                 complain(&format!("{error:#}"));

@@ -3,7 +3,7 @@
 use std::process::ExitCode;
 
 use clap::ArgMatches;
-use websample::rollout::{args::RolloutArgs, comparison, rebuild};
+use websample_lab::{args::RolloutArgs, comparison, rebuild};
 
 use super::{
     Subcommand,

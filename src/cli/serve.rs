@@ -3,7 +3,10 @@
 use std::process::ExitCode;
 
 use clap::{ArgMatches, Command};
-use websample::{config::Settings, http::ServerError, sample, telemetry::logs};
+use websample::config::Settings;
+use websample::logs;
+use websample::sample;
+use websample_actix::ServerError;
 
 use super::{Subcommand, complain, settings, usage};
 

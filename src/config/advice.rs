@@ -2,17 +2,14 @@
 
 use std::{fmt, time::Duration};
 
-use super::settings::{OnDrain, Settings};
-use crate::lifecycle::Mode;
+use websample_actix::OnDrain;
+use websample_kubernetes::propagation::{INGRESS, PROXY};
+use websample_lifecycle::Mode;
+
+use super::settings::Settings;
 
 /// An ALB closes idle connections after this long; a server that is first makes it answer 502.
 const LOAD_BALANCER_IDLE: Duration = Duration::from_secs(60);
-
-/// The longest a kube-proxy at its defaults took to stop sending, measured.
-pub(crate) const PROXY: Duration = Duration::from_millis(1_200);
-
-/// The longest an ingress-nginx takes: a rate limiter of 0.3/s, then a poll a second.
-pub(crate) const INGRESS: Duration = Duration::from_millis(4_300);
 
 /// A warning: about which key, and why.
 #[derive(Debug, Clone, PartialEq, Eq, serde::Serialize)]

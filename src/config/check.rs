@@ -2,8 +2,9 @@
 
 use std::{collections::BTreeSet, net::SocketAddr};
 
+use websample_lifecycle::Mode;
+
 use super::{error::Problem, load::Merged, settings::Settings};
-use crate::lifecycle::Mode;
 
 /// Beyond this, threads cannot be had on common systems, and the server would die of it.
 const MOST_WORKERS: usize = 1024;

@@ -37,7 +37,7 @@ pub enum Kind {
     Label,
     /// A header's value that is not repeated anywhere.
     Secret,
-    /// A [`Mode`](crate::lifecycle::Mode).
+    /// A [`Mode`](websample_lifecycle::Mode).
     Mode,
     /// An IP address and a port.
     Address,

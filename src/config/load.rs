@@ -8,6 +8,7 @@ use std::{
 };
 
 use config::{Config, Map, Source, Value};
+use websample_lifecycle::Delay;
 
 use super::{
     advice::{self, Advice},
@@ -21,7 +22,6 @@ use super::{
     sources::Sources,
     value::{self, Refusal},
 };
-use crate::lifecycle::Delay;
 
 /// Origin of the values that nobody set.
 const DEFAULT: &str = "default";

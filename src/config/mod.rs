@@ -31,15 +31,13 @@ mod sources;
 mod timeline;
 mod value;
 
-#[cfg(feature = "lab")]
-pub(crate) use self::advice::{INGRESS, PROXY};
 pub use self::{
     advice::Advice,
     error::{ConfigError, EX_USAGE, Problem},
     key::{Group, Initial, Key, Kind},
     keys::KEYS,
     load::{Effective, Loaded},
-    settings::{Hook, Limits, Log, LogFormat, OnDrain, Settings, Switch, Tls, Token},
+    settings::{Hook, Limits, Log, LogFormat, Settings, Switch, Tls},
     sources::{ConfigFile, DEFAULT_FILE, Sources},
     timeline::{Moment, timeline},
 };

@@ -1,11 +1,12 @@
 //! The settings, typed.
 
-use std::{fmt, net::SocketAddr, num::NonZeroUsize, path::PathBuf, time::Duration};
+use std::{net::SocketAddr, num::NonZeroUsize, path::PathBuf, time::Duration};
 
 use tracing::level_filters::LevelFilter;
+use websample_actix::{OnDrain, Token};
+use websample_lifecycle::{Delay, Mode, Policy};
 
 use super::{error::ConfigError, load::Loaded, sources::Sources};
-use crate::lifecycle::{Delay, Mode, Policy};
 
 /// Everything the server is told, checked: by themselves and against each other.
 ///
@@ -50,16 +51,6 @@ pub struct Settings {
     pub log: Log,
 }
 
-/// What readiness answers once a termination has begun.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
-pub enum OnDrain {
-    /// 503.
-    #[default]
-    Fail,
-    /// 200 still: for a Service that falls back to terminating pods when no other is left.
-    Keep,
-}
-
 /// Who may call the preStop hook, and where.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Hook {
@@ -67,30 +58,6 @@ pub struct Hook {
     pub token: Option<Token>,
     /// Whether the hook is served on the application's listener too.
     pub on_app_listener: bool,
-}
-
-/// A secret that does not show in debug output.
-#[derive(Clone, PartialEq, Eq)]
-pub struct Token(String);
-
-impl Token {
-    /// Keeps a secret.
-    pub fn new(token: impl Into<String>) -> Self {
-        Self(token.into())
-    }
-
-    /// Whether this is the token, in a time that does not tell how much of it is right.
-    pub fn matches(&self, given: &[u8]) -> bool {
-        let token = self.0.as_bytes();
-        let differences = token.iter().zip(given).fold(0, |acc, (a, b)| acc | (a ^ b));
-        token.len() == given.len() && std::hint::black_box(differences) == 0
-    }
-}
-
-impl fmt::Debug for Token {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str("Token(hidden)")
-    }
 }
 
 /// Files that could be read when the settings were loaded; they are not parsed yet.

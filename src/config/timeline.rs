@@ -2,8 +2,10 @@
 
 use std::time::Duration;
 
-use super::settings::{OnDrain, Settings};
-use crate::lifecycle::Mode;
+use websample_actix::OnDrain;
+use websample_lifecycle::Mode;
+
+use super::settings::Settings;
 
 /// Something that happens in a termination.
 #[derive(Debug, Clone, PartialEq, Eq)]

@@ -9,12 +9,13 @@ use std::{
 };
 
 use tracing::level_filters::LevelFilter;
+use websample_actix::{OnDrain, Token};
+use websample_lifecycle::Mode;
 
 use super::{
-    settings::{LogFormat, OnDrain, Switch, Token},
+    settings::{LogFormat, Switch},
     similar,
 };
-use crate::lifecycle::Mode;
 
 /// Far beyond any grace period, and small enough for sums of durations and instants.
 const LONGEST: Duration = Duration::from_secs(7 * 24 * 60 * 60);

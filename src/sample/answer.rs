@@ -12,9 +12,10 @@ use actix_web::{
     web,
 };
 use futures_util::StreamExt as _;
+use websample_lifecycle::Phase;
 
 use super::Sample;
-use crate::{config::Settings, lifecycle::Phase};
+use crate::config::Settings;
 
 const VERSION: HeaderName = HeaderName::from_static("x-websample-version");
 const INSTANCE: HeaderName = HeaderName::from_static("x-websample-instance");

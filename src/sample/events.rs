@@ -6,9 +6,9 @@ use actix_web::{HttpResponse, http::StatusCode, web};
 use futures_util::stream;
 use rand::RngExt as _;
 use tokio::time::{Instant, sleep, sleep_until};
+use websample_lifecycle::Lifecycle;
 
 use super::Sample;
-use crate::lifecycle::Lifecycle;
 
 /// A browser comes back after this; it said "reconnecting" before it lost anything.
 const LAST_WORDS: &str = "retry: 1000\n\n";

@@ -23,14 +23,12 @@ mod ws;
 use std::{rc::Rc, time::Duration};
 
 use actix_web::{App, dev::HttpServiceFactory, web};
+use websample_actix::{Server, ServerError};
+use websample_lifecycle::{Lifecycle, Report};
+use websample_metrics::BuildInfo;
 
 use self::answer::Identity;
-use crate::{
-    config::Settings,
-    http::{Server, ServerError},
-    lifecycle::{Lifecycle, Report},
-    telemetry::metrics::BuildInfo,
-};
+use crate::config::Settings;
 
 /// The source revision, where the build says it.
 const REVISION: Option<&str> = option_env!("WEBSAMPLE_REVISION");

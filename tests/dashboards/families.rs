@@ -3,11 +3,9 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use websample::{
-    lifecycle::{Lifecycle, Mode, Policy},
-    rollout,
-    telemetry::metrics::{BuildInfo, Metrics},
-};
+use websample_lab as rollout;
+use websample_lifecycle::{Lifecycle, Mode, Policy};
+use websample_metrics::{BuildInfo, Metrics};
 
 use crate::{
     alerts,

@@ -13,7 +13,7 @@ const KUSTOMIZATION: &str = "kustomization.yaml";
 
 /// The four modes, each with its directory.
 pub(crate) fn modes() -> impl Iterator<Item = (&'static str, String)> {
-    websample::lifecycle::Mode::ALL
+    websample_lifecycle::Mode::ALL
         .into_iter()
         .map(|mode| (mode.name(), format!("modes/{}", mode.name())))
 }

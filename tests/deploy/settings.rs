@@ -10,11 +10,9 @@ use k8s_openapi::{
     },
     apimachinery::pkg::util::intstr::IntOrString,
 };
-use websample::{
-    config::{Settings, Sources},
-    http::{LIVENESS, PRESTOP, READINESS},
-    lifecycle::Mode,
-};
+use websample::config::{Settings, Sources};
+use websample_actix::{LIVENESS, PRESTOP, READINESS};
+use websample_lifecycle::Mode;
 
 use crate::{
     objects::{Object, all, container, deployment, pods},

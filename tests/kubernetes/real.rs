@@ -12,7 +12,7 @@ use std::{
 use serde_json::{Value, json};
 use tempfile::TempDir;
 use tokio::{sync::mpsc as tokio_mpsc, time::Instant};
-use websample::rollout::{
+use websample_lab::{
     cluster::local::{
         ClusterSpec, CommandTemplate, IntOrPercent, Listener, LocalCluster, Port, PreStop, Probe,
         ProbeAction, Probes,
@@ -213,7 +213,7 @@ impl Mirror {
         slice(&self.store, &name(&self.deployment), &endpoints);
         // Those that are leaving are none of the Deployment's.
         let here: Vec<_> = cluster.pods().into_iter().filter(|pod| !pod.terminating).collect();
-        let new = |pod: &&websample::rollout::cluster::local::PodSummary| &*pod.version == wanted;
+        let new = |pod: &&websample_lab::cluster::local::PodSummary| &*pod.version == wanted;
         let counts = [
             here.len() as u64,
             here.iter().filter(new).count() as u64,

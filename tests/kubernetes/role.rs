@@ -2,7 +2,7 @@
 
 use std::collections::BTreeSet;
 
-use websample::rollout::cluster::kubernetes::{Permission, permissions};
+use websample_lab::cluster::kubernetes::{Permission, permissions};
 
 use crate::{
     api::{Requested, Server},

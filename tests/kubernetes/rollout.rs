@@ -3,7 +3,7 @@
 use std::collections::BTreeSet;
 
 use serde_json::Value;
-use websample::rollout::report::Report;
+use websample_lab::report::Report;
 
 use crate::{
     api::Server,

@@ -9,13 +9,11 @@ use tokio::{
     sync::broadcast,
     time::{sleep, timeout},
 };
-use websample::{
-    load::connect::Connect,
-    rollout::{
-        cluster::local::{Addressing, ClusterSpec, CommandTemplate, LocalCluster},
-        timeline::{PodEvent, What},
-    },
+use websample_lab::{
+    cluster::local::{Addressing, ClusterSpec, CommandTemplate, LocalCluster},
+    timeline::{PodEvent, What},
 };
+use websample_load::connect::Connect;
 
 /// Nothing that is awaited here takes as long.
 const PATIENCE: Duration = Duration::from_secs(60);

@@ -5,16 +5,15 @@ mod sample;
 
 use std::{io, time::Duration};
 
+use harness::{Events, get, gone, pids, spec, version_behind};
 use tokio::time::{Instant, sleep, timeout};
-use websample::rollout::{
+use websample_lab::{
     cluster::local::{
         ClusterError, ClusterSpec, CommandTemplate, Fallback, IntOrPercent, LocalCluster, Port,
         PreStop, Probe, Progress, Propagation,
     },
     timeline::{Conditions, Exit, Phase, PodRecord, What},
 };
-
-use harness::{Events, get, gone, pids, spec, version_behind};
 
 fn ms(millis: u64) -> Duration {
     Duration::from_millis(millis)

@@ -3,7 +3,7 @@
 use std::{sync::Arc, time::Duration};
 
 use tokio::{task::JoinSet, time::interval};
-use websample::rollout::{
+use websample_lab::{
     cluster::local::{ClusterSpec, CommandTemplate, LocalCluster},
     timeline::Exit,
 };

@@ -2,7 +2,7 @@
 
 use std::{collections::BTreeSet, fs, path::Path};
 
-use websample::manifest::{PAGE, Rule};
+use websample_manifest::{PAGE, Rule};
 
 #[test]
 fn every_finding_has_its_section_and_every_section_its_finding() {

@@ -6,7 +6,8 @@ use std::{
     path::{Path, PathBuf},
 };
 
-use websample::manifest::{self, Report, Rule, Source, Told};
+use websample::known::SampleServer;
+use websample_manifest::{self as manifest, Report, Rule, Source, Told};
 
 pub(crate) fn files(folder: &str) -> Vec<PathBuf> {
     let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/manifests").join(folder);
@@ -19,7 +20,7 @@ pub(crate) fn files(folder: &str) -> Vec<PathBuf> {
 fn check(file: &Path) -> (String, Report) {
     let text = fs::read_to_string(file).unwrap();
     let source = Source { name: file.display().to_string(), text: text.clone() };
-    let report = manifest::check(&[source], Told::default());
+    let report = manifest::check(&[source], Told::default(), &SampleServer);
     (text, report.unwrap_or_else(|unusable| panic!("{unusable}")))
 }
 

@@ -3,7 +3,8 @@
 use std::{collections::BTreeSet, fs};
 
 use serde_json::{Map, Value};
-use websample::manifest::{self, Finding, Report, Source, Told};
+use websample::known::SampleServer;
+use websample_manifest::{self as manifest, Finding, Report, Source, Told};
 
 use super::files::files;
 
@@ -27,7 +28,8 @@ const ADVICE: [&str; 13] = [
 fn check(objects: &[Value]) -> Report {
     let text = objects.iter().map(Value::to_string).collect::<Vec<_>>().join("\n");
     let source = Source { name: "x.json".to_owned(), text };
-    manifest::check(&[source], Told::default()).unwrap_or_else(|unusable| panic!("{unusable}"))
+    manifest::check(&[source], Told::default(), &SampleServer)
+        .unwrap_or_else(|unusable| panic!("{unusable}"))
 }
 
 #[test]

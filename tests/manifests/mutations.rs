@@ -3,7 +3,8 @@
 
 use std::fs;
 
-use websample::manifest::{self, Source, Told};
+use websample::known::SampleServer;
+use websample_manifest::{self as manifest, Source, Told};
 
 use super::files::files;
 
@@ -15,7 +16,7 @@ fn all() -> Vec<String> {
 /// Whether it could be judged; a panic fails the test by itself.
 fn judged(text: String, told: Told) -> bool {
     let source = Source { name: "x.yaml".to_owned(), text };
-    match manifest::check(&[source], told) {
+    match manifest::check(&[source], told, &SampleServer) {
         Ok(report) => {
             let lines = |finding: &manifest::Finding| finding.line > 0;
             assert!(report.findings.iter().all(lines));

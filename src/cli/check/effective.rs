@@ -3,10 +3,8 @@
 use std::fmt::Write;
 
 use serde_json::json;
-use websample::{
-    config::{ConfigError, Loaded, Settings, timeline},
-    lifecycle::Mode,
-};
+use websample::config::{ConfigError, Loaded, Settings, timeline};
+use websample_lifecycle::Mode;
 
 pub(super) fn text(loaded: &Loaded) -> String {
     let mut text = String::from("Settings\n");

@@ -10,7 +10,10 @@ use std::{
 use clap::{Arg, ArgAction, ArgMatches, Command};
 use websample::{
     config::{EX_USAGE, KEYS},
-    manifest::{self, Problem, STANDARD_INPUT, Severity, Source, Told, Unusable, output},
+    known::SampleServer,
+};
+use websample_manifest::{
+    self as manifest, Problem, STANDARD_INPUT, Severity, Source, Told, Unusable, output,
 };
 
 use super::{complain, format, print, settings, usage};
@@ -96,18 +99,19 @@ pub(super) fn run(matches: &ArgMatches) -> Option<ExitCode> {
     let told = |name| matches.get_one::<Duration>(name).copied();
     let told = Told { delay: told(DELAY), drain: told(DRAIN) };
     let format = format(matches);
-    let report = match sources(&files).and_then(|sources| manifest::check(&sources, told)) {
-        Ok(report) => report,
-        Err(unusable) => {
-            match format {
-                "json" => print(&format!("{:#}\n", output::json_problems(&unusable))),
-                "github" => print(&output::github_problems(&unusable)),
-                _ => {}
+    let report =
+        match sources(&files).and_then(|sources| manifest::check(&sources, told, &SampleServer)) {
+            Ok(report) => report,
+            Err(unusable) => {
+                match format {
+                    "json" => print(&format!("{:#}\n", output::json_problems(&unusable))),
+                    "github" => print(&output::github_problems(&unusable)),
+                    _ => {}
+                }
+                complain(&unusable);
+                return Some(ExitCode::from(EX_USAGE));
             }
-            complain(&unusable);
-            return Some(ExitCode::from(EX_USAGE));
-        }
-    };
+        };
     match format {
         "json" => print(&format!("{:#}\n", output::json(&report))),
         "github" => print(&output::github(&report)),

@@ -1,7 +1,7 @@
 //! Rules about colours.
 
 use serde_json::{Value, json};
-use websample::lifecycle::{Mode, Phase};
+use websample_lifecycle::{Mode, Phase};
 
 use super::{
     Rule,

@@ -181,7 +181,7 @@ pub(crate) const RULES: &[Rule] = &[
         remedy: "every phase has an annotation at its true instant: 1000 * a timestamp > 0, \
                  useValueForTime, and the same query and step in `target` (Grafana 11 on) as outside",
         check: |board| {
-            let phases = websample::lifecycle::Phase::ALL.map(websample::lifecycle::Phase::name);
+            let phases = websample_lifecycle::Phase::ALL.map(websample_lifecycle::Phase::name);
             let named: Vec<_> = board.annotations().iter().map(|a| text(&a["name"])).collect();
             let mut wanted = phases.to_vec();
             if board.stem() == "comparison" {

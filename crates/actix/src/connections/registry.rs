@@ -1,0 +1,121 @@
+//! The connections of one worker, and telling them all to go.
+
+use std::{
+    cell::RefCell,
+    rc::{Rc, Weak},
+    time::Duration,
+};
+
+use slab::Slab;
+use tokio::time::{Instant, sleep_until};
+use websample_lifecycle::{Lifecycle, Mode, Phase};
+
+use super::state::{Connection, Stage};
+
+/// Never more than this part of what is left until the deadline is spent on spreading.
+const SPREAD_SHARE: u32 = 2;
+
+/// Wakes this many connections at a time where they are spread, so that 20,000 of them need not
+/// as many timers.
+const STEP: Duration = Duration::from_millis(5);
+
+/// Every open connection of a worker.
+#[derive(Debug)]
+pub(crate) struct Registry {
+    connections: RefCell<Slab<Rc<Connection>>>,
+}
+
+/// A connection's entry, taken out when this is dropped.
+#[derive(Debug)]
+pub(super) struct Entry {
+    registry: Rc<Registry>,
+    key: usize,
+}
+
+impl Drop for Entry {
+    fn drop(&mut self) {
+        self.registry.connections.borrow_mut().remove(self.key);
+    }
+}
+
+impl Registry {
+    pub(crate) fn new() -> Rc<Self> {
+        Rc::new(Self { connections: RefCell::default() })
+    }
+
+    pub(super) fn enter(self: &Rc<Self>, connection: &Rc<Connection>) -> Entry {
+        let key = self.connections.borrow_mut().insert(Rc::clone(connection));
+        Entry { registry: Rc::clone(self), key }
+    }
+
+    /// Follows the phases for as long as the worker lives, and moves its connections along.
+    pub(crate) async fn follow(self: Rc<Self>, lifecycle: Lifecycle, spread: Duration) {
+        let mut phases = lifecycle.subscribe();
+        let deadline = lifecycle.deadline();
+        let mut known = Phase::Starting;
+        loop {
+            tokio::select! {
+                biased;
+                () = deadline.cancelled() => break,
+                changed = phases.wait_for(|entered| entered.phase != known) => match changed {
+                    Ok(entered) => known = entered.phase,
+                    Err(_) => return,
+                },
+            }
+            let Some(stage) = stage_in(known, lifecycle.policy().mode) else { continue };
+            let until_deadline = lifecycle.deadline_at().map_or(Duration::ZERO, |at| {
+                at.saturating_duration_since(Instant::now()) / SPREAD_SHARE
+            });
+            let advance = self.advance(stage, spread.min(until_deadline));
+            tokio::select! {
+                biased;
+                () = deadline.cancelled() => break,
+                // Spreading one stage ends when the next phase begins: that one is for all.
+                _ = async { phases.wait_for(|entered| entered.phase != known).await.map(drop) } => {}
+                () = advance => {}
+            }
+        }
+        self.advance(Stage::Cut, Duration::ZERO).await;
+    }
+
+    /// Moves every connection to a stage, evenly over a time.
+    async fn advance(&self, stage: Stage, spread: Duration) {
+        let all: Vec<Weak<Connection>> =
+            self.connections.borrow().iter().map(|(_, c)| Rc::downgrade(c)).collect();
+        let steps = if stage == Stage::Abrupt || stage == Stage::Open {
+            1
+        } else {
+            (spread.as_micros() / STEP.as_micros()).max(1) as usize
+        };
+        let start = Instant::now();
+        let count = all.len();
+        for (index, connection) in all.into_iter().enumerate() {
+            let step = index * steps / count.max(1);
+            let due = start + STEP * step as u32;
+            if step > 0 && due > Instant::now() {
+                sleep_until(due).await;
+            }
+            // Those that have gone meanwhile need not be told.
+            if let Some(connection) = connection.upgrade() {
+                connection.set_stage(stage);
+            }
+        }
+    }
+}
+
+/// The stage in which connections are while the server is in a phase, where a change of phase
+/// changes it.
+fn stage_in(phase: Phase, mode: Mode) -> Option<Stage> {
+    match (phase, mode) {
+        (Phase::Serving, _) => Some(Stage::Open),
+        (Phase::LameDuck, _) => Some(Stage::Leaving),
+        (Phase::Draining, Mode::Drain) => Some(Stage::Closing),
+        (Phase::Draining, _) => Some(Stage::Abrupt),
+        (Phase::Starting | Phase::Drained, _) => None,
+    }
+}
+
+/// The stage in which a connection begins that is accepted in a phase.
+pub(super) fn first_stage(phase: Phase, mode: Mode) -> Stage {
+    stage_in(phase, mode).unwrap_or(Stage::Open)
+}

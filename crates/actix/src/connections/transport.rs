@@ -1,0 +1,380 @@
+//! The socket that actix's dispatchers are given.
+//!
+//! It passes bytes through and does three things besides: it tells the connection's state what
+//! it sees; it answers a read with end-of-file where that closes an idle connection without
+//! losing a request; and it puts HTTP/2's GOAWAY between two frames.
+
+use std::{
+    cell::RefCell,
+    io::{self, IoSlice},
+    pin::Pin,
+    rc::Rc,
+    task::{Context, Poll, ready},
+    time::Duration,
+};
+
+use rustix::io::ioctl_fionread;
+use socket2::SockRef;
+use tokio::{
+    io::{AsyncRead, AsyncWrite, ReadBuf},
+    net::TcpStream,
+    time::Instant,
+};
+use tokio_rustls::server::TlsStream;
+use tokio_util::either::Either;
+
+use super::{
+    goaway::{Leaving, When},
+    records::Records,
+    state::{Connection, Protocol, Stage},
+    websocket,
+};
+
+/// A connection that was just accepted gets this long to say something before it counts as idle.
+pub(super) const FIRST_WORD: Duration = Duration::from_secs(1);
+
+/// A TCP connection: in the clear on the left, with TLS on the right. The latter is boxed, since
+/// its buffers would make every cleartext connection larger.
+pub(crate) type Transport = Either<TcpStream, Box<TlsStream<Records>>>;
+
+fn tcp(transport: &Transport) -> &TcpStream {
+    match transport {
+        Either::Left(tcp) => tcp,
+        Either::Right(tls) => tls.get_ref().0.tcp(),
+    }
+}
+
+/// Whether the kernel holds bytes that were not read yet.
+///
+/// Asked of the kernel, since tokio says "pending" until its driver has seen the event.
+pub(super) fn has_unread(tcp: &TcpStream) -> bool {
+    // Where the kernel cannot tell, the connection is taken to be empty: it is idle anyway.
+    ioctl_fionread(tcp).is_ok_and(|bytes| bytes > 0)
+}
+
+/// The part of a socket that outlives its dispatcher.
+#[derive(Debug)]
+pub(super) struct Io {
+    transport: Transport,
+    wire: Wire,
+    /// The client has closed its side, or the connection has failed.
+    pub(super) ended: bool,
+    /// The server's side is closed.
+    pub(super) finished: bool,
+    /// The first write that found no room, if none has since.
+    pub(super) stalled: Option<Instant>,
+}
+
+#[derive(Debug)]
+enum Wire {
+    /// Nothing needs to be followed.
+    Plain,
+    Http2(Box<Leaving>),
+    WebSocket(websocket::Outbound),
+}
+
+impl Io {
+    pub(super) fn new(transport: Transport, protocol: Protocol) -> Self {
+        let wire = match protocol {
+            Protocol::Http2 => Wire::Http2(Box::new(Leaving::new())),
+            Protocol::Http1 | Protocol::WebSocket => Wire::Plain,
+        };
+        Self { transport, wire, ended: false, finished: false, stalled: None }
+    }
+
+    /// Begins the GOAWAY once it may be sent, and writes what is left of it.
+    pub(super) fn poll_leave(
+        &mut self,
+        connection: &Connection,
+        cx: &mut Context<'_>,
+        when: When,
+    ) -> Poll<io::Result<()>> {
+        let Wire::Http2(h2) = &mut self.wire else { return Poll::Ready(Ok(())) };
+        h2.begin(connection, when);
+        while !h2.leave.is_empty() {
+            let written = ready!(Pin::new(&mut self.transport).poll_write(cx, h2.leave))?;
+            if written == 0 {
+                return Poll::Ready(Err(io::ErrorKind::WriteZero.into()));
+            }
+            h2.leave = &h2.leave[written..];
+            if h2.leave.is_empty() {
+                return Pin::new(&mut self.transport).poll_flush(cx);
+            }
+        }
+        Poll::Ready(Ok(()))
+    }
+
+    /// When something has to happen on this connection without its client doing anything.
+    pub(super) fn due(&self, connection: &Connection) -> Option<Instant> {
+        let first_word = connection.accepted() + FIRST_WORD;
+        match &self.wire {
+            Wire::Http2(h2) => h2.due(connection, first_word),
+            Wire::Plain | Wire::WebSocket(_) => (connection.stage() >= Stage::Closing
+                && connection.is_idle()
+                && !connection.has_spoken())
+            .then_some(first_word),
+        }
+    }
+
+    fn poll_read(
+        &mut self,
+        connection: &Connection,
+        cx: &mut Context<'_>,
+        buf: &mut ReadBuf<'_>,
+    ) -> Poll<io::Result<()>> {
+        if connection.has_expired() || self.hides_the_rest(connection) {
+            return Poll::Ready(Ok(()));
+        }
+        if let Wire::Http2(h2) = &mut self.wire
+            && h2.poll_show(buf)
+        {
+            return Poll::Ready(Ok(()));
+        }
+        let before = buf.filled().len();
+        match Pin::new(&mut self.transport).poll_read(cx, buf) {
+            Poll::Ready(Ok(())) => {
+                let bytes = &mut buf.filled_mut()[before..];
+                if bytes.is_empty() {
+                    self.ended = true;
+                } else {
+                    match &mut self.wire {
+                        Wire::Plain => connection.heard(bytes),
+                        Wire::Http2(h2) => {
+                            connection.spoke();
+                            h2.frames.received(bytes);
+                        }
+                        Wire::WebSocket(_) => {}
+                    }
+                }
+                Poll::Ready(Ok(()))
+            }
+            Poll::Ready(Err(error)) => {
+                self.ended = true;
+                Poll::Ready(Err(error))
+            }
+            Poll::Pending if self.may_end(connection) => Poll::Ready(Ok(())),
+            Poll::Pending => Poll::Pending,
+        }
+    }
+
+    /// The abrupt close does not look at what the client may have sent.
+    fn hides_the_rest(&self, connection: &Connection) -> bool {
+        connection.stage() == Stage::Abrupt
+            && connection.is_idle()
+            && matches!(self.wire, Wire::Plain)
+    }
+
+    /// Whether an idle connection may be ended now, with nothing lost.
+    fn may_end(&self, connection: &Connection) -> bool {
+        if connection.stage() < Stage::Closing || !connection.is_idle() {
+            return false;
+        }
+        let greeted = connection.has_spoken() || connection.accepted().elapsed() >= FIRST_WORD;
+        match &self.wire {
+            // A head that has begun to arrive gets its time limit; see `serve`.
+            Wire::Plain => greeted && !connection.is_partial() && !self.has_unread(),
+            // A handshake that never came. Everything later ends with GOAWAY: what nobody counts
+            // as in flight any more may still wait in the h2 server for its client's window.
+            Wire::Http2(h2) => greeted && !h2.frames.has_begun() && !self.has_unread(),
+            Wire::WebSocket(_) => false,
+        }
+    }
+
+    /// Whether something has come that nobody has seen yet.
+    fn has_unread(&self) -> bool {
+        has_unread(tcp(&self.transport)) || self.is_inside_record()
+    }
+
+    fn is_inside_record(&self) -> bool {
+        match &self.transport {
+            Either::Left(_) => false,
+            Either::Right(tls) => tls.get_ref().0.is_partial(),
+        }
+    }
+
+    /// Whether an idle client has begun to say something and not finished.
+    pub(super) fn is_partial(&self, connection: &Connection) -> bool {
+        if !connection.is_idle() {
+            return false;
+        }
+        match &self.wire {
+            Wire::Plain => connection.is_partial() || self.is_inside_record(),
+            Wire::Http2(h2) => h2.frames.is_partial() || self.is_inside_record(),
+            Wire::WebSocket(_) => false,
+        }
+    }
+
+    /// Requests of which something may still have to be written, as far as bytes tell.
+    pub(super) fn unsent(&self) -> u32 {
+        match &self.wire {
+            Wire::Http2(h2) => h2.frames.open_streams(),
+            Wire::Plain | Wire::WebSocket(_) if self.stalled.is_some() => u32::MAX,
+            Wire::Plain | Wire::WebSocket(_) => 0,
+        }
+    }
+
+    /// Gives the connection up with a reset, and what waits to be sent with it.
+    pub(super) fn abort(&self) {
+        // An error would mean that it is gone already.
+        let _ = SockRef::from(tcp(&self.transport)).set_linger(Some(Duration::ZERO));
+    }
+
+    fn sent(&mut self, bytes: &[u8]) {
+        match &mut self.wire {
+            Wire::Plain => {}
+            Wire::Http2(h2) => h2.frames.sent(bytes),
+            Wire::WebSocket(outbound) => outbound.follow(bytes),
+        }
+    }
+
+    fn progress<T>(&mut self, written: &Poll<io::Result<T>>) {
+        match written {
+            Poll::Ready(Ok(_)) => self.stalled = None,
+            Poll::Ready(Err(_)) => self.ended = true,
+            Poll::Pending => {
+                self.stalled.get_or_insert_with(Instant::now);
+            }
+        }
+    }
+
+    /// The response that is about to be written upgrades the connection to a WebSocket.
+    fn upgrade(&mut self) {
+        if matches!(self.wire, Wire::Plain) {
+            self.wire = Wire::WebSocket(websocket::Outbound::new());
+        }
+    }
+
+    /// What a peer is told when its connection is given up between two frames.
+    pub(super) fn farewell(&self) -> Vec<u8> {
+        match &self.wire {
+            Wire::Http2(h2) if h2.leave.is_empty() && h2.frames.may_send() => h2.frames.farewell(),
+            Wire::WebSocket(outbound) if outbound.may_close() => {
+                websocket::CLOSE_SERVICE_RESTART.to_vec()
+            }
+            Wire::Plain | Wire::Http2(_) | Wire::WebSocket(_) => Vec::new(),
+        }
+    }
+
+    pub(super) fn poll_write(
+        &mut self,
+        cx: &mut Context<'_>,
+        bytes: &[u8],
+    ) -> Poll<io::Result<usize>> {
+        Pin::new(&mut self.transport).poll_write(cx, bytes)
+    }
+
+    pub(super) fn poll_flush(&mut self, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
+        // With TLS, bytes may be left of a write that was taken.
+        let flushed = Pin::new(&mut self.transport).poll_flush(cx);
+        self.progress(&flushed);
+        flushed
+    }
+
+    /// Ends the server's side: close_notify where there is TLS, then FIN.
+    pub(super) fn poll_finish(&mut self, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
+        if !self.finished {
+            let finished = Pin::new(&mut self.transport).poll_shutdown(cx);
+            self.progress(&finished);
+            ready!(finished)?;
+            self.finished = true;
+        }
+        Poll::Ready(Ok(()))
+    }
+
+    /// Reads and discards until the client closes too.
+    pub(super) fn poll_discard(&mut self, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
+        let mut scratch = [0; 4096];
+        loop {
+            let mut buf = ReadBuf::new(&mut scratch);
+            ready!(Pin::new(&mut self.transport).poll_read(cx, &mut buf))?;
+            if buf.filled().is_empty() {
+                return Poll::Ready(Ok(()));
+            }
+        }
+    }
+}
+
+/// A connection's socket, as its dispatcher has it.
+#[derive(Debug)]
+pub(crate) struct Socket {
+    pub(super) io: Rc<RefCell<Io>>,
+    pub(crate) connection: Rc<Connection>,
+}
+
+impl AsyncRead for Socket {
+    #[inline]
+    fn poll_read(
+        self: Pin<&mut Self>,
+        cx: &mut Context<'_>,
+        buf: &mut ReadBuf<'_>,
+    ) -> Poll<io::Result<()>> {
+        self.io.borrow_mut().poll_read(&self.connection, cx, buf)
+    }
+}
+
+impl Socket {
+    /// What has to be written before the dispatcher's bytes.
+    #[inline]
+    fn poll_before_write(&self, io: &mut Io, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
+        match self.connection.protocol() {
+            Protocol::Http1 => Poll::Ready(Ok(())),
+            Protocol::Http2 => io.poll_leave(&self.connection, cx, When::BeforeWrite),
+            Protocol::WebSocket => {
+                io.upgrade();
+                Poll::Ready(Ok(()))
+            }
+        }
+    }
+}
+
+impl AsyncWrite for Socket {
+    #[inline]
+    fn poll_write(
+        self: Pin<&mut Self>,
+        cx: &mut Context<'_>,
+        bytes: &[u8],
+    ) -> Poll<io::Result<usize>> {
+        let io = &mut *self.io.borrow_mut();
+        ready!(self.poll_before_write(io, cx))?;
+        let written = Pin::new(&mut io.transport).poll_write(cx, bytes);
+        io.progress(&written);
+        if let Poll::Ready(Ok(count)) = written {
+            io.sent(&bytes[..count]);
+        }
+        written
+    }
+
+    #[inline]
+    fn poll_write_vectored(
+        self: Pin<&mut Self>,
+        cx: &mut Context<'_>,
+        slices: &[IoSlice<'_>],
+    ) -> Poll<io::Result<usize>> {
+        let io = &mut *self.io.borrow_mut();
+        ready!(self.poll_before_write(io, cx))?;
+        let written = Pin::new(&mut io.transport).poll_write_vectored(cx, slices);
+        io.progress(&written);
+        if let Poll::Ready(Ok(mut count)) = written {
+            for slice in slices {
+                let here = count.min(slice.len());
+                io.sent(&slice[..here]);
+                count -= here;
+            }
+        }
+        written
+    }
+
+    fn is_write_vectored(&self) -> bool {
+        self.io.borrow().transport.is_write_vectored()
+    }
+
+    #[inline]
+    fn poll_flush(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
+        self.io.borrow_mut().poll_flush(cx)
+    }
+
+    fn poll_shutdown(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
+        // The lingering half of the close is the connection's task's, which has no buffers.
+        self.io.borrow_mut().poll_finish(cx)
+    }
+}

@@ -1,0 +1,298 @@
+//! Requests in flight: counted to the last byte of their answer, and named if they are cut.
+
+use std::{
+    cell::RefCell,
+    collections::HashMap,
+    fmt,
+    pin::Pin,
+    rc::Rc,
+    sync::{Arc, Mutex, MutexGuard, PoisonError},
+    task::{Context, Poll},
+    time::Instant,
+};
+
+use actix_http::{
+    Method, Request,
+    body::{BodySize, MessageBody},
+    uri::PathAndQuery,
+};
+use actix_web::web::Bytes;
+use pin_project_lite::pin_project;
+use prometheus::IntCounter;
+use slab::Slab;
+use websample_lifecycle::{Census, Guard, Lifecycle, Phase, Unfinished};
+use websample_metrics::Metrics;
+
+use super::{
+    connections::{Connection, Protocol},
+    patterns::{Patterns, Route, UNMATCHED},
+};
+
+/// What is counted for a request whose client left before the response began; nginx's code.
+const CLIENT_CLOSED: u16 = 499;
+
+/// The requests of one worker.
+pub(super) struct Tracker {
+    lifecycle: Lifecycle,
+    metrics: Metrics,
+    table: Arc<Table>,
+    routes: RefCell<Routes>,
+}
+
+/// What the worker's thread keeps of its routes.
+#[derive(Default)]
+struct Routes {
+    /// Looked up for every request. Patterns are the application's, so nobody can choose them
+    /// to collide, and the hasher may be a fast one.
+    by_pattern: HashMap<String, Route, foldhash::fast::RandomState>,
+    /// The counters that each route has needed so far: a few each.
+    counters: Vec<Vec<(u16, Phase, IntCounter)>>,
+}
+
+/// What other threads may see of a worker's requests.
+struct Table {
+    in_flight: Mutex<Slab<Entry>>,
+    patterns: Arc<Patterns>,
+}
+
+struct Entry {
+    method: Method,
+    /// `None` where the request is for a host, as with CONNECT.
+    target: Option<PathAndQuery>,
+    began: Instant,
+    route: Option<Route>,
+}
+
+impl Entry {
+    fn path(&self) -> &str {
+        self.target.as_ref().map_or("", PathAndQuery::path)
+    }
+}
+
+impl Table {
+    fn lock(&self) -> MutexGuard<'_, Slab<Entry>> {
+        self.in_flight.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// The route of a request; before its handler has answered, the pattern of an earlier
+    /// request that fits its path, or the path itself.
+    fn name(&self, entry: &Entry) -> String {
+        if let Some(route) = entry.route {
+            return self.patterns.get(route);
+        }
+        let path = entry.path();
+        self.patterns.fitting(path).unwrap_or_else(|| path.to_owned())
+    }
+}
+
+impl Census for Table {
+    fn unfinished(&self) -> Vec<Unfinished> {
+        let in_flight = self.lock();
+        let named = in_flight.iter().map(|(_, entry)| Unfinished {
+            kind: "request",
+            what: self.name(entry),
+            age_seconds: entry.began.elapsed().as_secs_f64(),
+        });
+        named.collect()
+    }
+}
+
+impl Tracker {
+    /// A tracker, registered with the lifecycle as the one who can name its requests.
+    pub(super) fn new(lifecycle: Lifecycle, metrics: Metrics, patterns: Arc<Patterns>) -> Rc<Self> {
+        let table = Arc::new(Table { in_flight: Mutex::default(), patterns });
+        lifecycle.register_census(Arc::clone(&table) as Arc<dyn Census>);
+        Rc::new(Self { lifecycle, metrics, table, routes: RefCell::default() })
+    }
+
+    /// Counts a request from now until what this returns is dropped.
+    pub(super) fn begin(
+        self: &Rc<Self>,
+        request: &Request,
+        connection: Option<Rc<Connection>>,
+    ) -> InFlight {
+        let phase = self.lifecycle.phase();
+        let guard = self.lifecycle.request(phase);
+        let began = Instant::now();
+        let head = request.head();
+        let target = head.uri.path_and_query().cloned();
+        let entry = Entry { method: head.method.clone(), target, began, route: None };
+        let key = self.table.lock().insert(entry);
+        InFlight {
+            tracker: Rc::clone(self),
+            key,
+            phase,
+            route: None,
+            status: CLIENT_CLOSED,
+            connection: connection.map(OnConnection::begin),
+            guard,
+        }
+    }
+
+    fn route(&self, pattern: Option<&str>) -> Route {
+        let pattern = pattern.unwrap_or(UNMATCHED);
+        if let Some(route) = self.routes.borrow().by_pattern.get(pattern) {
+            return *route;
+        }
+        let route = self.table.patterns.place(pattern);
+        self.routes.borrow_mut().by_pattern.insert(pattern.to_owned(), route);
+        route
+    }
+
+    fn count(&self, route: Route, status: u16, phase: Phase) {
+        let routes = &mut self.routes.borrow_mut().counters;
+        if routes.len() <= route.index() {
+            routes.resize_with(route.index() + 1, Vec::new);
+        }
+        let counters = &mut routes[route.index()];
+        let known = counters.iter().find(|(code, when, _)| *code == status && *when == phase);
+        if let Some((.., counter)) = known {
+            counter.inc();
+            return;
+        }
+        let counter = self.metrics.requests(&self.table.patterns.get(route), status, phase);
+        counter.inc();
+        counters.push((status, phase, counter));
+    }
+}
+
+/// Marks a connection as busy until it is dropped.
+pub(super) struct OnConnection(Rc<Connection>);
+
+impl OnConnection {
+    pub(super) fn begin(connection: Rc<Connection>) -> Self {
+        connection.begin();
+        Self(connection)
+    }
+}
+
+impl Drop for OnConnection {
+    fn drop(&mut self) {
+        self.0.end();
+    }
+}
+
+/// A request in flight; it ends when this is dropped, however that comes about.
+pub(super) struct InFlight {
+    tracker: Rc<Tracker>,
+    key: usize,
+    phase: Phase,
+    route: Option<Route>,
+    status: u16,
+    connection: Option<OnConnection>,
+    // Last, so that a count of zero means that everything else is recorded.
+    guard: Guard,
+}
+
+impl InFlight {
+    pub(super) fn lifecycle(&self) -> &Lifecycle {
+        &self.tracker.lifecycle
+    }
+
+    /// Another protocol is spoken on the connection from here on.
+    pub(super) fn set_protocol(&self, protocol: Protocol) {
+        if let Some(OnConnection(connection)) = &self.connection {
+            connection.set_protocol(protocol);
+        }
+    }
+
+    /// The response's head is known.
+    pub(super) fn answered(&mut self, pattern: Option<&str>, status: u16) {
+        let route = self.tracker.route(pattern);
+        self.route = Some(route);
+        self.status = status;
+    }
+
+    /// The response's body will take its time: the route is shown to whoever asks meanwhile.
+    pub(super) fn streams(&self) {
+        if let Some(entry) = self.tracker.table.lock().get_mut(self.key) {
+            entry.route = self.route;
+        }
+    }
+}
+
+impl InFlight {
+    /// The response's body is complete: what is left is for its connection to send.
+    fn complete(self) {
+        if let Some(OnConnection(connection)) = &self.connection {
+            Rc::clone(connection).complete(self);
+        }
+    }
+}
+
+impl Drop for InFlight {
+    fn drop(&mut self) {
+        let Some(entry) = self.tracker.table.lock().try_remove(self.key) else { return };
+        let seconds = entry.began.elapsed().as_secs_f64();
+        let route = self.route.unwrap_or_else(|| self.tracker.route(None));
+        self.tracker.count(route, self.status, self.phase);
+        self.tracker.metrics.duration().observe(seconds);
+        tracing::info!(
+            target: "websample::request",
+            method = %entry.method,
+            path = entry.path(),
+            status = self.status,
+            phase = self.phase.name(),
+            seconds,
+            "request"
+        );
+        drop(self.connection.take());
+        let _ = &self.guard;
+    }
+}
+
+impl fmt::Debug for InFlight {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("InFlight").field("key", &self.key).finish_non_exhaustive()
+    }
+}
+
+pin_project! {
+    /// A response body that counts as in flight until its last byte is in the kernel's hands.
+    ///
+    /// actix drops a body when it has taken the last byte, and when its client has gone. In
+    /// between its connection keeps the request until all is written.
+    pub struct TrackedBody<B> {
+        #[pin]
+        body: B,
+        in_flight: Held,
+    }
+
+    impl<B> PinnedDrop for TrackedBody<B> {
+        fn drop(this: Pin<&mut Self>) {
+            let held = std::mem::replace(this.project().in_flight, Held::Connection(None));
+            if let Held::Request(in_flight) = held {
+                in_flight.complete();
+            }
+        }
+    }
+}
+
+/// What a body keeps until it is dropped: a traffic request, or a probe on its connection.
+pub(super) enum Held {
+    Request(InFlight),
+    Connection(#[allow(dead_code, reason = "held for its drop")] Option<OnConnection>),
+}
+
+impl<B> TrackedBody<B> {
+    pub(super) fn new(body: B, in_flight: Held) -> Self {
+        Self { body, in_flight }
+    }
+}
+
+impl<B: MessageBody> MessageBody for TrackedBody<B> {
+    type Error = B::Error;
+
+    #[inline]
+    fn size(&self) -> BodySize {
+        self.body.size()
+    }
+
+    #[inline]
+    fn poll_next(
+        self: Pin<&mut Self>,
+        cx: &mut Context<'_>,
+    ) -> Poll<Option<Result<Bytes, Self::Error>>> {
+        self.project().body.poll_next(cx)
+    }
+}

@@ -1,0 +1,184 @@
+//! What `websample rollout` is asked.
+
+use std::{path::PathBuf, time::Duration};
+
+use clap::{Args, ValueEnum};
+use websample_load::{Accepted, Mix, results::Encoding};
+
+use super::{
+    cluster::{
+        kubernetes::KubernetesArgs,
+        local::{IntOrPercent, PreStop, Propagation},
+    },
+    through::{Retries, Through, Upstream},
+};
+
+/// The command line of `websample rollout`.
+#[derive(Debug, Clone, Args)]
+#[command(after_help = "\
+Examples:
+  websample rollout
+      All four modes side by side, in about a minute.
+  websample rollout --modes graceful,graceful+sleep:5s,drain --propagation ingress
+      Does a sleep in the preStop hook help? Behind an ingress?
+  websample rollout --modes drain --repeat 5 --fail-on-loss drain
+      A gate for continuous integration: exit code 1 if anything is lost.
+  websample rollout --through nginx --modes graceful,drain
+      The same with a real proxy between client and pods, that keeps connections to them.
+  websample rollout --metrics 127.0.0.1:9900
+      Watched by Prometheus: scripts/observe starts one beside it.
+  websample rollout --target kubernetes --context kind-kind
+      The same on a cluster that has the images websample:v1 and websample:v2.
+  websample rollout -- ./my-server --host {host} --port {port}
+      Somebody else's server; {version} is v1, then v2. The same is in the environment
+      as HOST, PORT and VERSION.
+
+Exit codes: 0 done; 1 --fail-on-loss found a loss; 64 usage; 69 the rollout could not be
+run, such as a server that does not start; 130 interrupted.")]
+pub struct RolloutArgs {
+    /// Where it happens: on this machine, or on a Kubernetes cluster
+    #[arg(long, value_enum, default_value_t)]
+    pub target: Target,
+
+    /// What a cluster is told
+    #[command(flatten)]
+    pub kubernetes: KubernetesArgs,
+
+    /// What to compare: ignore, immediate, graceful, drain; a hook of its own after a plus, as in
+    /// graceful+sleep:5s
+    #[arg(long, value_delimiter = ',', value_name = "MODE[+HOOK],…")]
+    pub modes: Vec<String>,
+
+    /// Pods of the Deployment
+    #[arg(long, default_value_t = 4, value_parser = clap::value_parser!(u32).range(1..=100))]
+    pub replicas: u32,
+
+    /// maxSurge, a number or a percentage of the replicas
+    #[arg(long, default_value = "25%")]
+    pub max_surge: IntOrPercent,
+
+    /// maxUnavailable, a number or a percentage of the replicas
+    #[arg(long, default_value = "25%")]
+    pub max_unavailable: IntOrPercent,
+
+    /// minReadySeconds
+    #[arg(long, default_value = "0s", value_parser = humantime::parse_duration)]
+    pub min_ready: Duration,
+
+    /// terminationGracePeriodSeconds
+    #[arg(long, default_value = "30s", value_parser = humantime::parse_duration)]
+    pub grace: Duration,
+
+    /// The preStop hook: http, http:/path, sleep:5s or none [default: http, or none for a COMMAND]
+    #[arg(long, value_name = "HOOK")]
+    pub pre_stop: Option<PreStop>,
+
+    /// How fast a change of the endpoints reaches the proxy: proxy (0-1.2 s), ingress (0-4.3 s),
+    /// cloud (10-20 s), or a range such as 500ms..2s
+    #[arg(long, default_value = "proxy")]
+    pub propagation: Propagation,
+
+    /// What is between the load and the pods: the Service, or a real proxy (the program on the
+    /// PATH) that keeps its connections to the pods
+    #[arg(long, value_enum, default_value_t, value_name = "PROXY")]
+    pub through: Through,
+
+    /// Whether the proxy sends a request again that failed, as its ingress controller has it;
+    /// without it every failure of a pod is counted
+    #[arg(long, value_enum, default_value_t, value_name = "ON|OFF")]
+    pub proxy_retries: Retries,
+
+    /// What the proxy speaks to the pods
+    #[arg(long, value_enum, default_value_t, value_name = "PROTOCOL")]
+    pub proxy_upstream: Upstream,
+
+    /// The readiness probe: http:/path, tcp or none [default: http:/readiness, or tcp for a
+    /// COMMAND]
+    #[arg(long, value_name = "PROBE")]
+    pub readiness: Option<String>,
+
+    /// The liveness probe, likewise [default: http:/liveness, or none for a COMMAND]
+    #[arg(long, value_name = "PROBE")]
+    pub liveness: Option<String>,
+
+    /// The startup probe, likewise
+    #[arg(long, default_value = "none", value_name = "PROBE")]
+    pub startup: String,
+
+    /// How often the readiness and startup probes ask
+    #[arg(long, default_value = "1s", value_parser = humantime::parse_duration, value_name = "TIME")]
+    pub probe_period: Duration,
+
+    /// So many failed readiness probes in a row take a pod out
+    #[arg(long, default_value_t = 3, value_name = "N")]
+    pub failure_threshold: u32,
+
+    /// Requests a second; slow requests come on top, 4 for every 200
+    #[arg(long, default_value_t = 200.0)]
+    pub rate: f64,
+
+    /// The streams, instead of the default mix, such as '100/s new GET /, 50/s keep-alive POST
+    /// /echo body=256'
+    #[arg(long, conflicts_with = "rate")]
+    pub mix: Option<Mix>,
+
+    /// The statuses that count as success, such as 200-299|404
+    #[arg(long, value_name = "STATUSES", value_parser = accepted)]
+    pub expect: Option<Accepted>,
+
+    /// Run every comparison this often, one after the other
+    #[arg(long, default_value_t = 1, value_parser = clap::value_parser!(u32).range(1..=1000), value_name = "N")]
+    pub repeat: u32,
+
+    /// Everything random follows from it: delays, balancing, names [default: drawn, and printed]
+    #[arg(long)]
+    pub seed: Option<u64>,
+
+    /// Exit with 1 if one of these modes lost a request
+    #[arg(long, value_delimiter = ',', value_name = "MODE,…")]
+    pub fail_on_loss: Vec<String>,
+
+    /// Where report.json goes
+    #[arg(long, default_value = "websample-rollout", value_name = "DIR")]
+    pub out: PathBuf,
+
+    /// Also write every single result, for vegeta's report and plot: a file a mode and repeat in
+    /// DIR
+    #[arg(long, value_name = "csv|json")]
+    pub results: Option<Encoding>,
+
+    /// Keep the pods' output in DIR/logs
+    #[arg(long)]
+    pub logs: bool,
+
+    /// Serve what the clients saw for Prometheus at this address (/metrics), and the pods as its
+    /// targets (/targets); see deploy/prometheus/prometheus.yml
+    #[arg(long, value_name = "ADDRESS")]
+    pub metrics: Option<std::net::SocketAddr>,
+
+    /// Also let curl and the like reach the Service of the first mode, at this address
+    #[arg(long, value_name = "ADDRESS")]
+    pub listen: Option<std::net::SocketAddr>,
+
+    /// Somebody else's server and its arguments: {host}, {port}, {version}, {mode} are filled in
+    #[arg(last = true, value_name = "COMMAND")]
+    pub command: Vec<String>,
+}
+
+/// Where a rollout happens.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, ValueEnum)]
+pub enum Target {
+    /// On this machine, on an emulated cluster.
+    #[default]
+    Local,
+    /// On a Kubernetes cluster.
+    Kubernetes,
+}
+
+fn accepted(text: &str) -> Result<Accepted, String> {
+    // The rule is the mix's: read through a stream that has nothing else to say.
+    let mix: Mix = format!("1/s new GET / expect={text}")
+        .parse()
+        .map_err(|error: websample_load::MixError| error.to_string())?;
+    Ok(mix.streams()[0].expect.clone())
+}

@@ -1,0 +1,173 @@
+//! The options of `--target kubernetes`.
+
+use std::{path::PathBuf, time::Duration};
+
+use clap::Args;
+use websample_load::target::{Target, TargetError};
+
+/// Where pods may take long to come up: an image has to be pulled.
+const READY_WITHIN: Duration = Duration::from_secs(120);
+
+/// What only a real cluster is told.
+#[derive(Debug, Clone, Default, Args)]
+pub struct KubernetesArgs {
+    /// The namespace; made if it is missing, and then removed at the end [default: websample]
+    #[arg(long, value_name = "NAME", help_heading = "With --target kubernetes")]
+    pub namespace: Option<String>,
+
+    /// The kubeconfig's context [default: its current one]
+    #[arg(long, value_name = "NAME", help_heading = "With --target kubernetes")]
+    pub context: Option<String>,
+
+    /// The kubeconfig [default: KUBECONFIG, ~/.kube/config, or the pod's own account]
+    #[arg(long, value_name = "FILE", help_heading = "With --target kubernetes")]
+    pub kubeconfig: Option<PathBuf>,
+
+    /// The image to begin with; the load is sent by one of it, too [default: websample:v1]
+    #[arg(long, value_name = "IMAGE", help_heading = "With --target kubernetes")]
+    pub image_v1: Option<String>,
+
+    /// The image to roll out [default: websample:v2]
+    #[arg(long, value_name = "IMAGE", help_heading = "With --target kubernetes")]
+    pub image_v2: Option<String>,
+
+    /// Send the load from here, to this URL; {mode} is filled in [default: from a Job in the
+    /// cluster, to the Service]
+    #[arg(long, value_name = "URL", help_heading = "With --target kubernetes")]
+    pub url: Option<String>,
+
+    /// How long pods may take to become available, an image's pull included [default: 2m]
+    #[arg(long, value_name = "TIME", value_parser = humantime::parse_duration,
+          help_heading = "With --target kubernetes")]
+    pub ready_within: Option<Duration>,
+
+    /// Leave everything in the cluster at the end
+    #[arg(long, help_heading = "With --target kubernetes")]
+    pub keep: bool,
+}
+
+/// The images of the update.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Images {
+    /// Of the first version.
+    pub v1: String,
+    /// Of the new version.
+    pub v2: String,
+}
+
+/// What a rollout on a cluster is told, complete.
+#[derive(Debug, Clone)]
+pub struct Options {
+    /// The namespace.
+    pub namespace: String,
+    /// The kubeconfig's context, if not its current one.
+    pub context: Option<String>,
+    /// The kubeconfig, if not the usual one.
+    pub kubeconfig: Option<PathBuf>,
+    /// The images.
+    pub images: Images,
+    /// Where the load goes from here; `None` for a Job in the cluster. `{mode}` is not filled in.
+    pub url: Option<String>,
+    /// How long pods may take to become available.
+    pub ready_within: Duration,
+    /// Whether everything stays.
+    pub keep: bool,
+}
+
+impl KubernetesArgs {
+    /// The first of these options that was given, by its name.
+    pub fn first_given(&self) -> Option<&'static str> {
+        let given = [
+            ("--namespace", self.namespace.is_some()),
+            ("--context", self.context.is_some()),
+            ("--kubeconfig", self.kubeconfig.is_some()),
+            ("--image-v1", self.image_v1.is_some()),
+            ("--image-v2", self.image_v2.is_some()),
+            ("--url", self.url.is_some()),
+            ("--ready-within", self.ready_within.is_some()),
+            ("--keep", self.keep),
+        ];
+        given.into_iter().find_map(|(name, given)| given.then_some(name))
+    }
+
+    /// The options with their defaults.
+    ///
+    /// # Errors
+    /// The name of the option that cannot be, and why.
+    pub fn options(&self) -> Result<Options, (&'static str, String)> {
+        let namespace = self.namespace.clone().unwrap_or_else(|| "websample".to_owned());
+        if !is_label(&namespace) {
+            let problem = format!(
+                "'{namespace}' is no name of a namespace: use lower-case letters, digits and '-', 63 at most"
+            );
+            return Err(("--namespace", problem));
+        }
+        let images = Images {
+            v1: self.image_v1.clone().unwrap_or_else(|| "websample:v1".to_owned()),
+            v2: self.image_v2.clone().unwrap_or_else(|| "websample:v2".to_owned()),
+        };
+        for (option, image) in [("--image-v1", &images.v1), ("--image-v2", &images.v2)] {
+            if image.is_empty() || image.contains(char::is_whitespace) {
+                return Err((option, format!("'{image}' is no name of an image")));
+            }
+        }
+        if images.v1 == images.v2 {
+            let problem = format!(
+                "{} is the image to begin with, too: nothing would be rolled out",
+                images.v2
+            );
+            return Err(("--image-v2", problem));
+        }
+        if let Some(url) = &self.url {
+            let target = url.replace("{mode}", "drain").parse();
+            match target.map_err(|error: TargetError| error.to_string()) {
+                Ok(Target { path, .. }) if path != "/" => {
+                    let problem = format!("every stream has a path of its own: leave `{path}` out");
+                    return Err(("--url", problem));
+                }
+                Ok(_) => {}
+                Err(problem) => return Err(("--url", problem)),
+            }
+        }
+        Ok(Options {
+            namespace,
+            context: self.context.clone(),
+            kubeconfig: self.kubeconfig.clone(),
+            images,
+            url: self.url.clone(),
+            ready_within: self.ready_within.unwrap_or(READY_WITHIN),
+            keep: self.keep,
+        })
+    }
+}
+
+/// Whether a text is a DNS label, as names of namespaces and Services have to be.
+fn is_label(text: &str) -> bool {
+    let inner = |c: char| c.is_ascii_lowercase() || c.is_ascii_digit() || c == '-';
+    (1..=63).contains(&text.len())
+        && text.chars().all(inner)
+        && !text.starts_with('-')
+        && !text.ends_with('-')
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_cannot_be_names_the_option() {
+        let args = KubernetesArgs::default();
+        assert!(args.options().is_ok() && args.first_given().is_none());
+        let some = |text: &str| Some(text.to_owned());
+        for (args, option) in [
+            (KubernetesArgs { namespace: some("Web_Sample"), ..args.clone() }, "--namespace"),
+            (KubernetesArgs { image_v1: some(""), ..args.clone() }, "--image-v1"),
+            (KubernetesArgs { image_v2: some("websample:v1"), ..args.clone() }, "--image-v2"),
+            (KubernetesArgs { url: some("https://example.org"), ..args.clone() }, "--url"),
+            (KubernetesArgs { url: some("http://example.org/path"), ..args }, "--url"),
+        ] {
+            assert_eq!(args.first_given(), Some(option));
+            assert_eq!(args.options().map(|_| ()).map_err(|(name, _)| name), Err(option));
+        }
+    }
+}

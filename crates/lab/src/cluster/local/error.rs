@@ -1,0 +1,81 @@
+//! What can go wrong with a local cluster.
+
+use std::{fmt, io, net::SocketAddr, sync::Arc, time::Duration};
+
+use crate::timeline::Exit;
+
+/// Why a local cluster cannot do what it was asked.
+#[derive(Debug, Clone, thiserror::Error)]
+pub enum ClusterError {
+    /// The specification cannot work.
+    #[error("{0}")]
+    Spec(String),
+    /// No address could be taken for the pods, or for a listener.
+    #[error("cannot listen on {address}: {source}; {remedy}")]
+    Address {
+        /// The address that was tried (last).
+        address: SocketAddr,
+        /// What helps.
+        remedy: &'static str,
+        /// Why.
+        source: Arc<io::Error>,
+    },
+    /// The pods' program could not be started.
+    #[error("cannot start '{program}': {source}")]
+    Start {
+        /// The program.
+        program: String,
+        /// Why.
+        source: Arc<io::Error>,
+    },
+    /// A pod's process ended before the pod was ever Ready.
+    #[error("pod {pod} ended with {exit} before it was ready{log}")]
+    Exited {
+        /// The pod.
+        pod: Arc<str>,
+        /// How it ended.
+        exit: Exit,
+        /// Its last output.
+        log: LogTail,
+    },
+    /// A pod did not become Ready in time.
+    #[error("pod {pod} was not ready after {} ({reason}){log}", humantime::format_duration(*after))]
+    NotReady {
+        /// The pod.
+        pod: Arc<str>,
+        /// How long it had.
+        after: Duration,
+        /// What its probes last said.
+        reason: String,
+        /// Its last output.
+        log: LogTail,
+    },
+    /// A directory or file for the pods' output could not be made.
+    #[error("cannot write the pods' logs to {path}: {source}")]
+    Logs {
+        /// Where.
+        path: String,
+        /// Why.
+        source: Arc<io::Error>,
+    },
+    /// The process that ends the pods should the lab be killed could not be started.
+    #[error("cannot start the watchdog (/bin/sh): {0}")]
+    Watchdog(Arc<io::Error>),
+    /// The cluster has been shut down.
+    #[error("the cluster has been shut down")]
+    ShutDown,
+}
+
+/// The last lines that a pod wrote.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct LogTail(pub Vec<String>);
+
+impl fmt::Display for LogTail {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        if self.0.is_empty() {
+            return f.write_str("; it wrote nothing");
+        }
+        f.write_str("; its last output:")?;
+        self.0.iter().try_for_each(|line| write!(f, "\n    | {line}"))
+    }
+}

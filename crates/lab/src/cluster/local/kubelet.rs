@@ -1,0 +1,281 @@
+//! The kubelet's part in one pod's life: start, probes, restarts, the end (facts 1 and 2).
+
+use std::{
+    process::Command,
+    sync::{Arc, atomic::Ordering},
+    time::Duration,
+};
+
+use tokio::time::{Instant, sleep, sleep_until};
+use websample_kubernetes::termination::effective_grace;
+
+use super::{
+    error::ClusterError,
+    logs::Logs,
+    node::Node,
+    probe::{ProbeKind, restart_backoff},
+    prober::{Prober, Report, Times},
+    process::Process,
+    replica_set::PodPhase,
+    seed::Seed,
+    store::Pod,
+};
+use crate::timeline::{Exit, What};
+
+/// From a deletion to its kubelet acting on it (facts 9: the hook is called 6-11 ms after it).
+const NOTICE_MILLIS: std::ops::Range<u64> = 6..11;
+/// The same, now and then (facts 2.3).
+const LATE_NOTICE_MILLIS: std::ops::Range<u64> = 800..2_000;
+/// From the end of the container to the end of the sandbox, its network (facts 2.11).
+const SANDBOX_MILLIS: std::ops::Range<u64> = 50..300;
+/// From there to the end of the pod object: with the above, what a pod that exits at once
+/// takes to terminate (facts 9: 0.6-0.9 s).
+const REMOVAL_MILLIS: std::ops::Range<u64> = 350..750;
+/// A container that ended by itself is noticed by the next look at all of them.
+const RELIST_MILLIS: std::ops::Range<u64> = 0..1_000;
+
+/// Takes care of a pod from its creation to its end.
+pub(super) async fn run(node: Arc<Node>, pod: Arc<Pod>) {
+    let seed = node.seed.child("kubelet").child(&pod.name);
+    let admitted = Instant::now();
+    let logs = match node.logs_of(&pod) {
+        Ok(logs) => logs,
+        Err(error) => {
+            node.store.fail(error);
+            return;
+        }
+    };
+    let agent = Agent { node, pod, seed, admitted, logs };
+    agent.live().await;
+    agent.tear_down().await;
+}
+
+/// The kubelet's worker of one pod.
+pub(super) struct Agent {
+    pub(super) node: Arc<Node>,
+    pub(super) pod: Arc<Pod>,
+    pub(super) seed: Seed,
+    admitted: Instant,
+    logs: Logs,
+}
+
+/// Why a container is no more.
+enum Ended {
+    /// The pod was deleted.
+    Deleted,
+    /// Its process ended by itself.
+    ByItself(Exit),
+    /// A probe had it killed.
+    Killed,
+}
+
+impl Agent {
+    async fn live(&self) {
+        let start = self.seed.child("container_start").duration(&self.node.spec.container_start);
+        if self.deleted_within(start).await {
+            return;
+        }
+        let mut restarts = 0;
+        let mut was_ready = false;
+        loop {
+            let process = match self.start(restarts) {
+                Ok(process) => process,
+                Err(error) => {
+                    self.node.store.fail(error);
+                    return self.pod.deletion.cancelled().await;
+                }
+            };
+            let ended = self.supervise(&process, restarts, &mut was_ready).await;
+            match ended {
+                Ended::Deleted => return,
+                Ended::Killed => self.set_ready(false),
+                Ended::ByItself(exit) => {
+                    if !was_ready {
+                        self.node.store.fail(ClusterError::Exited {
+                            pod: Arc::clone(&self.pod.name),
+                            exit,
+                            log: self.logs.last_words().await,
+                        });
+                    }
+                    let relist = self.seed.child(&format!("relist/{restarts}"));
+                    let deleted = self.deleted_within(relist.millis(RELIST_MILLIS)).await;
+                    self.set_ready(false);
+                    if deleted {
+                        return;
+                    }
+                }
+            }
+            if self.deleted_within(restart_backoff(restarts)).await {
+                return;
+            }
+            restarts += 1;
+        }
+    }
+
+    /// Waits so long; `true` if the pod is deleted before or by then.
+    async fn deleted_within(&self, wait: Duration) -> bool {
+        let waiting = self.pod.deletion.run_until_cancelled(sleep(wait));
+        waiting.await.is_none() || self.pod.deletion.is_cancelled()
+    }
+
+    fn start(&self, restarts: u32) -> Result<Process, ClusterError> {
+        let template = self.pod.command.render(&self.pod);
+        let mut command = Command::new(&template.program);
+        command.args(&template.args).envs(template.env);
+        let started = if restarts == 0 { What::Started } else { What::Restarted(restarts) };
+        // Before the process exists, so that nothing it does can be recorded earlier.
+        self.node.timeline.record(&self.pod.name, started);
+        let (timeline, name) = (self.node.timeline.clone(), Arc::clone(&self.pod.name));
+        let on_exit = move |exit| timeline.record(&name, What::Exited(exit));
+        let process = self.node.processes.spawn(command, &self.logs, on_exit);
+        let process = process.map_err(|source| ClusterError::Start {
+            program: template.program,
+            source: Arc::new(source),
+        })?;
+        self.node.store.update_pod(self.pod.id, |status| {
+            status.phase = PodPhase::Running;
+            status.restarts = restarts;
+        });
+        Ok(process)
+    }
+
+    /// Watches over a container until it is no more.
+    async fn supervise(&self, process: &Process, restarts: u32, was_ready: &mut bool) -> Ended {
+        let told = &self.node.spec.probes;
+        let sync = self.seed.child(&format!("first_sync/{restarts}"));
+        let times = Times {
+            admitted: self.admitted,
+            started: Instant::now(),
+            first_sync: sync.millis(0..1_000),
+        };
+        let mut prober = Prober::start(told, self.pod.address, times);
+        let mut reason = "not probed yet".to_owned();
+        // Without a readiness probe, a container is ready once it has started.
+        if told.readiness.is_none() && told.startup.is_none() {
+            *was_ready = true;
+            self.set_ready(true);
+        }
+        let deadline = self.admitted + self.node.spec.ready_deadline;
+        let mut waiting = !*was_ready;
+        loop {
+            let report = tokio::select! {
+                biased;
+                () = self.pod.deletion.cancelled() => {
+                    prober.terminating();
+                    self.terminate(process, &mut prober).await;
+                    return Ended::Deleted;
+                }
+                exit = process.exited() => return Ended::ByItself(exit),
+                report = prober.next() => report,
+                () = sleep_until(deadline), if waiting && !*was_ready => {
+                    waiting = false;
+                    self.node.store.fail(ClusterError::NotReady {
+                        pod: Arc::clone(&self.pod.name),
+                        after: self.node.spec.ready_deadline,
+                        reason: reason.clone(),
+                        log: self.logs.tail(),
+                    });
+                    continue;
+                }
+            };
+            match report {
+                Report::Failed { kind, reason: why } => {
+                    reason = format!("{} probe: {why}", kind.name());
+                    self.probe_failed(kind, why);
+                }
+                Report::Changed { kind: ProbeKind::Readiness, healthy } => {
+                    *was_ready |= healthy;
+                    self.set_ready(healthy);
+                }
+                Report::Changed { kind: ProbeKind::Startup, healthy: true } => {
+                    if told.readiness.is_none() {
+                        *was_ready = true;
+                        self.set_ready(true);
+                    }
+                }
+                Report::Changed { kind, healthy: false } => {
+                    // The same path as a deletion, with the probe's own grace (facts 1.11). A
+                    // deletion that comes meanwhile finds it under way and waits for its end.
+                    let probe = match kind {
+                        ProbeKind::Startup => &told.startup,
+                        _ => &told.liveness,
+                    };
+                    let grace = probe.as_ref().and_then(|probe| probe.grace);
+                    let grace = effective_grace(grace.unwrap_or(self.node.spec.grace));
+                    let seed = self.seed.child(&format!("kill/{restarts}"));
+                    self.kill_probing(process, &mut prober, grace, seed).await;
+                    return Ended::Killed;
+                }
+                Report::Changed { .. } => {}
+            }
+        }
+    }
+
+    /// A deleted pod's way to its container's end.
+    async fn terminate(&self, process: &Process, prober: &mut Prober) {
+        let seed = self.seed.child("termination");
+        let late = seed.child("late").chance(self.node.spec.late_sync);
+        let notice = if late { LATE_NOTICE_MILLIS } else { NOTICE_MILLIS };
+        sleep(seed.child("notice").millis(notice)).await;
+        let grace = effective_grace(self.node.spec.grace);
+        self.kill_probing(process, prober, grace, seed).await;
+        // The container's exit makes the pod NotReady (facts 1.10).
+        self.set_ready(false);
+    }
+
+    /// Kills the container; readiness is probed to the end (facts 1.9).
+    async fn kill_probing(
+        &self,
+        process: &Process,
+        prober: &mut Prober,
+        grace: Duration,
+        seed: Seed,
+    ) {
+        let mut killing = std::pin::pin!(self.kill(process, grace, seed));
+        loop {
+            tokio::select! {
+                biased;
+                () = &mut killing => return,
+                report = prober.next() => match report {
+                    Report::Changed { kind: ProbeKind::Readiness, healthy } => {
+                        self.set_ready(healthy);
+                    }
+                    Report::Failed { kind, reason } => self.probe_failed(kind, reason),
+                    Report::Changed { .. } => {}
+                },
+            }
+        }
+    }
+
+    /// The sandbox goes, then the object.
+    async fn tear_down(&self) {
+        sleep(self.seed.child("sandbox").millis(SANDBOX_MILLIS)).await;
+        self.pod.sandbox_gone.store(true, Ordering::Release);
+        self.node.timeline.record(&self.pod.name, What::SandboxGone);
+        sleep(self.seed.child("removal").millis(REMOVAL_MILLIS)).await;
+        self.node.timeline.record(&self.pod.name, What::Removed);
+        self.node.store.update(|state| {
+            state.pods.remove(&self.pod.id);
+        });
+    }
+
+    fn probe_failed(&self, kind: ProbeKind, reason: String) {
+        let probe = kind.name();
+        self.node.timeline.record(&self.pod.name, What::ProbeFailed { probe, reason });
+    }
+
+    fn set_ready(&self, ready: bool) {
+        let now = self.node.timeline.now();
+        let mut changed = false;
+        self.node.store.update_pod(self.pod.id, |status| {
+            changed = status.ready_since.is_some() != ready;
+            if changed {
+                status.ready_since = ready.then_some(now);
+            }
+        });
+        if changed {
+            let what = if ready { What::Ready } else { What::NotReady };
+            self.node.timeline.record(&self.pod.name, what);
+        }
+    }
+}

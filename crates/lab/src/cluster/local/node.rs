@@ -1,0 +1,140 @@
+//! What all parts of a cluster share.
+
+use std::{
+    fs::{self, File},
+    path::Path,
+    sync::{Arc, Mutex, PoisonError},
+};
+
+use tokio::task::JoinSet;
+
+use super::{
+    address::Addresses,
+    error::ClusterError,
+    logs::Logs,
+    process::Processes,
+    seed::Seed,
+    spec::{ClusterSpec, CommandTemplate},
+    store::{Pod, Store},
+};
+use crate::timeline::Timeline;
+
+/// The cluster's insides.
+#[derive(Debug)]
+pub(super) struct Node {
+    pub(super) spec: ClusterSpec,
+    pub(super) seed: Seed,
+    pub(super) store: Store,
+    pub(super) timeline: Timeline,
+    pub(super) processes: Processes,
+    pub(super) addresses: Addresses,
+    tasks: Mutex<JoinSet<()>>,
+}
+
+impl Node {
+    pub(super) fn new(spec: ClusterSpec, timeline: Timeline) -> Result<Self, ClusterError> {
+        spec.validate()?;
+        if let Some(directory) = &spec.logs {
+            fs::create_dir_all(directory).map_err(|source| logs_error(directory, source))?;
+        }
+        Ok(Self {
+            seed: Seed::new(spec.seed),
+            store: Store::new(),
+            timeline,
+            addresses: Addresses::new(&spec)?,
+            processes: Processes::new().map_err(|e| ClusterError::Watchdog(Arc::new(e)))?,
+            tasks: Mutex::default(),
+            spec,
+        })
+    }
+
+    /// Runs a task until it ends or the cluster does.
+    pub(super) fn spawn(&self, task: impl Future<Output = ()> + Send + 'static) {
+        let mut tasks = self.tasks.lock().unwrap_or_else(PoisonError::into_inner);
+        while tasks.try_join_next().is_some() {}
+        tasks.spawn(task);
+    }
+
+    /// Ends everything, at once.
+    pub(super) fn stop(&self) {
+        self.timeline.end();
+        self.processes.kill_all();
+        self.tasks.lock().unwrap_or_else(PoisonError::into_inner).abort_all();
+    }
+
+    /// Where a pod's output goes.
+    pub(super) fn logs_of(&self, pod: &Pod) -> Result<Logs, ClusterError> {
+        let Some(directory) = &self.spec.logs else { return Ok(Logs::new(None)) };
+        let path = directory.join(format!("{}.log", pod.name));
+        let file = File::create(&path).map_err(|source| logs_error(&path, source))?;
+        Ok(Logs::new(Some(file)))
+    }
+}
+
+fn logs_error(path: &Path, source: std::io::Error) -> ClusterError {
+    ClusterError::Logs { path: path.display().to_string(), source: Arc::new(source) }
+}
+
+impl CommandTemplate {
+    /// The command of one pod, its placeholders filled in and its environment complete.
+    pub(super) fn render(&self, pod: &Pod) -> Self {
+        let host = pod.address.app.ip().to_string();
+        let port = pod.address.app.port().to_string();
+        let admin_port = pod.address.admin.port().to_string();
+        let values = [
+            ("{host}", host.as_str()),
+            ("{port}", &port),
+            ("{admin_port}", &admin_port),
+            ("{version}", &pod.version),
+            ("{pod}", &pod.name),
+        ];
+        let fill = |text: &str| {
+            values.iter().fold(text.to_owned(), |text, (name, value)| text.replace(name, value))
+        };
+        let given = [
+            ("HOST", host.as_str()),
+            ("PORT", &port),
+            ("ADMIN_PORT", &admin_port),
+            ("VERSION", &pod.version),
+            ("version", &pod.version),
+            ("POD_NAME", &pod.name),
+        ];
+        let given = given.map(|(key, value)| (key.to_owned(), value.to_owned()));
+        let own = self.env.iter().map(|(key, value)| (key.clone(), fill(value)));
+        Self {
+            program: fill(&self.program),
+            args: self.args.iter().map(|arg| fill(arg)).collect(),
+            env: given.into_iter().chain(own).collect(),
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::{super::endpoints::tests::pod, *};
+
+    #[test]
+    fn placeholders_are_filled_in_and_others_left_alone() {
+        let template = CommandTemplate::new(
+            "./{version}/server",
+            ["--listen={host}:{port}", "{admin_port}", "{\"json\": {}}"],
+        )
+        .env("LOG", "{pod}.log")
+        .env("VERSION", "mine");
+        let command = template.render(&pod(0));
+        assert_eq!(command.program, "./v1/server");
+        assert_eq!(command.args, ["--listen=127.9.9.1:5000", "9000", "{\"json\": {}}"]);
+        let last = |key| command.env.iter().rev().find(|(k, _)| k == key).map(|(_, v)| v.as_str());
+        for (key, value) in [
+            ("HOST", "127.9.9.1"),
+            ("PORT", "5000"),
+            ("ADMIN_PORT", "9000"),
+            ("version", "v1"),
+            ("VERSION", "mine"),
+            ("POD_NAME", "pod-0"),
+            ("LOG", "pod-0.log"),
+        ] {
+            assert_eq!(last(key), Some(value), "{key}");
+        }
+    }
+}

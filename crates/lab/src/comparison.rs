@@ -1,0 +1,257 @@
+//! Everything that was planned: the variants side by side, repeat after repeat.
+
+use std::{io, path::Path, process::ExitCode, sync::Arc};
+
+use futures_util::future::{join_all, try_join_all};
+use tokio::{sync::Notify, time::Instant};
+use tokio_util::sync::CancellationToken;
+use websample_lifecycle::{Signal, Signals};
+use websample_load::raise_file_limit;
+
+use super::{
+    args::RolloutArgs,
+    cluster::kubernetes::{KubernetesError, Session},
+    experiment::{Cue, Experiment, ExperimentError, Ground, run_id},
+    metrics::{Endpoint, EndpointError, Metrics},
+    page,
+    plan::{Plan, PlanError},
+    progress,
+    report::{Environment, Report, RunReport},
+    saved::Saved,
+    summary,
+    through::{Installed, ProxyError},
+};
+
+/// Exit code when `--fail-on-loss` found a loss.
+const LOST: u8 = 1;
+
+/// sysexits' EX_UNAVAILABLE: the rollout could not be run.
+const UNAVAILABLE: u8 = 69;
+
+/// Why there is no comparison.
+#[derive(Debug, thiserror::Error)]
+pub enum RolloutError {
+    /// The command line asks for something that cannot be done.
+    #[error(transparent)]
+    Plan(#[from] PlanError),
+    /// The proxy is not installed, or cannot be used.
+    #[error(transparent)]
+    Proxy(#[from] ProxyError),
+    /// The metrics could not be served.
+    #[error(transparent)]
+    Metrics(#[from] EndpointError),
+    /// There is no cluster to run it on.
+    #[error(transparent)]
+    Kubernetes(#[from] KubernetesError),
+    /// A cluster did not come up, or broke down.
+    #[error(transparent)]
+    Experiment(#[from] ExperimentError),
+    /// The results could not be written, or a signal handler not be had.
+    #[error(transparent)]
+    Io(#[from] io::Error),
+    /// Somebody did not want to wait.
+    #[error("interrupted by {0}; everything that was started has been stopped")]
+    Interrupted(Signal),
+}
+
+impl RolloutError {
+    /// The exit code that says so.
+    pub fn exit_code(&self) -> u8 {
+        match self {
+            Self::Plan(_) => crate::EX_USAGE,
+            Self::Proxy(_)
+            | Self::Metrics(_)
+            | Self::Kubernetes(_)
+            | Self::Experiment(_)
+            | Self::Io(_) => UNAVAILABLE,
+            Self::Interrupted(signal) => signal.exit_code(),
+        }
+    }
+}
+
+/// Does what the command line asks, prints the table, writes the report.
+///
+/// # Errors
+/// Says what could not be done; nothing that was started is left.
+pub async fn rollout(args: &RolloutArgs) -> Result<ExitCode, RolloutError> {
+    let own = std::env::current_exe()?.to_string_lossy().into_owned();
+    let plan = Plan::new(args, &own, rand::random::<u32>().into())?;
+    // Nobody wants to learn after a minute that there is no place for the results.
+    writable(&plan.out)?;
+    raise_file_limit();
+    let mut signals = Signals::catch()?;
+    // What is only looked at, nobody has to clear away.
+    let ground = tokio::select! {
+        biased;
+        signal = signals.next() => return Err(RolloutError::Interrupted(signal)),
+        ground = ground(&plan) => ground?,
+    };
+    let metrics = Metrics::new(plan.variants.iter().map(|v| (v.label.as_str(), v.mode)));
+    let endpoint = plan.metrics.map(|address| Endpoint::bind(address, &metrics)).transpose()?;
+    if let Some(endpoint) = &endpoint {
+        let address = endpoint.address();
+        eprintln!("metrics at http://{address}/metrics, targets at http://{address}/targets");
+    }
+    let environment = Environment::new(&plan, &ground, std::env::args().collect());
+    announce(&plan, &environment);
+
+    // Dropping the runs ends every process they started, within their own limits.
+    let done = tokio::select! {
+        biased;
+        signal = signals.next() => Err(RolloutError::Interrupted(signal)),
+        done = repeats(&plan, &ground, &metrics, endpoint.as_ref()) => done,
+    };
+    // What is on a cluster does not go with this process; whatever the end was, it is removed.
+    if let Ground::Kubernetes(session) = &ground {
+        tokio::select! {
+            () = session.close() => {}
+            _ = signals.next() => eprintln!("websample: {}", session.left()),
+        }
+    }
+    let runs = done?;
+
+    let report = Report { runs, environment };
+    let path = report.write(&plan.out)?;
+    println!("{}", summary::text(&report.runs));
+    println!("{}", path.display());
+    let saved = [Saved { label: String::new(), report }];
+    let page = path.with_file_name(page::FILE);
+    page::write(&saved, &page)?;
+    println!("{}", page.display());
+    let [Saved { report, .. }] = &saved;
+    if let Some(endpoint) = endpoint {
+        last_scrape(endpoint, &mut signals).await;
+    }
+    let failed = summary::by_mode(&report.runs)
+        .iter()
+        .filter(|mode| mode.lost > 0 && plan.fail_on_loss.iter().any(|label| label == mode.mode))
+        .map(|mode| format!("{} lost {}", mode.mode, mode.lost))
+        .collect::<Vec<_>>();
+    if failed.is_empty() {
+        return Ok(ExitCode::SUCCESS);
+    }
+    eprintln!("websample: --fail-on-loss: {}", failed.join(", "));
+    Ok(ExitCode::from(LOST))
+}
+
+/// Finds what it needs, and changes nothing.
+async fn ground(plan: &Plan) -> Result<Ground, RolloutError> {
+    if let Some(options) = &plan.kubernetes {
+        let session = Session::open(options.clone(), format!("{}-all", run_id(plan.seed))).await?;
+        return Ok(Ground::Kubernetes(Box::new(session)));
+    }
+    Ok(Ground::Local(match &plan.proxy {
+        Some(options) => Some(Installed::find(options.program).await?),
+        None => None,
+    }))
+}
+
+/// Says what is going to happen.
+fn announce(plan: &Plan, environment: &Environment) {
+    let labels: Vec<_> = plan.variants.iter().map(|v| v.label.as_str()).collect();
+    let (on, which) = match &environment.cluster {
+        Some(on) => (
+            format!("{}, namespace {}, {on}", on.name, on.namespace),
+            format!("run {}", run_id(plan.seed)),
+        ),
+        None => (environment.propagation.clone(), format!("seed {}", plan.seed)),
+    };
+    eprintln!(
+        "{} replicas, {on}; {}{:.0} requests/s to each of: {}; {which}",
+        environment.replicas,
+        environment.proxy.as_ref().map_or_else(String::new, |proxy| format!("{proxy}; ")),
+        environment.rate,
+        labels.join(", "),
+    );
+}
+
+/// One repeat after the other.
+async fn repeats(
+    plan: &Plan,
+    ground: &Ground,
+    metrics: &Metrics,
+    endpoint: Option<&Endpoint>,
+) -> Result<Vec<RunReport>, RolloutError> {
+    if let Ground::Kubernetes(session) = ground {
+        session.prepare().await?;
+    }
+    let mut runs = Vec::new();
+    for repeat in 0..plan.repeat {
+        runs.extend(side_by_side(plan, ground, metrics, endpoint, repeat).await?);
+        if plan.repeat > 1 {
+            let lost: Vec<_> =
+                summary::by_mode(&runs).iter().map(|m| format!("{} {}", m.mode, m.lost)).collect();
+            eprintln!("{} of {} done; lost so far: {}", repeat + 1, plan.repeat, lost.join(", "));
+        }
+    }
+    Ok(runs)
+}
+
+/// Holds the results for the scrape that takes them away; whoever does not want to wait says so.
+async fn last_scrape(endpoint: Endpoint, signals: &mut Signals) {
+    let finish = async {
+        if let Some(limit) = endpoint.last_scrape_due() {
+            eprintln!(
+                "waiting for the last scrape of --metrics, {:.0} s at most; Ctrl-C ends the wait",
+                limit.as_secs_f64().ceil()
+            );
+            endpoint.last_scrape(limit).await;
+        }
+        endpoint.finish().await;
+    };
+    tokio::select! {
+        biased;
+        _ = signals.next() => eprintln!("not waiting for the last scrape any longer"),
+        () = finish => {}
+    }
+}
+
+/// Makes the directory if need be, and tries to write there.
+fn writable(directory: &Path) -> io::Result<()> {
+    let probe = directory.join(format!(".writable.{}", std::process::id()));
+    std::fs::create_dir_all(directory)
+        .and_then(|()| std::fs::write(&probe, []))
+        .and_then(|()| std::fs::remove_file(&probe))
+        .map_err(|error| {
+            let text = format!("--out: cannot write to {}: {error}", directory.display());
+            io::Error::new(error.kind(), text)
+        })
+}
+
+/// One repeat: every variant on a cluster of its own, under load at the same time.
+async fn side_by_side(
+    plan: &Plan,
+    ground: &Ground,
+    metrics: &Metrics,
+    endpoint: Option<&Endpoint>,
+    repeat: u32,
+) -> Result<Vec<RunReport>, ExperimentError> {
+    let start = Instant::now();
+    let go = CancellationToken::new();
+    let experiments: Vec<_> = plan
+        .variants
+        .iter()
+        .map(|variant| {
+            let metrics = metrics.of(&variant.label);
+            Arc::new(Experiment::new(variant.clone(), repeat, plan.seed_of(repeat), metrics))
+        })
+        .collect();
+    let ups: Vec<_> = experiments.iter().map(|_| Arc::new(Notify::new())).collect();
+    let runs = experiments.iter().zip(&ups).enumerate().map(|(index, (experiment, up))| {
+        let cue = Cue { start, up: Arc::clone(up), go: go.clone(), first: index == 0 };
+        experiment.run(plan, ground, cue)
+    });
+    let begin = async {
+        join_all(ups.iter().map(|up| up.notified())).await;
+        if let Some(endpoint) = endpoint {
+            endpoint.found().await;
+        }
+        go.cancel();
+        std::future::pending::<()>().await;
+    };
+    tokio::select! {
+        reports = try_join_all(runs) => reports,
+        () = begin => unreachable!("it waits for ever"),
+        () = progress::show(&experiments, start) => unreachable!("it shows for ever"),
+    }
+}

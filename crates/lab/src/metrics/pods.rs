@@ -1,0 +1,142 @@
+//! What the history of a pod adds up to at the moment of a scrape.
+
+use std::{collections::HashMap, fmt, sync::Arc, time::Duration};
+
+use super::{AdminAddress, discovery::TargetGroup, families::Families};
+use crate::{
+    experiment::{FROM, TO},
+    timeline::{Exit, PodRecord, Timeline, What},
+};
+
+/// What a pod is to whoever counts pods.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum State {
+    /// Not ready, and not told to go.
+    Starting,
+    /// Ready.
+    Ready,
+    /// Deleted, and still there.
+    Terminating,
+}
+
+impl State {
+    pub(super) const ALL: [Self; 3] = [Self::Starting, Self::Ready, Self::Terminating];
+
+    pub(super) const fn name(self) -> &'static str {
+        match self {
+            Self::Starting => "starting",
+            Self::Ready => "ready",
+            Self::Terminating => "terminating",
+        }
+    }
+
+    /// The state of a pod; `None` once its object is gone.
+    fn of(pod: &PodRecord) -> Option<Self> {
+        let mut state = Self::Starting;
+        for event in &pod.events {
+            state = match (&event.what, state) {
+                (What::Removed, _) => return None,
+                (What::Deleted, _) | (_, Self::Terminating) => Self::Terminating,
+                (What::Ready, _) => Self::Ready,
+                (What::NotReady, _) => Self::Starting,
+                (_, state) => state,
+            };
+        }
+        Some(state)
+    }
+}
+
+/// Whether the pod's process has been started and has not ended.
+fn has_process(pod: &PodRecord) -> bool {
+    let last = pod.events.iter().rev().find_map(|event| match event.what {
+        What::Started | What::Restarted(_) => Some(true),
+        What::Exited(_) => Some(false),
+        _ => None,
+    });
+    last.unwrap_or(false)
+}
+
+/// The ends of a pod's processes that followed a SIGTERM: how long after it, and how.
+fn terminations(pod: &PodRecord) -> impl Iterator<Item = (Duration, Exit)> {
+    let mut told = None;
+    pod.events.iter().filter_map(move |event| match event.what {
+        What::Started | What::Restarted(_) => {
+            told = None;
+            None
+        }
+        What::Sigterm => {
+            told = Some(event.at);
+            None
+        }
+        What::Exited(exit) => told.take().map(|at| (event.at.saturating_sub(at), exit)),
+        _ => None,
+    })
+}
+
+/// An experiment that has pods.
+pub(super) struct Live {
+    timeline: Timeline,
+    admin: AdminAddress,
+    /// How many terminations of each pod have been counted.
+    counted: HashMap<Arc<str>, usize>,
+}
+
+impl fmt::Debug for Live {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Live").field("timeline", &self.timeline).finish_non_exhaustive()
+    }
+}
+
+impl Live {
+    pub(super) fn new(timeline: Timeline, admin: AdminAddress) -> Self {
+        Self { timeline, admin, counted: HashMap::new() }
+    }
+
+    /// Sets the gauges of the pods, and counts the terminations since the last time.
+    pub(super) fn read(&mut self, label: &str, families: &Families) {
+        let counted = &mut self.counted;
+        let mut pods = [[0; State::ALL.len()]; 2];
+        self.timeline.read(|records| {
+            for pod in records {
+                let already = counted.entry(Arc::clone(&pod.name)).or_default();
+                for (took, exit) in terminations(pod).skip(*already) {
+                    let exit = exit.status().to_string();
+                    let histogram = families.termination.with_label_values(&[label, &exit]);
+                    histogram.observe(took.as_secs_f64());
+                    *already += 1;
+                }
+                if let Some(state) = State::of(pod) {
+                    pods[usize::from(&*pod.version == TO)][state as usize] += 1;
+                }
+            }
+        });
+        show(label, families, &pods);
+    }
+
+    /// Shows that there is no pod any more.
+    pub(super) fn ended(label: &str, families: &Families) {
+        show(label, families, &Default::default());
+    }
+
+    /// The pods whose processes live and have an admin listener.
+    pub(super) fn targets(&self, label: &str) -> Vec<TargetGroup> {
+        let living: Vec<_> = self.timeline.read(|records| {
+            let living = records.iter().filter(|pod| has_process(pod));
+            living.map(|pod| (Arc::clone(&pod.name), Arc::clone(&pod.version))).collect()
+        });
+        // Only now: a cluster records what happens to its pods while it holds them locked, and is
+        // asked here for one of them.
+        let targets = living.iter().filter_map(|(name, version)| {
+            Some(TargetGroup::new((self.admin)(name)?, label, version, name))
+        });
+        targets.collect()
+    }
+}
+
+fn show(label: &str, families: &Families, pods: &[[i64; State::ALL.len()]; 2]) {
+    for (version, counts) in [FROM, TO].into_iter().zip(pods) {
+        for (state, count) in State::ALL.into_iter().zip(counts) {
+            families.pods.with_label_values(&[label, version, state.name()]).set(*count);
+        }
+    }
+}

@@ -1,0 +1,142 @@
+//! What is going to be done, decided before anything is started.
+
+mod mix;
+mod target;
+mod variant;
+
+use std::{net::SocketAddr, path::PathBuf, time::Duration};
+
+use websample_lifecycle::Mode;
+use websample_load::{Mix, results::Encoding};
+
+use self::{
+    mix::mix,
+    target::{on_cluster, proxy},
+    variant::{default_names, variant},
+};
+use super::{
+    args::RolloutArgs,
+    cluster::{kubernetes, local::ClusterSpec},
+    through,
+};
+
+/// A request to connect is given up after this; the client's own limit lies above it, so that
+/// the pod which was chosen stays known.
+const CONNECT_LIMIT: Duration = Duration::from_secs(5);
+
+/// What cannot be done: which option, and what would be right.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+#[error("{option}: {problem}")]
+pub struct PlanError {
+    /// The option.
+    pub option: &'static str,
+    /// What is wrong with it and what would be right.
+    pub problem: String,
+}
+
+/// One thing to compare: a mode with its hook, or somebody else's server.
+#[derive(Debug, Clone)]
+pub struct Variant {
+    /// Its name in tables and reports.
+    pub label: String,
+    /// The drain mode, where it is one.
+    pub mode: Option<Mode>,
+    /// Its cluster, without a seed.
+    pub cluster: ClusterSpec,
+}
+
+/// Everything that is going to be done.
+#[derive(Debug, Clone)]
+pub struct Plan {
+    /// What is compared, in this order.
+    pub variants: Vec<Variant>,
+    /// What is sent to each.
+    pub mix: Mix,
+    /// How often.
+    pub repeat: u32,
+    /// The seed of the first repeat; the others follow it.
+    pub seed: u64,
+    /// The labels whose losses fail the command.
+    pub fail_on_loss: Vec<String>,
+    /// Where the results go.
+    pub out: PathBuf,
+    /// Whether single results are written, and how.
+    pub results: Option<Encoding>,
+    /// A real proxy between load and pods.
+    pub proxy: Option<through::Options>,
+    /// A real listener in front of the first variant's Service.
+    pub listen: Option<SocketAddr>,
+    /// Where Prometheus finds the lab.
+    pub metrics: Option<SocketAddr>,
+    /// The cluster, if it is not this machine.
+    pub kubernetes: Option<kubernetes::Options>,
+}
+
+impl Plan {
+    /// Decides what to do. `own` is this program, for its own modes.
+    ///
+    /// # Errors
+    /// Names the option that cannot work.
+    pub fn new(args: &RolloutArgs, own: &str, seed: u64) -> Result<Self, PlanError> {
+        let kubernetes = on_cluster(args)?;
+        let foreign = !args.command.is_empty();
+        let names: Vec<String> =
+            if args.modes.is_empty() { default_names(args) } else { args.modes.clone() };
+        let mut variants = Vec::new();
+        for name in names {
+            if variants.iter().any(|v: &Variant| v.label == name) {
+                return fail("--modes", format!("{name} is there twice"));
+            }
+            variants.push(variant(args, own, &name, foreign)?);
+        }
+        for label in &args.fail_on_loss {
+            if !variants.iter().any(|variant| variant.label == *label) {
+                let known: Vec<_> = variants.iter().map(|v| v.label.as_str()).collect();
+                let known = known.join(", ");
+                return fail(
+                    "--fail-on-loss",
+                    format!("{label} is not compared; it can be {known}"),
+                );
+            }
+        }
+        if !(args.rate.is_finite() && args.rate > 0.0 && args.rate <= 100_000.0) {
+            return fail("--rate", format!("{} is not a rate from 0 to 100000", args.rate));
+        }
+        let mix = mix(args, foreign)?;
+        Ok(Self {
+            proxy: proxy(args, &variants, &mix)?,
+            variants,
+            mix,
+            repeat: args.repeat,
+            seed: args.seed.unwrap_or(seed),
+            fail_on_loss: args.fail_on_loss.clone(),
+            out: args.out.clone(),
+            results: args.results,
+            listen: args.listen,
+            metrics: args.metrics,
+            kubernetes,
+        })
+    }
+
+    /// The seed of a repeat. Every variant of a repeat has the same: the same delays meet each.
+    pub fn seed_of(&self, repeat: u32) -> u64 {
+        self.seed.wrapping_add(u64::from(repeat))
+    }
+}
+
+fn fail<T>(option: &'static str, problem: impl Into<String>) -> Result<T, PlanError> {
+    Err(PlanError { option, problem: problem.into() })
+}
+
+/// A label as part of a file's name.
+pub(super) fn file_name(label: &str) -> String {
+    label.replace(|c: char| !c.is_alphanumeric(), "-")
+}
+
+/// The time limit of a connection attempt, as the load generator has it.
+pub(super) const fn connect_timeout() -> Duration {
+    CONNECT_LIMIT.saturating_add(Duration::from_secs(1))
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,348 @@
+//! What comes next: the drain's decisions, as one pure function.
+//!
+//! The effects (publishing a phase, answering hooks, waiting) are in [`drain`](super::drain).
+
+use std::time::Duration;
+
+use tokio::time::Instant;
+
+use super::{
+    phase::Phase,
+    policy::{Delay, Mode, Policy},
+    signal::Signal,
+};
+
+/// How long what was cut at the deadline may take to go, at most; never more than half the
+/// margin, since the report still has to be written.
+const CUT_SETTLES: Duration = Duration::from_secs(1);
+
+/// What set the lame duck off.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[cfg_attr(feature = "json", derive(serde::Serialize))]
+#[cfg_attr(feature = "json", serde(rename_all = "snake_case"))]
+pub enum Cause {
+    /// The preStop hook.
+    Hook,
+    /// A signal.
+    Signal,
+}
+
+/// The one clock that hook and signal share.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) struct Termination {
+    pub(super) began: Instant,
+    pub(super) cause: Cause,
+    /// When the lame duck's delay was over; once it is, later arrivals do not reopen it.
+    pub(super) delay_over: Option<Instant>,
+}
+
+/// Everything the next step depends on, besides the policy.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct State {
+    pub(super) phase: Phase,
+    pub(super) termination: Option<Termination>,
+    /// The first termination signal.
+    pub(super) signal: Option<Signal>,
+    /// A signal that came when the way out had begun and that ends it now.
+    pub(super) forced: Option<Signal>,
+    /// When the deadline cut what was left.
+    pub(super) cut_at: Option<Instant>,
+    /// When the traffic side was closed.
+    pub(super) drained_at: Option<Instant>,
+}
+
+impl State {
+    pub(super) const fn new() -> Self {
+        Self {
+            phase: Phase::Starting,
+            termination: None,
+            signal: None,
+            forced: None,
+            cut_at: None,
+            drained_at: None,
+        }
+    }
+
+    /// What a signal means now.
+    pub(super) fn receive(&self, policy: &Policy, signal: Signal) -> Reaction {
+        match (policy.mode, self.phase) {
+            (Mode::Ignore, _) => Reaction::Ignore,
+            (Mode::Immediate, _) => Reaction::ExitAtOnce,
+            (_, Phase::Drained) => Reaction::EndLinger,
+            (_, Phase::Draining) => Reaction::Force,
+            (_, Phase::LameDuck) if self.signal.is_some() => match signal {
+                // The kubelet repeats SIGTERM after its own restart; traffic still moves away.
+                Signal::Sigterm => Reaction::AlreadyUnderWay,
+                // Somebody at a terminal does not want to wait.
+                Signal::Sigint => Reaction::EndDelay,
+            },
+            _ => Reaction::Terminate,
+        }
+    }
+}
+
+/// What a signal leads to.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Reaction {
+    /// Logged, nothing else.
+    Ignore,
+    /// The process ends now.
+    ExitAtOnce,
+    /// The termination begins, or joins the one that the hook began.
+    Terminate,
+    /// The same was asked before.
+    AlreadyUnderWay,
+    /// The lame duck ends now.
+    EndDelay,
+    /// What is in flight is given up.
+    Force,
+    /// The wait for the last scrape ends now.
+    EndLinger,
+}
+
+/// What the world looks like.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct Seen {
+    pub(super) now: Instant,
+    /// Nothing is in flight and no listener is open.
+    pub(super) idle: bool,
+    /// The last new request since the lame duck began.
+    pub(super) last_arrival: Option<Instant>,
+    /// How long the last scrape is worth waiting for; `None` when it has landed, or nobody
+    /// scrapes.
+    pub(super) linger: Option<Duration>,
+}
+
+/// The next thing to do.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Step {
+    /// Nothing, until something happens or this instant has come.
+    Wait(Option<Instant>),
+    /// Go to this phase.
+    Enter(Phase),
+    /// The delay is over: answer the hooks.
+    EndDelay,
+    /// Give up what is still running.
+    Cut,
+    /// Exit.
+    Finish,
+}
+
+/// When the delay of a lame duck that began at `began` is over, as far as is known.
+pub(super) fn delay_end(delay: &Delay, began: Instant, last_arrival: Option<Instant>) -> Instant {
+    let earliest = began + delay.min;
+    let quiet = last_arrival.map_or(earliest, |last| last + delay.quiet);
+    earliest.max(quiet).min(began + delay.max)
+}
+
+/// When what is still running is cut.
+pub(super) fn deadline(policy: &Policy, termination: &Termination) -> Instant {
+    termination.began + policy.deadline()
+}
+
+/// Decides the next step.
+pub(super) fn next(policy: &Policy, state: &State, seen: &Seen) -> Step {
+    let Seen { now, .. } = *seen;
+    match state.phase {
+        Phase::Starting if state.signal.is_some() => Step::Enter(Phase::Draining),
+        Phase::Serving if state.signal.is_some() && policy.mode == Mode::Drain => {
+            Step::Enter(Phase::LameDuck)
+        }
+        Phase::Serving if state.signal.is_some() => Step::Enter(Phase::Draining),
+        Phase::Serving if state.termination.is_some() => Step::Enter(Phase::LameDuck),
+        Phase::Starting | Phase::Serving => Step::Wait(None),
+        Phase::LameDuck => lame_duck(policy, state, seen),
+        Phase::Draining => draining(policy, state, seen),
+        Phase::Drained => {
+            let Some(linger) = seen.linger else { return Step::Finish };
+            let since = state.drained_at.unwrap_or(now);
+            // Scrape or not, the exit comes before SIGKILL does.
+            let deadline = state.termination.as_ref().map(|t| deadline(policy, t));
+            let until = deadline.map_or(since + linger, |at| at.min(since + linger));
+            if state.forced.is_some() || now >= until {
+                Step::Finish
+            } else {
+                Step::Wait(Some(until))
+            }
+        }
+    }
+}
+
+fn lame_duck(policy: &Policy, state: &State, seen: &Seen) -> Step {
+    let Some(termination) = state.termination else { return Step::Enter(Phase::Serving) };
+    if termination.delay_over.is_none() {
+        let end = delay_end(&policy.delay, termination.began, seen.last_arrival);
+        return if seen.now >= end { Step::EndDelay } else { Step::Wait(Some(end)) };
+    }
+    if state.signal.is_some() {
+        return Step::Enter(Phase::Draining);
+    }
+    // The hook has been answered and the signal is due. If it never comes, the call was stray.
+    let undrain = termination.began + policy.grace_period;
+    if seen.now >= undrain { Step::Enter(Phase::Serving) } else { Step::Wait(Some(undrain)) }
+}
+
+fn draining(policy: &Policy, state: &State, seen: &Seen) -> Step {
+    if seen.idle {
+        return Step::Enter(Phase::Drained);
+    }
+    if let Some(cut_at) = state.cut_at {
+        let settled = cut_at + CUT_SETTLES.min(policy.margin / 2);
+        return if seen.now >= settled {
+            Step::Enter(Phase::Drained)
+        } else {
+            Step::Wait(Some(settled))
+        };
+    }
+    let deadline = state.termination.as_ref().map_or(seen.now, |t| deadline(policy, t));
+    if state.forced.is_some() || seen.now >= deadline {
+        Step::Cut
+    } else {
+        Step::Wait(Some(deadline))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const fn secs(n: u64) -> Duration {
+        Duration::from_secs(n)
+    }
+
+    #[test]
+    fn the_delay_lasts_until_it_is_quiet_between_min_and_max() {
+        let delay = Delay { min: secs(5), quiet: secs(1), max: secs(15) };
+        let began = Instant::now();
+        let cases = [
+            (None, 5),
+            (Some(1), 5),
+            (Some(4), 5),
+            (Some(5), 6),
+            (Some(9), 10),
+            (Some(14), 15),
+            (Some(15), 15),
+        ];
+        for (last, expected) in cases {
+            let last = last.map(|s| began + secs(s));
+            assert_eq!(delay_end(&delay, began, last), began + secs(expected), "{last:?}");
+        }
+    }
+
+    #[test]
+    fn every_phase_knows_its_next_step() {
+        let began = Instant::now();
+        let policy = Policy::default();
+        let graceful = Policy { mode: Mode::Graceful, ..policy };
+        let hook = Termination { began, cause: Cause::Hook, delay_over: None };
+        let over = Termination { delay_over: Some(began + secs(5)), ..hook };
+        let state = State { termination: Some(hook), ..State::new() };
+        let at = |phase| State { phase, ..state };
+        let signalled = |phase| State { signal: Some(Signal::Sigterm), ..at(phase) };
+        let seen =
+            |after, idle| Seen { now: began + secs(after), idle, last_arrival: None, linger: None };
+        let wait = |after| Step::Wait(Some(began + secs(after)));
+        let none = State::new();
+
+        let cases = [
+            (&policy, none, seen(0, true), Step::Wait(None)),
+            (&policy, signalled(Phase::Starting), seen(0, true), Step::Enter(Phase::Draining)),
+            (&policy, State { phase: Phase::Serving, ..none }, seen(0, true), Step::Wait(None)),
+            (&policy, at(Phase::Serving), seen(0, true), Step::Enter(Phase::LameDuck)),
+            (&policy, signalled(Phase::Serving), seen(0, true), Step::Enter(Phase::LameDuck)),
+            (&graceful, signalled(Phase::Serving), seen(0, true), Step::Enter(Phase::Draining)),
+            (&policy, at(Phase::LameDuck), seen(4, true), wait(5)),
+            (&policy, at(Phase::LameDuck), seen(5, true), Step::EndDelay),
+            // After the hook: wait for the signal, up to the grace period, then undo.
+            (
+                &policy,
+                State { termination: Some(over), ..at(Phase::LameDuck) },
+                seen(6, true),
+                wait(30),
+            ),
+            (
+                &policy,
+                State { termination: Some(over), ..at(Phase::LameDuck) },
+                seen(30, false),
+                Step::Enter(Phase::Serving),
+            ),
+            (
+                &policy,
+                State { termination: Some(over), ..signalled(Phase::LameDuck) },
+                seen(6, false),
+                Step::Enter(Phase::Draining),
+            ),
+            (&policy, signalled(Phase::Draining), seen(6, false), wait(28)),
+            (&policy, signalled(Phase::Draining), seen(6, true), Step::Enter(Phase::Drained)),
+            (&policy, signalled(Phase::Draining), seen(28, false), Step::Cut),
+            (
+                &policy,
+                State { forced: Some(Signal::Sigterm), ..signalled(Phase::Draining) },
+                seen(7, false),
+                Step::Cut,
+            ),
+            (
+                &policy,
+                State { cut_at: Some(began + secs(28)), ..signalled(Phase::Draining) },
+                seen(28, false),
+                wait(29),
+            ),
+            (
+                &policy,
+                State { cut_at: Some(began + secs(28)), ..signalled(Phase::Draining) },
+                seen(29, false),
+                Step::Enter(Phase::Drained),
+            ),
+            (&policy, signalled(Phase::Drained), seen(7, true), Step::Finish),
+            (
+                &policy,
+                State { drained_at: Some(began + secs(7)), ..signalled(Phase::Drained) },
+                Seen { linger: Some(secs(10)), ..seen(7, true) },
+                wait(17),
+            ),
+            // The linger never outlasts the deadline.
+            (
+                &policy,
+                State { drained_at: Some(began + secs(27)), ..signalled(Phase::Drained) },
+                Seen { linger: Some(secs(10)), ..seen(27, true) },
+                wait(28),
+            ),
+        ];
+        for (policy, state, seen, expected) in cases {
+            assert_eq!(next(policy, &state, &seen), expected, "{state:?} {seen:?}");
+        }
+    }
+
+    #[test]
+    fn signals_mean_something_in_every_phase_and_mode() {
+        use Reaction::{
+            AlreadyUnderWay, EndDelay, EndLinger, ExitAtOnce, Force, Ignore, Terminate,
+        };
+        let drain = Policy::default();
+        let with = |mode| Policy { mode, ..drain };
+        let first = |phase| State { phase, ..State::new() };
+        let second = |phase| State { signal: Some(Signal::Sigterm), ..first(phase) };
+        for phase in Phase::ALL {
+            for signal in Signal::ALL {
+                assert_eq!(first(phase).receive(&with(Mode::Ignore), signal), Ignore);
+                assert_eq!(first(phase).receive(&with(Mode::Immediate), signal), ExitAtOnce);
+            }
+        }
+        let cases = [
+            (first(Phase::Starting), Signal::Sigterm, Terminate),
+            (first(Phase::Serving), Signal::Sigint, Terminate),
+            // The hook's lame duck, joined by the first signal.
+            (first(Phase::LameDuck), Signal::Sigterm, Terminate),
+            (second(Phase::LameDuck), Signal::Sigterm, AlreadyUnderWay),
+            (second(Phase::LameDuck), Signal::Sigint, EndDelay),
+            (second(Phase::Draining), Signal::Sigterm, Force),
+            (second(Phase::Draining), Signal::Sigint, Force),
+            (second(Phase::Drained), Signal::Sigterm, EndLinger),
+        ];
+        for (state, signal, expected) in cases {
+            for policy in [drain, with(Mode::Graceful)] {
+                assert_eq!(state.receive(&policy, signal), expected, "{state:?} {signal}");
+            }
+        }
+    }
+}

@@ -1,0 +1,544 @@
+//! The whole drain sequence, on a paused clock: half a minute passes in no time.
+
+use std::{sync::Arc, time::Duration};
+
+use tokio::{
+    task::JoinHandle,
+    time::{Instant, sleep, timeout},
+};
+use websample_lifecycle::{
+    Cause, Census, Delay, Guard, Lifecycle, Mode, Outcome, Phase, Policy, Report, Signal,
+    Unfinished,
+};
+
+const fn secs(n: u64) -> Duration {
+    Duration::from_secs(n)
+}
+
+/// A server under test: its handle and its running drain.
+struct Server {
+    lifecycle: Lifecycle,
+    drain: JoinHandle<Report>,
+}
+
+impl Server {
+    async fn serving(policy: Policy) -> Self {
+        let server = Self::starting(policy);
+        server.lifecycle.serving().await;
+        server
+    }
+
+    fn starting(policy: Policy) -> Self {
+        let (lifecycle, drain) = Lifecycle::new(policy);
+        Self { lifecycle, drain: tokio::spawn(drain.run()) }
+    }
+
+    /// The seconds until the drain is over, and its report.
+    async fn end(self) -> (f64, Report) {
+        let began = Instant::now();
+        let report = self.drain.await.expect("the drain does not panic");
+        (began.elapsed().as_secs_f64(), report)
+    }
+
+    fn spawn_hook(&self) -> JoinHandle<(f64, Phase)> {
+        let lifecycle = self.lifecycle.clone();
+        tokio::spawn(async move {
+            let began = Instant::now();
+            let phase = lifecycle.hook().await;
+            (began.elapsed().as_secs_f64(), phase)
+        })
+    }
+
+    fn arrive(&self) -> Guard {
+        self.lifecycle.request(self.lifecycle.phase())
+    }
+}
+
+fn assert_seconds(actual: f64, expected: f64) {
+    // Tokio's timers have a granularity of 1 ms.
+    assert!((actual - expected).abs() < 0.005, "{actual} s instead of {expected} s");
+}
+
+fn phases(report: &Report) -> Vec<Phase> {
+    report.phases.iter().map(|p| p.phase).collect()
+}
+
+const WHOLE_LIFE: [Phase; 5] = Phase::ALL;
+
+/// Lets every task that is ready run, without letting time pass.
+async fn settle() {
+    for _ in 0..20 {
+        tokio::task::yield_now().await;
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn sigterm_without_a_hook_waits_the_least_delay_when_quiet() {
+    let server = Server::serving(Policy::default()).await;
+    server.lifecycle.signal(Signal::Sigterm);
+    let (seconds, report) = server.end().await;
+    assert_seconds(seconds, 5.0);
+    assert_eq!(phases(&report), WHOLE_LIFE);
+    assert_eq!((report.exit_code, report.outcome), (0, Outcome::Clean));
+    assert_eq!((report.cause, report.signal), (Some(Cause::Signal), Some(Signal::Sigterm)));
+    assert_seconds(report.delay_seconds.expect("a delay"), 5.0);
+    assert_eq!(report.last_arrival_seconds, None);
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_sigterm_after_a_finished_hook_goes_straight_to_draining() {
+    let server = Server::serving(Policy::default()).await;
+    let (waited, phase) = server.spawn_hook().await.expect("answered");
+    assert_seconds(waited, 5.0);
+    assert_eq!(phase, Phase::LameDuck);
+    sleep(secs(1)).await;
+    assert_eq!(server.lifecycle.phase(), Phase::LameDuck);
+    server.lifecycle.signal(Signal::Sigterm);
+    let (seconds, report) = server.end().await;
+    assert_seconds(seconds, 0.0);
+    assert_seconds(report.termination_seconds, 6.0);
+    assert_eq!(report.cause, Some(Cause::Hook));
+    assert_eq!(phases(&report), WHOLE_LIFE);
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_sigterm_in_the_middle_of_the_hook_joins_its_clock() {
+    let server = Server::serving(Policy::default()).await;
+    let hook = server.spawn_hook();
+    sleep(secs(2)).await;
+    server.lifecycle.signal(Signal::Sigterm);
+    let (seconds, report) = server.end().await;
+    assert_seconds(seconds, 3.0);
+    assert_seconds(report.termination_seconds, 5.0);
+    assert_seconds(hook.await.expect("answered").0, 5.0);
+}
+
+#[tokio::test(start_paused = true)]
+async fn two_hooks_at_once_wait_for_the_same_end() {
+    let server = Server::serving(Policy::default()).await;
+    let first = server.spawn_hook();
+    sleep(secs(3)).await;
+    let second = server.spawn_hook();
+    assert_seconds(first.await.expect("answered").0, 5.0);
+    assert_seconds(second.await.expect("answered").0, 2.0);
+    // A third one, after the end, has nothing to wait for.
+    assert_seconds(server.spawn_hook().await.expect("answered").0, 0.0);
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_hook_that_no_sigterm_follows_is_undone_after_the_grace_period() {
+    let server = Server::serving(Policy::default()).await;
+    let told_to_leave = server.lifecycle.lame_duck();
+    // Whoever waits for the end of accepting goes on waiting for the same end.
+    let draining = server.lifecycle.draining();
+    let began = Instant::now();
+    server.spawn_hook().await.expect("answered");
+    assert!(told_to_leave.is_cancelled());
+    let mut changes = server.lifecycle.subscribe();
+    changes.wait_for(|entered| entered.phase == Phase::Serving).await.expect("it comes back");
+    assert_seconds(began.elapsed().as_secs_f64(), 30.0);
+    assert!(!server.lifecycle.lame_duck().is_cancelled(), "a fresh token");
+    assert_eq!(server.lifecycle.deadline_at(), None);
+
+    // And the next termination has a clock of its own.
+    server.lifecycle.signal(Signal::Sigterm);
+    let (seconds, report) = server.end().await;
+    assert_seconds(seconds, 5.0);
+    assert_seconds(report.termination_seconds, 5.0);
+    assert!(draining.is_cancelled());
+    let back = [
+        Phase::Starting,
+        Phase::Serving,
+        Phase::LameDuck,
+        Phase::Serving,
+        Phase::LameDuck,
+        Phase::Draining,
+        Phase::Drained,
+    ];
+    assert_eq!(phases(&report), back);
+}
+
+#[tokio::test(start_paused = true)]
+async fn traffic_that_never_stops_ends_the_delay_at_its_maximum() {
+    let server = Server::serving(Policy::default()).await;
+    server.lifecycle.signal(Signal::Sigterm);
+    let lifecycle = server.lifecycle.clone();
+    let traffic = tokio::spawn(async move {
+        while lifecycle.phase() < Phase::Draining {
+            drop(lifecycle.request(lifecycle.phase()));
+            sleep(Duration::from_millis(200)).await;
+        }
+    });
+    let (seconds, report) = server.end().await;
+    traffic.await.expect("no panic");
+    assert_seconds(seconds, 15.0);
+    assert!(report.delay_needed_seconds > 14.5, "{report:?}");
+    assert!(report.requests.lame_duck >= 74, "{report:?}");
+}
+
+#[tokio::test(start_paused = true)]
+async fn traffic_that_stops_late_ends_the_delay_once_it_is_quiet() {
+    let server = Server::serving(Policy::default()).await;
+    server.lifecycle.signal(Signal::Sigterm);
+    for _ in 0..16 {
+        sleep(Duration::from_millis(500)).await;
+        drop(server.arrive());
+    }
+    let (seconds, report) = server.end().await;
+    assert_seconds(seconds, 1.0);
+    assert_seconds(report.delay_seconds.expect("a delay"), 9.0);
+    assert_seconds(report.last_arrival_seconds.expect("arrivals"), 8.0);
+    assert!((8.0..8.15).contains(&report.delay_needed_seconds), "{report:?}");
+    assert_eq!(report.requests.lame_duck, 16);
+}
+
+#[tokio::test(start_paused = true)]
+async fn draining_waits_for_the_last_request_and_no_longer() {
+    let server = Server::serving(Policy::default()).await;
+    let request = server.arrive();
+    server.lifecycle.signal(Signal::Sigterm);
+    server.lifecycle.reached(Phase::Draining).await;
+    sleep(secs(4)).await;
+    assert_eq!(server.lifecycle.phase(), Phase::Draining);
+    drop(request);
+    let (seconds, report) = server.end().await;
+    assert_seconds(seconds, 0.0);
+    assert_eq!(report.exit_code, 0);
+    assert_seconds(report.termination_seconds, 9.0);
+}
+
+struct OneRequest;
+
+impl Census for OneRequest {
+    fn unfinished(&self) -> Vec<Unfinished> {
+        vec![Unfinished { kind: "request", what: "/sleep/{n}".to_owned(), age_seconds: 28.0 }]
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_request_that_outlives_the_deadline_is_cut_and_named() {
+    let server = Server::serving(Policy::default()).await;
+    server.lifecycle.register_census(Arc::new(OneRequest));
+    let request = server.arrive();
+    let cut = server.lifecycle.deadline();
+    server.lifecycle.signal(Signal::Sigterm);
+    let began = Instant::now();
+    cut.cancelled().await;
+    assert_seconds(began.elapsed().as_secs_f64(), 28.0);
+    drop(request);
+    let (seconds, report) = server.end().await;
+    assert_seconds(seconds, 0.0);
+    assert_eq!((report.exit_code, report.outcome), (3, Outcome::Cut));
+    assert_eq!(report.cut_total, 1);
+    assert_eq!(report.cut[0].what, "/sleep/{n}");
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_request_that_even_outlives_its_cut_does_not_hold_the_exit() {
+    let server = Server::serving(Policy::default()).await;
+    server.lifecycle.register_census(Arc::new(OneRequest));
+    let request = server.arrive();
+    server.lifecycle.signal(Signal::Sigterm);
+    let (seconds, report) = server.end().await;
+    assert_seconds(seconds, 29.0);
+    assert_eq!(report.exit_code, 3);
+    drop(request);
+}
+
+#[tokio::test(start_paused = true)]
+async fn work_that_is_registered_and_finishes_is_waited_for() {
+    let server = Server::serving(Policy::default()).await;
+    let work = server.lifecycle.work("flush");
+    let draining = server.lifecycle.draining();
+    let task = tokio::spawn(async move {
+        draining.cancelled().await;
+        sleep(secs(3)).await;
+        drop(work);
+    });
+    server.lifecycle.signal(Signal::Sigterm);
+    let (seconds, report) = server.end().await;
+    task.await.expect("no panic");
+    assert_seconds(seconds, 8.0);
+    assert_eq!(report.exit_code, 0);
+}
+
+#[tokio::test(start_paused = true)]
+async fn work_that_never_finishes_is_named_in_the_report() {
+    let server = Server::serving(Policy::default()).await;
+    let _work = server.lifecycle.work("rebuild the index");
+    server.lifecycle.signal(Signal::Sigterm);
+    let (seconds, report) = server.end().await;
+    assert_seconds(seconds, 29.0);
+    assert_eq!(report.exit_code, 3);
+    assert_eq!(report.cut.len(), 1);
+    assert_eq!((report.cut[0].kind, report.cut[0].what.as_str()), ("work", "rebuild the index"));
+    assert_seconds(report.cut[0].age_seconds, 28.0);
+}
+
+mod a_second_signal {
+    use super::*;
+
+    #[tokio::test(start_paused = true)]
+    async fn sigterm_in_the_lame_duck_changes_nothing() {
+        let server = Server::serving(Policy::default()).await;
+        server.lifecycle.signal(Signal::Sigterm);
+        sleep(secs(2)).await;
+        server.lifecycle.signal(Signal::Sigterm);
+        let (seconds, report) = server.end().await;
+        assert_seconds(seconds, 3.0);
+        assert_eq!(report.exit_code, 0);
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn sigint_in_the_lame_duck_ends_the_delay() {
+        let server = Server::serving(Policy::default()).await;
+        server.lifecycle.signal(Signal::Sigint);
+        sleep(secs(2)).await;
+        server.lifecycle.signal(Signal::Sigint);
+        let (seconds, report) = server.end().await;
+        assert_seconds(seconds, 0.0);
+        assert_eq!(report.exit_code, 0);
+        assert_eq!(phases(&report), WHOLE_LIFE);
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn while_draining_forces_the_exit() {
+        for (signal, code) in [(Signal::Sigterm, 143), (Signal::Sigint, 130)] {
+            let server = Server::serving(Policy::default()).await;
+            let _request = server.arrive();
+            let deadline = server.lifecycle.deadline();
+            server.lifecycle.signal(Signal::Sigterm);
+            server.lifecycle.reached(Phase::Draining).await;
+            server.lifecycle.signal(signal);
+            let (seconds, report) = server.end().await;
+            assert!(deadline.is_cancelled());
+            assert_seconds(seconds, 1.0);
+            assert_eq!((report.exit_code, report.outcome), (code, Outcome::Forced));
+        }
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn while_waiting_for_the_last_scrape_ends_the_wait() {
+        let server = Server::serving(Policy::default()).await;
+        server.lifecycle.scrape(None).landed();
+        server.lifecycle.signal(Signal::Sigterm);
+        server.lifecycle.reached(Phase::Drained).await;
+        server.lifecycle.signal(Signal::Sigterm);
+        let (seconds, report) = server.end().await;
+        assert_seconds(seconds, 0.0);
+        assert_eq!(report.exit_code, 0, "the drain itself was clean");
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn while_starting_the_first_one_ends_the_server() {
+        let server = Server::starting(Policy::default());
+        let hold = server.lifecycle.hold_startup();
+        server.lifecycle.signal(Signal::Sigterm);
+        let (seconds, report) = server.end().await;
+        drop(hold);
+        assert_seconds(seconds, 0.0);
+        assert_eq!(phases(&report), [Phase::Starting, Phase::Draining, Phase::Drained]);
+        assert_eq!(report.exit_code, 0);
+    }
+}
+
+mod the_last_scrape {
+    use super::*;
+
+    #[tokio::test(start_paused = true)]
+    async fn is_waited_for_until_it_lands() {
+        let server = Server::serving(Policy::default()).await;
+        server.lifecycle.scrape(None).landed();
+        sleep(secs(5)).await;
+        server.lifecycle.scrape(None).landed();
+        server.lifecycle.signal(Signal::Sigterm);
+        server.lifecycle.reached(Phase::Drained).await;
+        sleep(secs(4)).await;
+        server.lifecycle.scrape(None).landed();
+        let (seconds, report) = server.end().await;
+        assert_seconds(seconds, 0.0);
+        assert_seconds(report.termination_seconds, 9.0);
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn that_never_comes_is_waited_for_twice_the_interval() {
+        let server = Server::serving(Policy::default()).await;
+        server.lifecycle.scrape(None).landed();
+        sleep(secs(4)).await;
+        server.lifecycle.scrape(None).landed();
+        server.lifecycle.signal(Signal::Sigterm);
+        let (seconds, _) = server.end().await;
+        assert_seconds(seconds, 5.0 + 8.0);
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn is_waited_for_in_graceful_mode_too() {
+        let policy = Policy { mode: Mode::Graceful, ..Policy::default() };
+        let server = Server::serving(policy).await;
+        server.lifecycle.scrape(None).landed();
+        sleep(secs(3)).await;
+        server.lifecycle.scrape(None).landed();
+        sleep(secs(1)).await;
+        server.lifecycle.signal(Signal::Sigterm);
+        server.lifecycle.reached(Phase::Drained).await;
+        sleep(secs(2)).await;
+        server.lifecycle.scrape(None).landed();
+        let (seconds, report) = server.end().await;
+        assert_seconds(seconds, 0.0);
+        assert_seconds(report.termination_seconds, 2.0);
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn is_none_that_began_before_the_end_of_the_drain() {
+        let server = Server::serving(Policy::default()).await;
+        server.lifecycle.scrape(None).landed();
+        sleep(secs(4)).await;
+        server.lifecycle.signal(Signal::Sigterm);
+        let straddling = server.lifecycle.scrape(None);
+        server.lifecycle.reached(Phase::Drained).await;
+        straddling.landed();
+        sleep(secs(3)).await;
+        assert!(!server.drain.is_finished(), "the drained phase has not been seen");
+        server.lifecycle.scrape(None).landed();
+        assert_seconds(server.end().await.0, 0.0);
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn is_waited_for_from_each_of_a_pair() {
+        let [one, two] = [1, 2].map(|n| Some(std::net::Ipv4Addr::new(10, 0, 0, n).into()));
+        let server = Server::serving(Policy::default()).await;
+        for _ in 0..2 {
+            server.lifecycle.scrape(one).landed();
+            sleep(secs(1)).await;
+            server.lifecycle.scrape(two).landed();
+            sleep(secs(4)).await;
+        }
+        server.lifecycle.signal(Signal::Sigterm);
+        server.lifecycle.reached(Phase::Drained).await;
+        server.lifecycle.scrape(one).landed();
+        sleep(secs(1)).await;
+        assert!(!server.drain.is_finished(), "the other one is still owed its own");
+        server.lifecycle.scrape(two).landed();
+        assert_seconds(server.end().await.0, 0.0);
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn never_outlasts_the_deadline() {
+        let policy = Policy { linger: secs(300), ..Policy::default() };
+        let server = Server::serving(policy).await;
+        server.lifecycle.scrape(None).landed();
+        server.lifecycle.signal(Signal::Sigterm);
+        let (seconds, report) = server.end().await;
+        assert_seconds(seconds, 28.0);
+        assert_eq!(report.exit_code, 0);
+    }
+}
+
+mod modes {
+    use super::*;
+
+    fn policy(mode: Mode) -> Policy {
+        Policy { mode, ..Policy::default() }
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn ignore_goes_on_serving_whatever_comes() {
+        let server = Server::serving(policy(Mode::Ignore)).await;
+        for signal in [Signal::Sigterm, Signal::Sigint, Signal::Sigterm] {
+            server.lifecycle.signal(signal);
+        }
+        assert_seconds(server.spawn_hook().await.expect("answered").0, 0.0);
+        assert!(timeout(secs(3600), server.drain).await.is_err(), "it never ends");
+        assert_eq!(server.lifecycle.phase(), Phase::Serving);
+        assert_eq!(server.lifecycle.signals(Signal::Sigterm), 2);
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn immediate_exits_at_once_with_the_signals_code() {
+        for (signal, code) in [(Signal::Sigterm, 143), (Signal::Sigint, 130)] {
+            let server = Server::serving(policy(Mode::Immediate)).await;
+            let _request = server.arrive();
+            server.lifecycle.signal(signal);
+            let (seconds, report) = server.end().await;
+            assert_seconds(seconds, 0.0);
+            assert_eq!((report.exit_code, report.outcome), (code, Outcome::Immediate));
+        }
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn graceful_has_no_lame_duck_and_waits_for_what_is_in_flight() {
+        let server = Server::serving(policy(Mode::Graceful)).await;
+        assert_seconds(server.spawn_hook().await.expect("answered").0, 0.0);
+        assert_eq!(server.lifecycle.phase(), Phase::Serving, "the hook changes nothing");
+        let request = server.arrive();
+        server.lifecycle.signal(Signal::Sigterm);
+        server.lifecycle.reached(Phase::Draining).await;
+        sleep(secs(7)).await;
+        drop(request);
+        let (_, report) = server.end().await;
+        assert_seconds(report.termination_seconds, 7.0);
+        assert_eq!(
+            phases(&report),
+            [Phase::Starting, Phase::Serving, Phase::Draining, Phase::Drained]
+        );
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn graceful_cuts_at_the_deadline_too() {
+        let server = Server::serving(policy(Mode::Graceful)).await;
+        server.lifecycle.register_census(Arc::new(OneRequest));
+        let _request = server.arrive();
+        server.lifecycle.signal(Signal::Sigterm);
+        let (seconds, report) = server.end().await;
+        assert_seconds(seconds, 29.0);
+        assert_eq!(report.exit_code, 3);
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn readiness_is_off_before_anybody_is_told_to_leave() {
+    let server = Server::serving(Policy::default()).await;
+    let told = server.lifecycle.lame_duck();
+    let lifecycle = server.lifecycle.clone();
+    let seen = tokio::spawn(async move {
+        told.cancelled().await;
+        lifecycle.phase()
+    });
+    server.lifecycle.signal(Signal::Sigterm);
+    assert_eq!(seen.await.expect("no panic"), Phase::LameDuck);
+    server.end().await;
+}
+
+#[tokio::test(start_paused = true)]
+async fn readiness_waits_for_every_startup_hold() {
+    let server = Server::starting(Policy::default());
+    let listeners = server.lifecycle.hold_startup();
+    let cache = server.lifecycle.hold_startup();
+    drop(listeners);
+    settle().await;
+    assert_eq!(server.lifecycle.phase(), Phase::Starting);
+    // Saying that it is done does not override who still holds it back.
+    server.lifecycle.ready();
+    settle().await;
+    assert_eq!(server.lifecycle.phase(), Phase::Starting);
+    drop(cache);
+    server.lifecycle.reached(Phase::Serving).await;
+    assert_eq!(server.lifecycle.phase(), Phase::Serving);
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_hook_call_that_is_abandoned_has_still_begun_the_lame_duck() {
+    let server = Server::serving(Policy::default()).await;
+    assert!(timeout(secs(1), server.lifecycle.hook()).await.is_err());
+    assert_eq!(server.lifecycle.phase(), Phase::LameDuck);
+}
+
+#[tokio::test(start_paused = true)]
+async fn no_delay_means_no_delay() {
+    let delay = Delay { min: secs(0), quiet: secs(0), max: secs(0) };
+    let server = Server::serving(Policy { delay, ..Policy::default() }).await;
+    server.lifecycle.signal(Signal::Sigterm);
+    let (seconds, report) = server.end().await;
+    assert_seconds(seconds, 0.0);
+    assert_eq!(phases(&report), WHOLE_LIFE);
+}

@@ -1,0 +1,148 @@
+//! PodDisruptionBudgets: what protects the pods when nodes are drained, such as in the upgrade of
+//! a cluster, which is a rollout of everything.
+
+use k8s_openapi::{
+    api::policy::v1::PodDisruptionBudgetSpec, apimachinery::pkg::util::intstr::IntOrString,
+};
+use websample_kubernetes::IntOrPercent;
+
+use super::{super::rule::Rule, Findings, Subject, labels};
+use crate::{objects::Objects, select};
+
+pub(super) fn check(subject: &Subject<'_>, found: &mut Findings) {
+    let origin = &subject.workload.origin;
+    let replicas = subject.replicas();
+    // The drain of a node leaves DaemonSets alone.
+    if !subject.serves() || replicas == 0 || origin.kind == "DaemonSet" {
+        return;
+    }
+    if subject.budgets.is_empty() && replicas > 1 {
+        let message = "no PodDisruptionBudget in what was read selects its pods: when nodes are \
+                       drained, as in the upgrade of a cluster, all of them may be evicted at once"
+            .to_owned();
+        found.object(Rule::NoDisruptionBudget, origin, "", message, suggestion(subject));
+    }
+    for budget in &subject.budgets {
+        let Some(spec) = &budget.object.spec else { continue };
+        if allowed(spec, replicas) == Some(0) {
+            let written = match (&spec.max_unavailable, &spec.min_available) {
+                (Some(value), _) => format!("maxUnavailable {}", text(value)),
+                (None, Some(value)) => format!("minAvailable {}", text(value)),
+                (None, None) => "nothing set".to_owned(),
+            };
+            let message = format!(
+                "with {written} of {replicas} {} none may ever be evicted: the drain of a node \
+                 waits for ever, until somebody deletes the pod by force",
+                if replicas == 1 { "replica" } else { "replicas" }
+            );
+            let fix = if replicas == 1 {
+                "spec:\n  maxUnavailable: 1\n# or more replicas"
+            } else {
+                "spec:\n  maxUnavailable: 1"
+            };
+            found.object(Rule::DisruptionBudgetBlocks, &budget.origin, "spec", message, fix);
+        }
+    }
+}
+
+fn suggestion(subject: &Subject<'_>) -> String {
+    format!(
+        "apiVersion: policy/v1\nkind: PodDisruptionBudget\nmetadata:\n  name: {}\nspec:\n  \
+         maxUnavailable: 1\n  selector:\n    matchLabels:\n{}",
+        subject.workload.origin.name,
+        labels(subject, "      ")
+    )
+}
+
+/// How many of so many healthy pods may be evicted. Both percentages round up
+/// (pkg/controller/disruption: `getExpectedPodCount`).
+fn allowed(spec: &PodDisruptionBudgetSpec, replicas: u32) -> Option<u32> {
+    let of = |value: &IntOrString| -> Option<u32> {
+        let value: IntOrPercent = text(value).parse().ok()?;
+        Some(value.of(replicas, true))
+    };
+    match (&spec.max_unavailable, &spec.min_available) {
+        (Some(unavailable), _) => of(unavailable),
+        (None, Some(available)) => Some(replicas.saturating_sub(of(available)?)),
+        (None, None) => None,
+    }
+}
+
+fn text(value: &IntOrString) -> String {
+    match value {
+        IntOrString::Int(number) => number.to_string(),
+        IntOrString::String(text) => text.clone(),
+    }
+}
+
+/// Budgets that select nobody and are named after somebody.
+pub(super) fn unmatched(objects: &Objects, subjects: &[Subject<'_>], found: &mut Findings) {
+    for budget in &objects.budgets {
+        let selector = budget.object.spec.as_ref().and_then(|spec| spec.selector.as_ref());
+        let selects = |subject: &Subject<'_>| {
+            let labels =
+                subject.workload.template.metadata.as_ref().and_then(|meta| meta.labels.as_ref());
+            selector.is_some_and(|selector| select::labels(selector, labels))
+        };
+        let here =
+            || subjects.iter().filter(|s| s.workload.origin.shares_namespace(&budget.origin));
+        let meant = here().find(|subject| {
+            let name = subject.workload.origin.name.as_str();
+            let budget = budget.origin.name.as_str();
+            ["", "-pdb", "-budget"].iter().any(|end| budget.strip_suffix(end) == Some(name))
+        });
+        if let Some(meant) = meant
+            && !here().any(selects)
+        {
+            let message = format!(
+                "its selector matches the pods of no workload that was read, not even those of {}: \
+                 they are as good as without a budget",
+                meant.workload.origin.title()
+            );
+            let fix = format!("spec:\n  selector:\n    matchLabels:\n{}", labels(meant, "      "));
+            found.object(
+                Rule::DisruptionBudgetUnmatched,
+                &budget.origin,
+                "spec.selector",
+                message,
+                fix,
+            );
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn how_many_may_be_evicted() {
+        let int = |n| Some(IntOrString::Int(n));
+        let percent = |text: &str| Some(IntOrString::String(text.to_owned()));
+        // (minAvailable, maxUnavailable, replicas, allowed)
+        let table = [
+            (None, int(1), 3, Some(1)),
+            (None, int(0), 3, Some(0)),
+            (None, percent("0%"), 3, Some(0)),
+            (None, percent("10%"), 3, Some(1)),
+            (int(2), None, 3, Some(1)),
+            (int(3), None, 3, Some(0)),
+            (int(5), None, 3, Some(0)),
+            (percent("100%"), None, 3, Some(0)),
+            (percent("50%"), None, 3, Some(1)),
+            // 0.9 of 3 is 2.7, rounded up.
+            (percent("90%"), None, 3, Some(0)),
+            (int(1), None, 1, Some(0)),
+            (percent("nine"), None, 3, None),
+            (None, None, 3, None),
+        ];
+        for (min_available, max_unavailable, replicas, expected) in table {
+            let spec = PodDisruptionBudgetSpec {
+                min_available,
+                max_unavailable,
+                ..PodDisruptionBudgetSpec::default()
+            };
+            assert_eq!(allowed(&spec, replicas), expected, "{spec:?}");
+        }
+    }
+}

@@ -1,0 +1,352 @@
+//! How a pod ends: whether it goes on accepting long enough, and whether its end fits into the
+//! grace period.
+
+use std::time::Duration;
+
+use websample_kubernetes::propagation::{INGRESS, PROXY};
+use websample_kubernetes::termination::remaining;
+
+use super::{super::rule::Rule, Findings, Subject, shown, whole_seconds};
+use crate::{hook::Hook, hook::base, subject::Unit};
+
+/// Less than this is no time to finish requests in.
+const SHORTEST_DRAIN: Duration = Duration::from_secs(5);
+
+pub(super) fn check(subject: &Subject<'_>, found: &mut Findings) {
+    let origin = &subject.workload.origin;
+    if subject.grace.is_zero() {
+        let message = "terminationGracePeriodSeconds is 0: the pod is killed the moment it is \
+                       deleted, without hook or SIGTERM worth the name, and every request in \
+                       flight is lost"
+            .to_owned();
+        let path = "spec.template.spec.terminationGracePeriodSeconds";
+        found.object(Rule::GraceZero, origin, path, message, "terminationGracePeriodSeconds: 30");
+    }
+    for unit in &subject.units {
+        if unit.serving {
+            stays(subject, unit, found);
+        }
+        if !subject.grace.is_zero() {
+            fits(subject, unit, found);
+        }
+        if swallows_sigterm(&command(unit)) {
+            let message = format!(
+                "container {} starts a shell that runs several commands: as PID 1 it gets SIGTERM \
+                 and does not pass it on, so the server runs until SIGKILL after {} and loses what \
+                 is then in flight",
+                unit.container.name,
+                shown(subject.grace)
+            );
+            let fix = "end the script with `exec SERVER …`, so that the server becomes PID 1";
+            found.unit(Rule::ShellAsPid1, origin, unit, "command", message, fix);
+        }
+        proxy(subject, unit, found);
+    }
+}
+
+/// What a server's stay after the pod's deletion is judged as.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Stay {
+    Enough,
+    /// Nothing is known of any.
+    Unknown,
+    None,
+    /// Less than these take to stop sending.
+    ShorterThan(&'static str, Duration),
+}
+
+/// Judges by what is known: `hook` and `delay` are `None` where they are not, and a hook of a
+/// length that is not known is trusted, for somebody put it there.
+fn stay(has_hook: bool, hook: Option<Duration>, delay: Option<Duration>, ingress: bool) -> Stay {
+    let (Some(hook), true) = (hook, has_hook || delay.is_some()) else {
+        return if has_hook { Stay::Enough } else { Stay::Unknown };
+    };
+    let stay = hook + delay.unwrap_or_default();
+    if stay.is_zero() {
+        Stay::None
+    } else if stay < PROXY {
+        Stay::ShorterThan("a kube-proxy", PROXY)
+    } else if ingress && stay < INGRESS {
+        Stay::ShorterThan("an ingress-nginx", INGRESS)
+    } else {
+        Stay::Enough
+    }
+}
+
+fn stays(subject: &Subject<'_>, unit: &Unit<'_>, found: &mut Findings) {
+    let origin = &subject.workload.origin;
+    let name = &unit.container.name;
+    let has_hook = !matches!(unit.hook, Hook::None | Hook::Tcp);
+    let delay = unit.server.shortest_delay();
+    let race = "Kubernetes stops the pod and tells the proxies at the same moment, and nothing \
+                orders the two: for 1.2s behind a kube-proxy and 4.3s behind an ingress-nginx new \
+                connections still come here";
+    let sleep = "lifecycle:\n  preStop:\n    sleep:\n      seconds: 5";
+    match stay(has_hook, unit.hook_takes(), delay, subject.ingress) {
+        Stay::Enough => {}
+        Stay::Unknown => {
+            let message = format!(
+                "container {name} has no preStop hook, and nothing shows that its server goes on \
+                 accepting after SIGTERM: {race}, and are refused"
+            );
+            let fix = format!("{sleep}\n# or say how long the server itself waits: --delay 5s");
+            found.unit(Rule::EndpointRace, origin, unit, "lifecycle", message, fix);
+        }
+        Stay::None => {
+            let message = format!(
+                "container {name} stops accepting as soon as it is told to go: {race}, and are \
+                 refused"
+            );
+            let fix = match unit.server.termination() {
+                Some(_) => {
+                    format!("env:\n  - name: WEBSAMPLE_MODE\n    value: drain\n# or\n{sleep}")
+                }
+                None => sleep.to_owned(),
+            };
+            found.unit(Rule::EndpointRace, origin, unit, "lifecycle", message, fix);
+        }
+        Stay::ShorterThan(who, needed) => {
+            let stay = unit.hook_takes().unwrap_or_default() + delay.unwrap_or_default();
+            let message = format!(
+                "container {name} goes on accepting for {} after it is told to go, and {who} takes \
+                 up to {} to stop sending: what comes between the two is refused",
+                shown(stay),
+                shown(needed)
+            );
+            let fix = if unit.hook.sleeps().is_some() {
+                sleep.to_owned()
+            } else {
+                format!("let it wait at least {}", shown(needed))
+            };
+            found.unit(Rule::DelayTooShort, origin, unit, "lifecycle", message, fix);
+        }
+    }
+}
+
+/// What a grace period is judged as.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Grace {
+    Enough,
+    /// The hook alone takes this long.
+    Hook(Duration),
+    /// All together takes this long.
+    All(Duration),
+    /// All but the drain, of which nothing is known, leaves this.
+    Leaves(Duration),
+}
+
+/// Judges by what is known; what is not counts as nothing.
+fn grace(
+    grace: Duration,
+    hook: Option<Duration>,
+    delay: Option<Duration>,
+    drain: Option<Duration>,
+) -> Grace {
+    let hook = hook.unwrap_or_default();
+    let before = hook + delay.unwrap_or_default();
+    let all = before + drain.unwrap_or_default();
+    let left = grace.saturating_sub(before);
+    if hook >= grace {
+        Grace::Hook(hook)
+    } else if all > grace {
+        Grace::All(all)
+    } else if drain.is_none() && !before.is_zero() && left < SHORTEST_DRAIN {
+        Grace::Leaves(left)
+    } else {
+        Grace::Enough
+    }
+}
+
+fn fits(subject: &Subject<'_>, unit: &Unit<'_>, found: &mut Findings) {
+    let origin = &subject.workload.origin;
+    let name = &unit.container.name;
+    // Our server divides its grace period itself; `ours` compares that with the pod's.
+    let ours = unit.server.termination().is_some();
+    let (delay, drain) = if ours {
+        (None, Some(Duration::ZERO))
+    } else {
+        (unit.server.longest_delay(), unit.server.drain())
+    };
+    let hook = unit.hook_takes();
+    let path = "spec.template.spec.terminationGracePeriodSeconds";
+    let wanted = |seconds: u64| format!("terminationGracePeriodSeconds: {seconds}");
+    match grace(subject.grace, hook, delay, drain) {
+        Grace::Enough => {}
+        Grace::Hook(hook) => {
+            let left = shown(remaining(subject.grace, subject.grace));
+            let message = format!(
+                "the preStop hook of container {name} sleeps {} in a grace period of {}: the \
+                 kubelet gives up on it, sends SIGTERM, and SIGKILL {left} later, whatever is in \
+                 flight{}",
+                shown(hook),
+                shown(subject.grace),
+                if matches!(unit.hook, Hook::Sleep(_)) && hook > subject.grace {
+                    "; the API refuses a sleep that is longer than the grace period"
+                } else {
+                    ""
+                }
+            );
+            let fix = wanted(whole_seconds(hook) + 25);
+            found.unit(Rule::HookOutlastsGrace, origin, unit, "lifecycle.preStop", message, fix);
+        }
+        Grace::All(needed) => {
+            let parts = parts(hook, delay, drain);
+            let message = format!(
+                "container {name} needs {} to end in peace ({parts}) and is killed after {}: what \
+                 runs then is cut",
+                shown(needed),
+                shown(subject.grace)
+            );
+            found.object(
+                Rule::GraceTooShort,
+                origin,
+                path,
+                message,
+                wanted(whole_seconds(needed) + 2),
+            );
+        }
+        Grace::Leaves(left) => {
+            let parts = parts(hook, delay, None);
+            let message = format!(
+                "of the grace period of {} container {name} has {} left for the requests in flight \
+                 ({parts}): longer ones are cut",
+                shown(subject.grace),
+                shown(left)
+            );
+            let fix = wanted(whole_seconds(subject.grace.saturating_sub(left)) + 25);
+            found.object(Rule::NoTimeToDrain, origin, path, message, fix);
+        }
+    }
+}
+
+fn parts(hook: Option<Duration>, delay: Option<Duration>, drain: Option<Duration>) -> String {
+    let parts = [("hook", hook), ("delay", delay), ("drain", drain)];
+    let known = parts.into_iter().filter_map(|(name, duration)| {
+        let duration = duration.filter(|duration| !duration.is_zero())?;
+        Some(format!("{name} {}", shown(duration)))
+    });
+    known.collect::<Vec<_>>().join(", ")
+}
+
+/// What is run, if the manifest and not the image says so.
+fn command<'a>(unit: &Unit<'a>) -> Vec<&'a str> {
+    let container = unit.container;
+    let command = container.command.as_deref().unwrap_or_default();
+    if command.is_empty() {
+        return Vec::new();
+    }
+    command.iter().chain(container.args.iter().flatten()).map(String::as_str).collect()
+}
+
+/// Whether a command is a shell that stays: a single command it replaces itself with, `exec` does
+/// the same, and `trap` shows that somebody thought of it.
+fn swallows_sigterm(command: &[&str]) -> bool {
+    let Some((shell, rest)) = command.split_first() else { return false };
+    if !["sh", "bash", "ash", "dash"].contains(&base(shell)) {
+        return false;
+    }
+    let mut rest = rest.iter().skip_while(|word| !(word.starts_with('-') && word.contains('c')));
+    let (Some(_), Some(script)) = (rest.next(), rest.next()) else { return false };
+    let script = script.trim().replace("\\\n", " ");
+    let several = script.contains(['\n', ';', '|', '&']);
+    let minded = script
+        .split(|c: char| c.is_whitespace() || ";|&(){}".contains(c))
+        .any(|word| word == "exec" || word == "trap");
+    several && !minded
+}
+
+fn proxy(subject: &Subject<'_>, unit: &Unit<'_>, found: &mut Findings) {
+    if !unit.proxy || unit.native_sidecar || unit.hook != Hook::None || !subject.serves() {
+        return;
+    }
+    let name = &unit.container.name;
+    let message = format!(
+        "container {name} carries the traffic of the others and gets its SIGTERM at the same \
+         moment as they do, or before them where they have a hook: their requests fail from then on"
+    );
+    let fix = format!(
+        "initContainers:\n  - name: {name}\n    restartPolicy: Always  # a native sidecar ends after \
+         the others"
+    );
+    found.unit(Rule::ProxyLeavesFirst, &subject.workload.origin, unit, "name", message, fix);
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn s(seconds: impl Into<Option<f64>>) -> Option<Duration> {
+        seconds.into().map(Duration::from_secs_f64)
+    }
+
+    #[test]
+    fn how_long_is_long_enough() {
+        let proxy = Stay::ShorterThan("a kube-proxy", PROXY);
+        let ingress = Stay::ShorterThan("an ingress-nginx", INGRESS);
+        // (there is a hook, how long it takes, the server's delay, behind an ingress, judged as)
+        let table = [
+            (false, s(0.0), None, false, Stay::Unknown),
+            (false, s(0.0), s(0.0), false, Stay::None),
+            (false, s(0.0), s(1.0), false, proxy),
+            (false, s(0.0), s(1.2), false, Stay::Enough),
+            (false, s(0.0), s(4.0), true, ingress),
+            (false, s(0.0), s(4.3), true, Stay::Enough),
+            (true, s(1.0), None, false, proxy),
+            (true, s(1.0), s(0.5), false, Stay::Enough),
+            (true, s(3.0), None, true, ingress),
+            (true, s(5.0), None, true, Stay::Enough),
+            (true, s(0.0), s(0.0), false, Stay::None),
+            // Somebody's hook of whatever length.
+            (true, None, None, true, Stay::Enough),
+            (true, None, s(0.0), true, Stay::Enough),
+        ];
+        for (has_hook, hook, delay, behind, expected) in table {
+            let judged = stay(has_hook, hook, delay, behind);
+            assert_eq!(judged, expected, "{has_hook} {hook:?} {delay:?} {behind}");
+        }
+    }
+
+    #[test]
+    fn what_fits_into_the_grace_period() {
+        let seconds = Duration::from_secs;
+        // (grace, hook, delay, drain, judged as)
+        let table = [
+            (30, s(0.0), None, None, Grace::Enough),
+            (30, s(5.0), None, None, Grace::Enough),
+            (30, s(25.0), None, None, Grace::Enough),
+            (30, s(26.0), None, None, Grace::Leaves(seconds(4))),
+            (30, s(26.0), None, s(4.0), Grace::Enough),
+            (30, s(26.0), None, s(5.0), Grace::All(seconds(31))),
+            (30, s(30.0), None, None, Grace::Hook(seconds(30))),
+            (30, s(45.0), s(1.0), s(1.0), Grace::Hook(seconds(45))),
+            (30, s(10.0), s(15.0), s(10.0), Grace::All(seconds(35))),
+            (30, None, s(31.0), None, Grace::All(seconds(31))),
+            // Short, and with nothing that would use it up before the requests.
+            (2, s(0.0), None, None, Grace::Enough),
+        ];
+        for (period, hook, delay, drain, expected) in table {
+            let judged = grace(seconds(period), hook, delay, drain);
+            assert_eq!(judged, expected, "{period} {hook:?} {delay:?} {drain:?}");
+        }
+    }
+
+    #[test]
+    fn shells_that_stay() {
+        let table: [(&[&str], bool); 11] = [
+            (&["sh", "-c", "migrate && server"], true),
+            (&["/bin/bash", "-ec", "export A=1\nserver"], true),
+            (&["sh", "-c", "server | tee log"], true),
+            (&["sh", "-c", "migrate && exec server"], false),
+            (&["sh", "-c", "trap stop TERM; server & wait"], false),
+            (&["sh", "-c", "server --port 80"], false),
+            (&["sh", "-c", "server \\\n  --port 80\n"], false),
+            (&["sh", "/start.sh"], false),
+            (&["tini", "--", "sh", "-c", "a; b"], false),
+            (&["/server"], false),
+            (&[], false),
+        ];
+        for (command, expected) in table {
+            assert_eq!(swallows_sigterm(command), expected, "{command:?}");
+        }
+    }
+}

@@ -1,0 +1,86 @@
+//! Whether a new pod finds a place while all the old ones keep theirs: where none may be
+//! unavailable, a new pod that does not is the end of the rollout.
+
+use super::{super::rule::Rule, Findings, Subject};
+use crate::{objects::Objects, select};
+
+pub(super) fn check(subject: &Subject<'_>, objects: &Objects, found: &mut Findings) {
+    let waits = subject.bounds().is_some_and(|bounds| {
+        bounds.replicas > 0 && bounds.max_surge > 0 && bounds.max_unavailable == 0
+    });
+    if waits {
+        host_ports(subject, found);
+        volumes(subject, objects, found);
+        anti_affinity(subject, found);
+    }
+}
+
+fn host_ports(subject: &Subject<'_>, found: &mut Findings) {
+    let on_host = subject.pod.host_network == Some(true);
+    let taken = subject.units.iter().find_map(|unit| {
+        let port =
+            unit.ports().iter().find(|port| on_host || port.host_port.is_some_and(|p| p > 0))?;
+        Some((unit, port.host_port.filter(|port| *port > 0).unwrap_or(port.container_port)))
+    });
+    let Some((unit, port)) = taken else { return };
+    let message = format!(
+        "container {} takes port {port} of its node, and no old pod goes before a new one is ready: \
+         the rollout waits for a node without a pod, for ever where there is none",
+        unit.container.name
+    );
+    let fix = "rollingUpdate:\n  maxSurge: 0\n  maxUnavailable: 1\n# or leave the node's port to a \
+               Service, or run a DaemonSet";
+    found.unit(Rule::HostPortBlocksSurge, &subject.workload.origin, unit, "ports", message, fix);
+}
+
+fn volumes(subject: &Subject<'_>, objects: &Objects, found: &mut Findings) {
+    for (index, volume) in subject.pod.volumes.iter().flatten().enumerate() {
+        let Some(name) = volume.persistent_volume_claim.as_ref().map(|claim| &claim.claim_name)
+        else {
+            continue;
+        };
+        let claim = objects.claims.iter().find(|claim| {
+            claim.origin.name == *name && subject.workload.origin.shares_namespace(&claim.origin)
+        });
+        let modes = claim.and_then(|claim| claim.object.spec.as_ref()?.access_modes.as_ref());
+        let single = |mode: &String| mode == "ReadWriteOnce" || mode == "ReadWriteOncePod";
+        if modes.is_some_and(|modes| !modes.is_empty() && modes.iter().all(single)) {
+            let message = format!(
+                "volume {} (claim {name}) can be attached to one node at a time, and no old pod goes \
+                 before a new one is ready: a new pod on another node waits for a volume that it \
+                 never gets",
+                volume.name
+            );
+            let path = format!("spec.template.spec.volumes[{index}]");
+            let fix =
+                "accessModes: [ReadWriteMany]\n# or a StatefulSet, with a volume for each pod";
+            found.object(Rule::SingleAttachVolume, &subject.workload.origin, &path, message, fix);
+        }
+    }
+}
+
+fn anti_affinity(subject: &Subject<'_>, found: &mut Findings) {
+    let labels = subject.workload.template.metadata.as_ref().and_then(|meta| meta.labels.as_ref());
+    let terms = subject
+        .pod
+        .affinity
+        .as_ref()
+        .and_then(|affinity| affinity.pod_anti_affinity.as_ref())
+        .and_then(|anti| anti.required_during_scheduling_ignored_during_execution.as_ref());
+    let blocks = terms.into_iter().flatten().any(|term| {
+        term.topology_key == "kubernetes.io/hostname"
+            && term.label_selector.as_ref().is_some_and(|selector| select::labels(selector, labels))
+            // With these, a pod minds only those of its own ReplicaSet.
+            && !term.match_label_keys.iter().flatten().any(|key| key == "pod-template-hash")
+    });
+    if blocks {
+        let message = "no two of its pods may share a node, and no old pod goes before a new one is \
+                       ready: the rollout needs a node without an old pod, and waits for ever where \
+                       there is none"
+            .to_owned();
+        let path = "spec.template.spec.affinity.podAntiAffinity";
+        let fix = "requiredDuringSchedulingIgnoredDuringExecution:\n  - …\n    matchLabelKeys: \
+                   [pod-template-hash]  # or preferredDuringScheduling…, or topologySpreadConstraints";
+        found.object(Rule::AntiAffinityBlocksSurge, &subject.workload.origin, path, message, fix);
+    }
+}

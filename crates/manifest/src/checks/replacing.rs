@@ -1,0 +1,206 @@
+//! How many pods are there while they are replaced.
+
+use std::time::Duration;
+
+use websample_kubernetes::{Fenceposts, IntOrPercent};
+
+use super::{super::rule::Rule, Findings, Subject, shown};
+use crate::objects::Rollout;
+
+const ROLLING: &str = "spec.strategy.rollingUpdate";
+
+pub(super) fn check(subject: &Subject<'_>, found: &mut Findings) {
+    let origin = &subject.workload.origin;
+    if let Rollout::Rolling { surge, unavailable, min_ready, deadline } = subject.workload.rollout {
+        if (surge, unavailable) == (IntOrPercent::Int(0), IntOrPercent::Int(0)) {
+            let message = "maxSurge and maxUnavailable are both 0, so no pod could ever be \
+                           replaced: the API refuses it"
+                .to_owned();
+            let fix = "rollingUpdate:\n  maxSurge: 25%\n  maxUnavailable: 0";
+            found.object(Rule::SurgeAndUnavailableZero, origin, ROLLING, message, fix);
+            return;
+        }
+        progress(subject, min_ready, deadline, found);
+    }
+    if subject.serves() && subject.replicas() > 0 {
+        replaced(subject, found);
+    }
+    if subject.autoscaled.is_some() && subject.workload.replicas.is_some() {
+        let message = "replicas is set beside a HorizontalPodAutoscaler: every apply puts the \
+                       number back, so a deployment under load first stops the pods that the \
+                       autoscaler had added, with what they have in flight"
+            .to_owned();
+        let fix = "remove spec.replicas; the autoscaler's minReplicas holds";
+        found.object(Rule::ReplicasAndAutoscaler, origin, "spec.replicas", message, fix);
+    }
+}
+
+fn progress(subject: &Subject<'_>, min_ready: u32, deadline: u32, found: &mut Findings) {
+    let origin = &subject.workload.origin;
+    let path = "spec.progressDeadlineSeconds";
+    if deadline <= min_ready {
+        let message = format!(
+            "progressDeadlineSeconds ({deadline}) is not above minReadySeconds ({min_ready}): the \
+             API refuses it"
+        );
+        let fix = format!("progressDeadlineSeconds: {}", min_ready + 600);
+        found.object(Rule::ProgressDeadlineTooShort, origin, path, message, fix);
+        return;
+    }
+    let start = subject.units.iter().map(|unit| start(unit.container)).max().unwrap_or_default();
+    let needed = start + Duration::from_secs(min_ready.into());
+    if needed > Duration::from_secs(deadline.into()) {
+        let message = format!(
+            "a pod may take {} to become available (its probes allow that long, then \
+             minReadySeconds), and the rollout is reported as failed after {deadline}s: tools that \
+             wait for it roll back pods that are on their way",
+            shown(needed)
+        );
+        let fix = format!("progressDeadlineSeconds: {}", needed.as_secs() + 60);
+        found.object(Rule::ProgressDeadlineBeforeReady, origin, path, message, fix);
+    }
+}
+
+/// How long a container may take until it is ready, by its probes.
+fn start(container: &k8s_openapi::api::core::v1::Container) -> Duration {
+    let seconds = |value: Option<i32>, default: u64| {
+        value.and_then(|value| u64::try_from(value).ok()).unwrap_or(default)
+    };
+    let startup = container.startup_probe.as_ref().map_or(0, |probe| {
+        seconds(probe.initial_delay_seconds, 0)
+            + seconds(probe.period_seconds, 10) * seconds(probe.failure_threshold, 3)
+    });
+    let readiness = container
+        .readiness_probe
+        .as_ref()
+        .map_or(0, |probe| seconds(probe.initial_delay_seconds, 0));
+    Duration::from_secs(startup.max(readiness))
+}
+
+/// What is left of the pods while they are replaced.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Left {
+    Enough,
+    Nothing,
+    /// All but this many, which is the most that goes at a time.
+    NoSurge(u32),
+    Few {
+        unavailable: u32,
+        surge: bool,
+    },
+}
+
+fn left(bounds: Fenceposts) -> Left {
+    if bounds.min_available() == 0 {
+        Left::Nothing
+    } else if bounds.max_unavailable * 2 > bounds.replicas {
+        Left::Few { unavailable: bounds.max_unavailable, surge: bounds.max_surge > 0 }
+    } else if bounds.max_surge == 0 {
+        Left::NoSurge(bounds.max_unavailable)
+    } else {
+        Left::Enough
+    }
+}
+
+fn replaced(subject: &Subject<'_>, found: &mut Findings) {
+    let origin = &subject.workload.origin;
+    let replicas = subject.replicas();
+    let never_less = "rollingUpdate:\n  maxSurge: 25%\n  maxUnavailable: 0";
+    let rolling = subject.bounds();
+    match rolling.map(left) {
+        Some(Left::Nothing) => {
+            let bounds =
+                rolling.unwrap_or(Fenceposts { replicas, max_surge: 0, max_unavailable: 0 });
+            let message = format!(
+                "of {replicas} {} {} may be unavailable (maxSurge comes to {}): the rollout stops \
+                 every pod before a new one is ready, and every request in between is lost",
+                if replicas == 1 { "replica" } else { "replicas" },
+                bounds.max_unavailable,
+                bounds.max_surge
+            );
+            found.object(Rule::NoPodLeft, origin, ROLLING, message, never_less);
+            return;
+        }
+        Some(Left::Few { unavailable, surge }) => {
+            let message = format!(
+                "{unavailable} of {replicas} replicas may be unavailable at a time{}: the rest has \
+                 to serve everything while they are replaced, and what is too much for it is lost",
+                if surge { "" } else { ", with no surge beside them" }
+            );
+            found.object(Rule::TooManyUnavailable, origin, ROLLING, message, never_less);
+        }
+        Some(Left::NoSurge(unavailable)) => {
+            let message = format!(
+                "maxSurge comes to 0, so {unavailable} of {replicas} pods are stopped before their \
+                 successors start: the others serve everything meanwhile, and what is too much for \
+                 them is lost"
+            );
+            found.object(Rule::NoSurge, origin, ROLLING, message, never_less);
+        }
+        Some(Left::Enough) => {}
+        None if subject.workload.rollout == Rollout::Recreate => {
+            let message =
+                "strategy Recreate stops all pods before the first new one starts: every \
+                           request from then until one is ready is lost"
+                    .to_owned();
+            let fix =
+                format!("strategy:\n  type: RollingUpdate\n  {}", never_less.replace('\n', "\n  "));
+            found.object(Rule::StrategyRecreate, origin, "spec.strategy", message, fix);
+            return;
+        }
+        None if origin.kind == "StatefulSet" && replicas == 1 => {
+            let message = "a StatefulSet has no surge: its one pod is stopped before the new one \
+                           starts, and every request in between is lost"
+                .to_owned();
+            found.object(Rule::NoPodLeft, origin, "spec.replicas", message, "replicas: 2");
+            return;
+        }
+        None => {}
+    }
+    if replicas == 1 && origin.kind != "DaemonSet" {
+        let written = match (subject.autoscaled, subject.workload.replicas) {
+            (Some(_), _) => "the autoscaler's minReplicas is 1",
+            (None, Some(_)) => "replicas is 1",
+            (None, None) => "replicas is not set, which is 1",
+        };
+        let message = format!(
+            "{written}: a rollout brings the new pod first, but a node that is drained or lost \
+             takes the only one, and every request until another is ready is lost"
+        );
+        found.object(Rule::SingleReplica, origin, "spec.replicas", message, "replicas: 2");
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::{
+        IntOrPercent::{Int, Percent},
+        *,
+    };
+
+    #[test]
+    fn what_is_left_while_pods_are_replaced() {
+        // (replicas, maxSurge, maxUnavailable, left)
+        let table = [
+            (4, Percent(25), Percent(25), Left::Enough),
+            (1, Percent(25), Percent(25), Left::Enough),
+            (2, Int(1), Int(0), Left::Enough),
+            (2, Int(1), Int(1), Left::Enough),
+            (1, Int(0), Int(1), Left::Nothing),
+            // Both round to 0, so unavailable becomes 1.
+            (1, Int(0), Percent(25), Left::Nothing),
+            (1, Int(1), Int(1), Left::Nothing),
+            (3, Int(1), Percent(100), Left::Nothing),
+            (3, Int(1), Int(5), Left::Nothing),
+            (3, Int(0), Int(1), Left::NoSurge(1)),
+            (3, Int(0), Percent(10), Left::NoSurge(1)),
+            (3, Int(1), Int(2), Left::Few { unavailable: 2, surge: true }),
+            (10, Int(0), Percent(60), Left::Few { unavailable: 6, surge: false }),
+            (10, Percent(25), Percent(50), Left::Enough),
+        ];
+        for (replicas, surge, unavailable, expected) in table {
+            let bounds = Fenceposts::resolve(replicas, surge, unavailable);
+            assert_eq!(left(bounds), expected, "{replicas} {surge} {unavailable}");
+        }
+    }
+}

@@ -1,0 +1,131 @@
+//! Whether Services and pods fit together.
+
+use k8s_openapi::{
+    api::core::v1::{Service, ServicePort},
+    apimachinery::pkg::util::intstr::IntOrString,
+};
+
+use super::{super::rule::Rule, Findings, Subject, labels};
+use crate::{
+    objects::{Object, Objects},
+    select,
+    subject::Unit,
+};
+
+pub(super) fn check(subject: &Subject<'_>, found: &mut Findings) {
+    for service in &subject.services {
+        let Some(spec) = &service.object.spec else { continue };
+        for (index, port) in spec.ports.iter().flatten().enumerate() {
+            target(subject, service, index, port, found);
+        }
+        // A headless one is for peers that have to find each other before they are ready.
+        let headless = spec.cluster_ip.as_deref() == Some("None");
+        if spec.publish_not_ready_addresses == Some(true) && !headless {
+            let message = format!(
+                "publishNotReadyAddresses sends to pods of {} that are not ready yet, and to those \
+                 that are leaving: a rollout loses what they cannot answer",
+                subject.workload.origin.title()
+            );
+            let path = "spec.publishNotReadyAddresses";
+            let fix = "remove publishNotReadyAddresses, or set clusterIP: None";
+            found.object(Rule::PublishesNotReady, &service.origin, path, message, fix);
+        }
+    }
+}
+
+fn target(
+    subject: &Subject<'_>,
+    service: &Object<Service>,
+    index: usize,
+    port: &ServicePort,
+    found: &mut Findings,
+) {
+    let target = port.target_port.clone().unwrap_or(IntOrString::Int(port.port));
+    if subject.declares(&target) {
+        return;
+    }
+    let declared: Vec<_> = subject
+        .units
+        .iter()
+        .flat_map(Unit::ports)
+        .map(|port| match &port.name {
+            Some(name) => format!("{name} ({})", port.container_port),
+            None => port.container_port.to_string(),
+        })
+        .collect();
+    let path = format!("spec.ports[{index}].targetPort");
+    let title = subject.workload.origin.title();
+    let first = subject.units.iter().flat_map(Unit::ports).next();
+    let fix = first.map_or_else(
+        || "declare the port in the container, with this name".to_owned(),
+        |port| {
+            let number = || port.container_port.to_string();
+            format!("targetPort: {}", port.name.clone().unwrap_or_else(number))
+        },
+    );
+    match &target {
+        IntOrString::String(name) if name.parse::<u16>().is_err() => {
+            let message = format!(
+                "targetPort '{name}' is the name of no port of {title}{}: the Service has no \
+                 endpoint for it, and every request is refused",
+                if declared.is_empty() {
+                    String::new()
+                } else {
+                    format!(", which has {}", declared.join(", "))
+                }
+            );
+            found.object(Rule::ServicePortUnknown, &service.origin, &path, message, fix);
+        }
+        _ if declared.is_empty() => {}
+        IntOrString::Int(_) | IntOrString::String(_) => {
+            let number = match &target {
+                IntOrString::Int(number) => number.to_string(),
+                IntOrString::String(text) => text.clone(),
+            };
+            let message = format!(
+                "targetPort {number} is declared by no container of {title}, which has {}: if \
+                 nothing listens there, every request is refused",
+                declared.join(", ")
+            );
+            found.object(Rule::ServicePortUndeclared, &service.origin, &path, message, fix);
+        }
+    }
+}
+
+/// Services that send to nobody and are named after somebody.
+pub(super) fn unmatched(objects: &Objects, subjects: &[Subject<'_>], found: &mut Findings) {
+    for service in &objects.services {
+        if select::selector(&service.object).is_none() {
+            continue;
+        }
+        let here =
+            || subjects.iter().filter(|s| s.workload.origin.shares_namespace(&service.origin));
+        let sends = |subject: &Subject<'_>| {
+            let labels =
+                subject.workload.template.metadata.as_ref().and_then(|meta| meta.labels.as_ref());
+            select::service(&service.object, labels)
+        };
+        let meant = here().find(|subject| {
+            let name = subject.workload.origin.name.as_str();
+            let service = service.origin.name.as_str();
+            ["", "-svc", "-service"].iter().any(|end| service.strip_suffix(end) == Some(name))
+        });
+        if let Some(meant) = meant
+            && !here().any(sends)
+        {
+            let message = format!(
+                "its selector matches the pods of no workload that was read, not even those of {}: \
+                 it has no endpoint, and every request is refused",
+                meant.workload.origin.title()
+            );
+            let fix = format!("selector:\n{}", labels(meant, "  "));
+            found.object(
+                Rule::ServiceSelectsNothing,
+                &service.origin,
+                "spec.selector",
+                message,
+                fix,
+            );
+        }
+    }
+}

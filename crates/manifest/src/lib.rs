@@ -1,0 +1,71 @@
+//! The check of manifests: what a rollout of somebody's Deployment will lose, and why.
+//!
+//! ```text
+//! files ─► documents ─► node (with lines) ─► objects (typed) ─► subject: a workload with its
+//!          Services, budgets, hook and server ─► checks ─► findings ─► text, JSON, annotations
+//! ```
+//!
+//! | file | its subject |
+//! |---|---|
+//! | `documents`, `node` | streams of YAML and JSON; trees that know their lines |
+//! | `read`, `objects`, `unknown` | typed objects; fields that the API does not have |
+//! | `subject`, `select` | a workload with everything that was read about it |
+//! | `hook`, `server`, `known`, `image` | what is known of its containers |
+//! | `rule`, `finding` | what can be wrong, and what is |
+//! | `checks` | the checks themselves |
+//! | `report`, `output` | the result, and how it is printed |
+//!
+//! The arithmetic is [`websample_kubernetes`]'; what a server does with its own settings is asked of
+//! whoever [`Knows`] it.
+
+mod checks;
+mod documents;
+mod finding;
+mod hook;
+mod image;
+mod known;
+mod node;
+mod objects;
+pub mod output;
+mod problem;
+mod read;
+mod report;
+mod rule;
+mod select;
+mod server;
+mod subject;
+mod unknown;
+
+use std::time::Duration;
+
+pub use self::{
+    finding::Finding,
+    known::{Given, Knows, OnTermination, OwnHook, Termination},
+    problem::{Problem, Unusable},
+    read::Source,
+    report::{Checked, Ending, Replacing, Report, check},
+    rule::{PAGE, Rule, Severity},
+    server::Told,
+};
+
+/// The name of a [`Source`] that was read from standard input.
+pub const STANDARD_INPUT: &str = "-";
+
+/// Longer than anything that is waited for, and small enough for sums of durations.
+const LONGEST: Duration = Duration::from_secs(10 * 365 * 24 * 60 * 60);
+
+/// A number of seconds as the API has it, within bounds: it refuses negative ones, and what is
+/// beyond all measure would be no more than long.
+fn seconds(seconds: i64) -> Duration {
+    Duration::from_secs(u64::try_from(seconds).unwrap_or(0)).min(LONGEST)
+}
+
+/// Without control characters: what is repeated here must not drive a terminal or break a line.
+fn printable(text: &str) -> String {
+    text.chars().map(|c| if c.is_control() { '\u{fffd}' } else { c }).collect()
+}
+
+/// The README's example compiles.
+#[cfg(doctest)]
+#[doc = include_str!("../README.md")]
+struct Readme;

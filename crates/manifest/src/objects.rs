@@ -1,0 +1,106 @@
+//! What was read: the objects that matter to a rollout.
+
+use std::{collections::BTreeMap, rc::Rc};
+
+use k8s_openapi::{
+    api::{
+        core::v1::{ConfigMap, PersistentVolumeClaim, PodTemplateSpec, Service},
+        networking::v1::Ingress,
+        policy::v1::PodDisruptionBudget,
+    },
+    apimachinery::pkg::apis::meta::v1::LabelSelector,
+};
+use websample_kubernetes::IntOrPercent;
+
+use super::node::Node;
+
+/// Everything that was read.
+#[derive(Debug, Default)]
+pub(super) struct Objects {
+    pub(super) workloads: Vec<Workload>,
+    pub(super) services: Vec<Object<Service>>,
+    pub(super) budgets: Vec<Object<PodDisruptionBudget>>,
+    pub(super) autoscalers: Vec<Object<Autoscaler>>,
+    pub(super) ingresses: Vec<Object<Ingress>>,
+    pub(super) claims: Vec<Object<PersistentVolumeClaim>>,
+    pub(super) config_maps: Vec<Object<ConfigMap>>,
+    /// Objects of versions that no current cluster serves, with the version to use.
+    pub(super) removed: Vec<Object<Removed>>,
+    /// How many of each other kind there were.
+    pub(super) skipped: BTreeMap<String, usize>,
+}
+
+/// Where an object came from.
+#[derive(Debug, Clone)]
+pub(super) struct Origin {
+    pub(super) file: Rc<str>,
+    pub(super) kind: String,
+    pub(super) namespace: Option<String>,
+    pub(super) name: String,
+    /// Fields that the API does not have, as paths.
+    pub(super) unknown: Vec<String>,
+    pub(super) node: Rc<Node>,
+}
+
+impl Origin {
+    /// Whether two objects can be in one namespace: one that names none goes where it is applied.
+    pub(super) fn shares_namespace(&self, other: &Self) -> bool {
+        match (&self.namespace, &other.namespace) {
+            (Some(one), Some(other)) => one == other,
+            _ => true,
+        }
+    }
+
+    /// `Kind namespace/name`, or `Kind name`.
+    pub(super) fn title(&self) -> String {
+        match &self.namespace {
+            Some(namespace) => format!("{} {namespace}/{}", self.kind, self.name),
+            None => format!("{} {}", self.kind, self.name),
+        }
+    }
+}
+
+/// An object, typed.
+#[derive(Debug)]
+pub(super) struct Object<T> {
+    pub(super) origin: Origin,
+    pub(super) object: T,
+}
+
+/// An API version that is gone.
+#[derive(Debug)]
+pub(super) struct Removed {
+    pub(super) version: String,
+    pub(super) since: &'static str,
+    pub(super) instead: &'static str,
+}
+
+/// What a HorizontalPodAutoscaler scales, of whichever version.
+#[derive(Debug)]
+pub(super) struct Autoscaler {
+    pub(super) kind: String,
+    pub(super) name: String,
+    pub(super) min: u32,
+}
+
+/// What makes pods.
+#[derive(Debug)]
+pub(super) struct Workload {
+    pub(super) origin: Origin,
+    /// What is written; `None` where nothing is, and for a DaemonSet.
+    pub(super) replicas: Option<u32>,
+    pub(super) selector: LabelSelector,
+    pub(super) template: PodTemplateSpec,
+    pub(super) rollout: Rollout,
+}
+
+/// How a workload replaces its pods.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Rollout {
+    /// A Deployment's RollingUpdate.
+    Rolling { surge: IntOrPercent, unavailable: IntOrPercent, min_ready: u32, deadline: u32 },
+    /// A Deployment's Recreate.
+    Recreate,
+    /// A StatefulSet's or DaemonSet's own way, of which only the pods are checked.
+    Other,
+}

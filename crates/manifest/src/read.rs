@@ -1,0 +1,365 @@
+//! From files to objects, or every reason why not.
+
+use std::rc::Rc;
+
+use k8s_openapi::{
+    api::{
+        apps::v1::{DaemonSet, Deployment, StatefulSet},
+        autoscaling::{v1, v2},
+        core::v1::PodTemplateSpec,
+    },
+    apimachinery::pkg::{
+        apis::meta::v1::{LabelSelector, ObjectMeta},
+        util::intstr::IntOrString,
+    },
+};
+use serde::{Serialize, de::DeserializeOwned};
+use websample_kubernetes::IntOrPercent;
+
+use super::{
+    documents::{Document, documents},
+    node::{Content, Node},
+    objects::{Autoscaler, Object, Objects, Origin, Removed, Rollout, Workload},
+    problem::{Problem, Unusable},
+    unknown::unknown_fields,
+};
+
+/// A file's name and content.
+#[derive(Debug, Clone)]
+pub struct Source {
+    /// What it is called in messages.
+    pub name: String,
+    /// What is in it.
+    pub text: String,
+}
+
+const RENDER: &str = "give the rendered objects: `kustomize build DIR | websample check --manifest -`, \
+                      or `helm template CHART | websample check --manifest -`";
+
+/// Reads all objects.
+///
+/// # Errors
+/// Every document that cannot be read, and input without anything to check: a pipe whose first
+/// half has failed must not look like a clean bill.
+pub(super) fn read(sources: &[Source]) -> Result<Objects, Unusable> {
+    let mut objects = Objects::default();
+    let mut problems = Vec::new();
+    for source in sources {
+        let file: Rc<str> = source.name.as_str().into();
+        for (index, document) in documents(&source.text).into_iter().enumerate() {
+            let place = Place { file: Rc::clone(&file), document: index + 1 };
+            if let Err(problem) = read_document(document, &place, &mut objects) {
+                problems.push(problem);
+            }
+        }
+    }
+    if problems.is_empty() && objects.workloads.is_empty() && objects.removed.is_empty() {
+        problems.push(nothing(sources, &objects));
+    }
+    if problems.is_empty() { Ok(objects) } else { Err(Unusable { problems }) }
+}
+
+fn nothing(sources: &[Source], objects: &Objects) -> Problem {
+    let names: Vec<_> = sources.iter().map(|source| source.name.as_str()).collect();
+    let read = [
+        ("Service", objects.services.len()),
+        ("Ingress", objects.ingresses.len()),
+        ("PodDisruptionBudget", objects.budgets.len()),
+        ("HorizontalPodAutoscaler", objects.autoscalers.len()),
+        ("PersistentVolumeClaim", objects.claims.len()),
+        ("ConfigMap", objects.config_maps.len()),
+    ];
+    let skipped = objects.skipped.iter().map(|(kind, count)| (kind.as_str(), *count));
+    let others: Vec<_> = read
+        .into_iter()
+        .filter(|(_, count)| *count > 0)
+        .chain(skipped)
+        .map(|(kind, count)| format!("{count} {kind}"))
+        .collect();
+    let instead = match (others.as_slice(), sources.iter().all(|file| file.text.trim().is_empty()))
+    {
+        (_, true) => " (it is empty)".to_owned(),
+        ([], false) => String::new(),
+        (others, false) => format!(" (other kinds: {})", others.join(", ")),
+    };
+    Problem {
+        file: names.join(", "),
+        document: None,
+        line: None,
+        problem: format!("there is no Deployment, StatefulSet or DaemonSet in it{instead}"),
+        remedy: RENDER.to_owned(),
+    }
+}
+
+/// Which document it is about.
+struct Place {
+    file: Rc<str>,
+    document: usize,
+}
+
+impl Place {
+    fn problem(
+        &self,
+        line: Option<usize>,
+        problem: impl Into<String>,
+        remedy: impl Into<String>,
+    ) -> Problem {
+        Problem {
+            file: self.file.to_string(),
+            document: Some(self.document),
+            line,
+            problem: problem.into(),
+            remedy: remedy.into(),
+        }
+    }
+}
+
+fn read_document(
+    document: Document<'_>,
+    place: &Place,
+    objects: &mut Objects,
+) -> Result<(), Problem> {
+    let above = document.line - 1;
+    let mut node = Node::parse(document.text).map_err(|error| {
+        let error = error.without_snippet();
+        let line = error.location().map(|at| at.line() as usize + above);
+        let remedy =
+            if document.text.contains("{{") { RENDER } else { "correct it there" }.to_owned();
+        // The place is said in front, in lines of the file.
+        let message = error.to_string();
+        let message = message.split(" at line ").next().unwrap_or(&message);
+        // What a program could do about a key that is there twice is none of the user's business.
+        let message = message.split(", set DuplicateKeyPolicy").next().unwrap_or(message);
+        place.problem(line, format!("it is not YAML: {message}"), remedy)
+    })?;
+    node.shift(above);
+    read_object(node, None, place, objects)
+}
+
+/// Reads an object; `item_of` is the `apiVersion` and `kind` of the list that it came in, whose
+/// items may leave them out.
+fn read_object(
+    node: Node,
+    item_of: Option<(&str, &str)>,
+    place: &Place,
+    objects: &mut Objects,
+) -> Result<(), Problem> {
+    let line = Some(node.line);
+    match node.content {
+        Content::Null => return Ok(()),
+        Content::Map(_) => {}
+        _ => return Err(place.problem(line, "it is not an object", RENDER)),
+    }
+    let text = |key: &str| node.get(key).and_then(Node::text);
+    let version = text("apiVersion").or(item_of.map(|(version, _)| version));
+    let kind = text("kind").or_else(|| item_of?.1.strip_suffix("List"));
+    let (Some(version), Some(kind)) = (version, kind) else {
+        let missing = if kind.is_none() { "kind" } else { "apiVersion" };
+        let problem = format!("it has no {missing}, so it is no object of Kubernetes");
+        return Err(place.problem(line, problem, RENDER));
+    };
+    let (version, kind) = (version.to_owned(), kind.to_owned());
+    if kind.ends_with("List")
+        && let Some(Content::List(items)) = node.get("items").map(|items| &items.content)
+    {
+        let list = (version.as_str(), kind.as_str());
+        return items
+            .iter()
+            .try_for_each(|item| read_object(item.clone(), Some(list), place, objects));
+    }
+    Reader { node: Rc::new(node), version, kind, place }.take(objects)
+}
+
+/// An object that is being read.
+struct Reader<'a> {
+    node: Rc<Node>,
+    version: String,
+    kind: String,
+    place: &'a Place,
+}
+
+impl Reader<'_> {
+    fn take(self, objects: &mut Objects) -> Result<(), Problem> {
+        match (self.version.as_str(), self.kind.as_str()) {
+            ("apps/v1", "Deployment") => objects.workloads.push(self.deployment()?),
+            ("apps/v1", "StatefulSet") => objects.workloads.push(self.stateful_set()?),
+            ("apps/v1", "DaemonSet") => objects.workloads.push(self.daemon_set()?),
+            ("v1", "Service") => objects.services.push(self.typed()?),
+            ("v1", "PersistentVolumeClaim") => objects.claims.push(self.typed()?),
+            ("v1", "ConfigMap") => objects.config_maps.push(self.typed()?),
+            ("policy/v1", "PodDisruptionBudget") => objects.budgets.push(self.typed()?),
+            ("networking.k8s.io/v1", "Ingress") => objects.ingresses.push(self.typed()?),
+            ("autoscaling/v1" | "autoscaling/v2", "HorizontalPodAutoscaler") => {
+                objects.autoscalers.push(self.autoscaler()?);
+            }
+            (version, kind) => match removed(version, kind) {
+                Some((since, instead)) => {
+                    let version = version.to_owned();
+                    let metadata = self.part("metadata")?;
+                    let origin = self.origin(&metadata, Vec::new());
+                    objects
+                        .removed
+                        .push(Object { origin, object: Removed { version, since, instead } });
+                }
+                None => *objects.skipped.entry(self.kind).or_default() += 1,
+            },
+        }
+        Ok(())
+    }
+
+    fn deployment(&self) -> Result<Workload, Problem> {
+        let Object { origin, object } = self.typed::<Deployment>()?;
+        let spec = object.spec;
+        let strategy = spec.strategy.unwrap_or_default();
+        let rolling = strategy.rolling_update.unwrap_or_default();
+        let rollout = match strategy.type_.as_deref() {
+            Some("Recreate") => Rollout::Recreate,
+            Some("RollingUpdate") | None => Rollout::Rolling {
+                surge: self.bound("maxSurge", rolling.max_surge)?,
+                unavailable: self.bound("maxUnavailable", rolling.max_unavailable)?,
+                min_ready: seconds(spec.min_ready_seconds).unwrap_or(0),
+                deadline: seconds(spec.progress_deadline_seconds).unwrap_or(600),
+            },
+            Some(other) => {
+                return Err(self.problem(
+                    "spec.strategy.type",
+                    &format!("there is no strategy '{other}'"),
+                    "use RollingUpdate",
+                ));
+            }
+        };
+        self.workload(origin, seconds(spec.replicas), spec.selector, spec.template, rollout)
+    }
+
+    fn stateful_set(&self) -> Result<Workload, Problem> {
+        let Object { origin, object } = self.typed::<StatefulSet>()?;
+        let spec = object.spec;
+        let replicas = seconds(spec.replicas);
+        self.workload(origin, replicas, spec.selector, spec.template, Rollout::Other)
+    }
+
+    fn daemon_set(&self) -> Result<Workload, Problem> {
+        let Object { origin, object } = self.typed::<DaemonSet>()?;
+        let spec = object.spec;
+        self.workload(origin, None, spec.selector, spec.template, Rollout::Other)
+    }
+
+    fn workload(
+        &self,
+        origin: Origin,
+        replicas: Option<u32>,
+        selector: LabelSelector,
+        template: PodTemplateSpec,
+        rollout: Rollout,
+    ) -> Result<Workload, Problem> {
+        if template.spec.as_ref().is_none_or(|spec| spec.containers.is_empty()) {
+            let path = "spec.template.spec.containers";
+            return Err(self.problem(path, &format!("{path}: there is none"), "name at least one"));
+        }
+        Ok(Workload { origin, replicas, selector, template, rollout })
+    }
+
+    fn autoscaler(&self) -> Result<Object<Autoscaler>, Problem> {
+        let (origin, target, min) = if self.version == "autoscaling/v1" {
+            let read = self.typed::<v1::HorizontalPodAutoscaler>()?;
+            let spec = read.object.spec;
+            let target = spec.scale_target_ref;
+            (read.origin, (target.kind, target.name), spec.min_replicas)
+        } else {
+            let read = self.typed::<v2::HorizontalPodAutoscaler>()?;
+            let spec = read.object.spec;
+            let target = spec.scale_target_ref;
+            (read.origin, (target.kind, target.name), spec.min_replicas)
+        };
+        let (kind, name) = target;
+        let object = Autoscaler { kind, name, min: seconds(min).unwrap_or(1) };
+        Ok(Object { origin, object })
+    }
+
+    /// maxSurge or maxUnavailable, 25 % where it is not set (facts 3.1).
+    fn bound(&self, name: &str, value: Option<IntOrString>) -> Result<IntOrPercent, Problem> {
+        let text = match value {
+            None => return Ok(IntOrPercent::Percent(25)),
+            Some(IntOrString::Int(number)) => number.to_string(),
+            Some(IntOrString::String(text)) => text,
+        };
+        let path = format!("spec.strategy.rollingUpdate.{name}");
+        text.parse().map_err(|error: websample_kubernetes::ParseIntOrPercentError| {
+            self.problem(&path, &error.to_string(), "correct it there")
+        })
+    }
+
+    /// The whole object, typed.
+    fn typed<T: DeserializeOwned + Serialize>(&self) -> Result<Object<T>, Problem> {
+        let mut value = self.node.to_value();
+        if let Some(object) = value.as_object_mut() {
+            // An item of a list may lack them, and the types insist.
+            object.insert("apiVersion".to_owned(), self.version.as_str().into());
+            object.insert("kind".to_owned(), self.kind.as_str().into());
+        }
+        let object: T = serde_path_to_error::deserialize(&value).map_err(|error| {
+            let path = error.path().to_string();
+            self.problem(&path, &format!("{path}: {}", error.inner()), "correct it there")
+        })?;
+        let known = serde_json::to_value(&object).unwrap_or_default();
+        let metadata: ObjectMeta = self.part("metadata")?;
+        let origin = self.origin(&metadata, unknown_fields(&value, &known));
+        Ok(Object { origin, object })
+    }
+
+    fn part<T: DeserializeOwned + Default>(&self, key: &str) -> Result<T, Problem> {
+        let Some(node) = self.node.get(key) else { return Ok(T::default()) };
+        if node.content == Content::Null {
+            return Ok(T::default());
+        }
+        serde_path_to_error::deserialize(&node.to_value()).map_err(|error| {
+            let path = format!("{key}.{}", error.path());
+            self.problem(&path, &format!("{path}: {}", error.inner()), "correct it there")
+        })
+    }
+
+    fn origin(&self, metadata: &ObjectMeta, unknown: Vec<String>) -> Origin {
+        let name = metadata
+            .name
+            .clone()
+            .or_else(|| metadata.generate_name.as_ref().map(|prefix| format!("{prefix}…")));
+        Origin {
+            file: Rc::clone(&self.place.file),
+            kind: self.kind.clone(),
+            namespace: metadata.namespace.clone(),
+            name: name.unwrap_or_else(|| "(without a name)".to_owned()),
+            unknown,
+            node: Rc::clone(&self.node),
+        }
+    }
+
+    fn problem(&self, path: &str, problem: &str, remedy: &str) -> Problem {
+        self.place.problem(Some(self.node.line_of(path)), problem, remedy)
+    }
+}
+
+/// A number that the API would refuse if it were negative.
+fn seconds(number: Option<i32>) -> Option<u32> {
+    number.map(|number| u32::try_from(number).unwrap_or(0))
+}
+
+/// Since when a version is not served any more, and what is instead (the deprecated API migration
+/// guide of Kubernetes).
+fn removed(version: &str, kind: &str) -> Option<(&'static str, &'static str)> {
+    match (version, kind) {
+        (
+            "extensions/v1beta1" | "apps/v1beta1" | "apps/v1beta2",
+            "Deployment" | "StatefulSet" | "DaemonSet",
+        ) => Some(("1.16", "apps/v1")),
+        ("policy/v1beta1", "PodDisruptionBudget") => Some(("1.25", "policy/v1")),
+        ("extensions/v1beta1" | "networking.k8s.io/v1beta1", "Ingress") => {
+            Some(("1.22", "networking.k8s.io/v1"))
+        }
+        ("autoscaling/v2beta1", "HorizontalPodAutoscaler") => Some(("1.25", "autoscaling/v2")),
+        ("autoscaling/v2beta2", "HorizontalPodAutoscaler") => Some(("1.26", "autoscaling/v2")),
+        _ => None,
+    }
+}
+
+#[cfg(test)]
+mod tests;

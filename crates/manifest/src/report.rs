@@ -1,0 +1,156 @@
+//! What the check says: what it found, and what it looked at, so that "nothing found" means
+//! something.
+
+use std::{collections::BTreeMap, time::Duration};
+
+use super::{
+    checks,
+    finding::{Finding, Findings},
+    hook::Hook,
+    known::Knows,
+    objects::Rollout,
+    problem::Unusable,
+    read::{self, Source},
+    rule::Severity,
+    server::Told,
+    subject::{Subject, Unit},
+};
+
+/// The result of a check.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Report {
+    /// What was found: by file and object, the worst first.
+    pub findings: Vec<Finding>,
+    /// The workloads that were looked at, in the order of the input.
+    pub checked: Vec<Checked>,
+    /// How many objects of other kinds there were.
+    pub skipped: BTreeMap<String, usize>,
+}
+
+/// A workload that was looked at.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Checked {
+    /// The file, as it was given.
+    pub file: String,
+    /// The line on which it begins.
+    pub line: usize,
+    /// Its kind.
+    pub kind: String,
+    /// Its namespace, if it says.
+    pub namespace: Option<String>,
+    /// Its name.
+    pub name: String,
+    /// The least number of its pods that is sure.
+    pub replicas: Option<u32>,
+    /// How it replaces them.
+    pub replacing: Replacing,
+    /// Its containers that run as long as the pod.
+    pub containers: Vec<Ending>,
+}
+
+/// How a workload replaces its pods.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Replacing {
+    /// One after the other, within these bounds.
+    Rolling {
+        /// The fewest that are available.
+        fewest: u32,
+        /// The most that exist, besides those that are leaving.
+        most: u32,
+    },
+    /// All at once.
+    Recreate,
+    /// In a way that is not checked.
+    Unchecked,
+}
+
+/// How a container ends, as far as it is known.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Ending {
+    /// The container.
+    pub container: String,
+    /// Whether requests come to it.
+    pub serves: bool,
+    /// What the hook does, in words.
+    pub hook: String,
+    /// How long the hook holds SIGTERM back.
+    pub hook_takes: Option<Duration>,
+    /// How long the server goes on accepting after that: at least and at most.
+    pub delay: Option<(Duration, Duration)>,
+    /// How long it may take to finish what is in flight.
+    pub drain: Option<Duration>,
+    /// When SIGKILL comes, from the pod's deletion on.
+    pub grace: Duration,
+}
+
+impl Report {
+    /// How many findings are this bad.
+    pub fn count(&self, severity: Severity) -> usize {
+        self.findings.iter().filter(|finding| finding.severity() == severity).count()
+    }
+}
+
+/// Checks everything that is in these files; `known` knows servers by their containers, and `told`
+/// is what is said of all the others.
+///
+/// # Errors
+/// Input that cannot be read, or holds nothing to check.
+pub fn check(sources: &[Source], told: Told, known: &dyn Knows) -> Result<Report, Unusable> {
+    let objects = read::read(sources)?;
+    let subjects: Vec<_> = objects
+        .workloads
+        .iter()
+        .filter_map(|workload| Subject::of(workload, &objects, told, known))
+        .collect();
+    let mut found = Findings::default();
+    checks::check(&objects, &subjects, &mut found);
+    let checked = subjects.iter().map(checked).collect();
+    Ok(Report { findings: found.sorted(), checked, skipped: objects.skipped })
+}
+
+fn checked(subject: &Subject<'_>) -> Checked {
+    let origin = &subject.workload.origin;
+    let replacing = match (subject.workload.rollout, subject.bounds()) {
+        (_, Some(bounds)) => {
+            Replacing::Rolling { fewest: bounds.min_available(), most: bounds.max_total() }
+        }
+        (Rollout::Recreate, None) => Replacing::Recreate,
+        (Rollout::Rolling { .. } | Rollout::Other, None) => Replacing::Unchecked,
+    };
+    Checked {
+        file: origin.file.to_string(),
+        line: origin.node.line,
+        kind: origin.kind.clone(),
+        namespace: origin.namespace.clone(),
+        name: origin.name.clone(),
+        replicas: (origin.kind != "DaemonSet").then(|| subject.replicas()),
+        replacing,
+        containers: subject.units.iter().map(|unit| ending(subject, unit)).collect(),
+    }
+}
+
+fn ending(subject: &Subject<'_>, unit: &Unit<'_>) -> Ending {
+    let shown = humantime::format_duration;
+    let hook = match &unit.hook {
+        Hook::None => "no hook".to_owned(),
+        Hook::Sleep(duration) => format!("hook sleeps {}", shown(*duration)),
+        Hook::Exec { command, sleeps } => {
+            let program = command.first().map_or("nothing", String::as_str);
+            match sleeps {
+                Some(duration) => format!("hook sleeps {} by {program}", shown(*duration)),
+                None => format!("hook runs {program}"),
+            }
+        }
+        Hook::Http { path, .. } => format!("hook calls {path}"),
+        Hook::Tcp => "hook cannot work".to_owned(),
+    };
+    Ending {
+        container: unit.container.name.clone(),
+        serves: unit.serving,
+        hook,
+        hook_takes: unit.hook_takes(),
+        delay: unit.server.shortest_delay().zip(unit.server.longest_delay()),
+        drain: unit.server.drain(),
+        grace: subject.grace,
+    }
+}

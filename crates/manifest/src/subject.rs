@@ -1,0 +1,250 @@
+//! A workload with everything that was read about it: what the checks look at.
+
+use std::time::Duration;
+
+use k8s_openapi::{
+    api::{
+        core::v1::{ConfigMap, Container, ContainerPort, PodSpec, Service},
+        policy::v1::PodDisruptionBudget,
+    },
+    apimachinery::pkg::util::intstr::IntOrString,
+};
+use websample_kubernetes::Fenceposts;
+
+use super::{
+    hook::Hook,
+    image,
+    known::Knows,
+    objects::{Object, Objects, Rollout, Workload},
+    select,
+    server::{Server, Told},
+};
+
+/// The pod's grace period where nothing is written, in seconds (core/v1: `PodSpec`).
+const DEFAULT_GRACE: i64 = 30;
+
+/// A workload in its surroundings.
+#[derive(Debug)]
+pub(super) struct Subject<'a> {
+    pub(super) workload: &'a Workload,
+    pub(super) pod: &'a PodSpec,
+    pub(super) units: Vec<Unit<'a>>,
+    /// The Services that select its pods.
+    pub(super) services: Vec<&'a Object<Service>>,
+    pub(super) budgets: Vec<&'a Object<PodDisruptionBudget>>,
+    /// Whether an Ingress sends to one of those Services.
+    pub(super) ingress: bool,
+    /// The least number of pods that an autoscaler keeps, if there is one.
+    pub(super) autoscaled: Option<u32>,
+    pub(super) grace: Duration,
+}
+
+/// A container that runs as long as the pod does.
+#[derive(Debug)]
+pub(super) struct Unit<'a> {
+    /// Where it is in the object.
+    pub(super) path: String,
+    pub(super) container: &'a Container,
+    /// A native sidecar: an init container that is always restarted. It ends after the others.
+    pub(super) native_sidecar: bool,
+    /// A service mesh's, or a database's.
+    pub(super) proxy: bool,
+    /// Whether requests come to it.
+    pub(super) serving: bool,
+    pub(super) hook: Hook,
+    pub(super) server: Server,
+}
+
+impl<'a> Subject<'a> {
+    pub(super) fn of(
+        workload: &'a Workload,
+        objects: &'a Objects,
+        told: Told,
+        known: &dyn Knows,
+    ) -> Option<Self> {
+        let pod = workload.template.spec.as_ref()?;
+        let labels = workload.template.metadata.as_ref().and_then(|meta| meta.labels.as_ref());
+        let here = |other: &super::objects::Origin| workload.origin.shares_namespace(other);
+        let services: Vec<_> = objects
+            .services
+            .iter()
+            .filter(|service| here(&service.origin))
+            .filter(|service| select::service(&service.object, labels))
+            .collect();
+        let budgets = objects
+            .budgets
+            .iter()
+            .filter(|budget| here(&budget.origin))
+            .filter(|budget| {
+                let selector = budget.object.spec.as_ref().and_then(|spec| spec.selector.as_ref());
+                selector.is_some_and(|selector| select::labels(selector, labels))
+            })
+            .collect();
+        let ingress =
+            objects.ingresses.iter().filter(|ingress| here(&ingress.origin)).any(|ingress| {
+                let backends = select::backends(&ingress.object);
+                services.iter().any(|service| backends.contains(&service.origin.name.as_str()))
+            });
+        let autoscaled = objects
+            .autoscalers
+            .iter()
+            .filter(|scaler| here(&scaler.origin))
+            .find(|scaler| {
+                scaler.object.kind == workload.origin.kind
+                    && scaler.object.name == workload.origin.name
+            })
+            .map(|scaler| scaler.object.min);
+        let maps: Vec<_> = objects.config_maps.iter().filter(|map| here(&map.origin)).collect();
+        let mut units = units(pod, &maps, told, known);
+        let serving = serving(&units, &services);
+        for (unit, serving) in units.iter_mut().zip(serving) {
+            unit.serving = serving;
+        }
+        let grace = super::seconds(pod.termination_grace_period_seconds.unwrap_or(DEFAULT_GRACE));
+        Some(Self { workload, pod, units, services, budgets, ingress, autoscaled, grace })
+    }
+
+    /// Whether requests come to its pods, as far as can be seen: a controller that only exports
+    /// metrics loses nobody's requests.
+    pub(super) fn serves(&self) -> bool {
+        self.units.iter().any(|unit| unit.serving)
+    }
+
+    /// The number of pods, the least that is sure.
+    pub(super) fn replicas(&self) -> u32 {
+        self.autoscaled.or(self.workload.replicas).unwrap_or(1)
+    }
+
+    /// The bounds of its rolling update, if that is how it replaces its pods.
+    pub(super) fn bounds(&self) -> Option<Fenceposts> {
+        match self.workload.rollout {
+            Rollout::Rolling { surge, unavailable, .. } => {
+                Some(Fenceposts::resolve(self.replicas(), surge, unavailable))
+            }
+            Rollout::Recreate | Rollout::Other => None,
+        }
+    }
+
+    /// Whether any container declares this port.
+    pub(super) fn declares(&self, port: &IntOrString) -> bool {
+        self.units.iter().any(|unit| unit.declares(port))
+    }
+}
+
+impl Unit<'_> {
+    pub(super) fn ports(&self) -> &[ContainerPort] {
+        self.container.ports.as_deref().unwrap_or_default()
+    }
+
+    /// Whether the container declares a port, or our server is known to listen on it.
+    pub(super) fn declares(&self, port: &IntOrString) -> bool {
+        match port {
+            IntOrString::String(name) => match name.parse() {
+                Ok(number) => self.declares(&IntOrString::Int(number)),
+                Err(_) => self.ports().iter().any(|port| port.name.as_ref() == Some(name)),
+            },
+            IntOrString::Int(number) => {
+                self.ports().iter().any(|port| port.container_port == *number)
+                    || self.listens(*number).unwrap_or(false)
+            }
+        }
+    }
+
+    /// Whether our server listens on a port; `None` is unknown.
+    pub(super) fn listens(&self, number: i32) -> Option<bool> {
+        let termination = self.server.termination()?;
+        let ports = [Some(termination.port), termination.admin_port];
+        Some(ports.into_iter().flatten().any(|port| i32::from(port) == number))
+    }
+
+    /// The number of a port.
+    pub(super) fn number(&self, port: &IntOrString) -> Option<i32> {
+        match port {
+            IntOrString::Int(number) => Some(*number),
+            IntOrString::String(name) => name.parse().ok().or_else(|| {
+                let named = self.ports().iter().find(|port| port.name.as_ref() == Some(name));
+                named.map(|port| port.container_port)
+            }),
+        }
+    }
+
+    /// How long the hook holds SIGTERM back; `None` is unknown. Our own hook waits for the delay
+    /// that SIGTERM would begin, on the same clock, and so adds nothing.
+    pub(super) fn hook_takes(&self) -> Option<Duration> {
+        match &self.hook {
+            Hook::None | Hook::Tcp => Some(Duration::ZERO),
+            Hook::Sleep(duration) => Some(*duration),
+            Hook::Exec { sleeps, .. } => *sleeps,
+            Hook::Http { .. } => self.server.termination().map(|_| Duration::ZERO),
+        }
+    }
+
+    /// A field of the container, as a path.
+    pub(super) fn at(&self, field: &str) -> String {
+        format!("{}.{field}", self.path)
+    }
+}
+
+fn units<'a>(
+    pod: &'a PodSpec,
+    maps: &[&Object<ConfigMap>],
+    told: Told,
+    known: &dyn Knows,
+) -> Vec<Unit<'a>> {
+    let all = |native_sidecar, field: &'static str, containers: &'a [Container]| {
+        containers.iter().enumerate().map(move |(index, container)| {
+            let path = format!("spec.template.spec.{field}[{index}]");
+            (native_sidecar, path, container)
+        })
+    };
+    let init = pod.init_containers.as_deref().unwrap_or_default();
+    let sidecars = all(true, "initContainers", init)
+        .filter(|(_, _, container)| container.restart_policy.as_deref() == Some("Always"));
+    let containers = all(false, "containers", &pod.containers).chain(sidecars);
+    containers
+        .map(|(native_sidecar, path, container)| Unit {
+            path,
+            container,
+            native_sidecar,
+            proxy: image::is_proxy(&container.name, container.image.as_deref().unwrap_or_default()),
+            serving: false,
+            hook: Hook::of(container),
+            server: Server::of(container, maps, told, known),
+        })
+        .collect()
+}
+
+/// Which of the containers requests come to: those that a Service sends to; where no Service was
+/// read, those that declare a port. Ports for metrics and the like do not count, nor do proxies.
+fn serving(units: &[Unit<'_>], services: &[&Object<Service>]) -> Vec<bool> {
+    let named = |port: &ContainerPort| port.name.as_deref().is_none_or(is_for_requests);
+    if services.is_empty() {
+        let declares = |unit: &Unit<'_>| !unit.proxy && unit.ports().iter().any(named);
+        return units.iter().map(declares).collect();
+    }
+    let targets: Vec<IntOrString> = services
+        .iter()
+        .filter_map(|service| service.object.spec.as_ref()?.ports.as_ref())
+        .flatten()
+        .filter(|port| port.name.as_deref().is_none_or(is_for_requests))
+        .map(|port| port.target_port.clone().unwrap_or(IntOrString::Int(port.port)))
+        .filter(|target| !matches!(target, IntOrString::String(name) if !is_for_requests(name)))
+        .collect();
+    let only = units.iter().filter(|unit| !unit.proxy && !unit.native_sidecar).count() == 1;
+    let receives = |unit: &Unit<'_>| {
+        !unit.proxy
+            && targets.iter().any(|target| {
+                let elsewhere = units.iter().any(|unit| unit.declares(target));
+                // What nobody declares can still be listened on, by whoever is alone there.
+                unit.declares(target) || (!elsewhere && only && !unit.native_sidecar)
+            })
+    };
+    units.iter().map(receives).collect()
+}
+
+/// Whether a port of this name is for requests, and not for those who watch.
+fn is_for_requests(name: &str) -> bool {
+    const OTHERS: [&str; 9] =
+        ["metric", "health", "prom", "probe", "debug", "admin", "telemetry", "monitor", "pprof"];
+    !OTHERS.iter().any(|other| name.contains(other))
+}
