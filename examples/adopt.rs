@@ -21,7 +21,7 @@ async fn hello() -> impl Responder {
 
 #[actix_web::main]
 async fn main() -> Result<ExitCode, Box<dyn std::error::Error>> {
-    let (_lifecycle, drain) = Lifecycle::new(Policy::default()); // 3
+    let (_lifecycle, drain) = Lifecycle::with_signals(Policy::default())?; // 3
     let report = Server::new(drain, || App::new().route("/", web::get().to(hello))) // 4
         .bind("0.0.0.0:8080")?
         .admin("0.0.0.0:9000")? // 5: probes, hook, metrics and status

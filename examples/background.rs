@@ -64,7 +64,7 @@ async fn tidy(lifecycle: Lifecycle) {
 
 #[actix_web::main]
 async fn main() -> Result<ExitCode, Box<dyn std::error::Error>> {
-    let (lifecycle, drain) = Lifecycle::new(Policy::default());
+    let (lifecycle, drain) = Lifecycle::with_signals(Policy::default())?;
     let (queue, received) = mpsc::unbounded_channel();
     actix_web::rt::spawn(write(received));
     actix_web::rt::spawn(tidy(lifecycle.clone()));

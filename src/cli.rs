@@ -19,6 +19,9 @@ use std::{
 use clap::{ArgMatches, Command};
 use websample::config::EX_USAGE;
 
+/// The command could not be carried out: sysexits' `EX_UNAVAILABLE`.
+const UNAVAILABLE: u8 = 69;
+
 /// A subcommand: how it is called, and what it does.
 struct Subcommand {
     command: Command,
@@ -53,7 +56,6 @@ Examples:
   WEBSAMPLE_VERSION=v2 websample serve     the same as v2
   websample check --grace_period 60s       what a termination would look like
   websample check --manifest deploy.yaml   what a rollout of somebody's manifests will lose
-  websample check --manifest deploy.yaml   what a rollout of it would lose
   websample help serve                     every setting
 
 Exit codes: 0 clean, 1 losses or findings where that was asked for, 3 something was cut at the

@@ -48,7 +48,7 @@ fn termination(settings: &Settings) -> Termination {
         admin_port: settings.admin_listen.map(|address| address.port()),
         hook: OwnHook {
             path: PRESTOP,
-            on_app_port: settings.hook.on_app_listener,
+            on_app_port: settings.has_hook_on_app_listener(),
             token_header: settings.hook.token.as_ref().map(|_| TOKEN_HEADER),
         },
     }

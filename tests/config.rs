@@ -43,7 +43,7 @@ impl Files {
             (_, Kind::Duration | Kind::PositiveDuration) => "4s".to_owned(),
             (_, Kind::Size) => "64KiB".to_owned(),
             (_, Kind::Count) => "77".to_owned(),
-            (_, Kind::Bool) => "false".to_owned(),
+            (_, Kind::AutoBool) => "false".to_owned(),
             (_, Kind::Path | Kind::File) => self.path("cert.pem"),
             (_, Kind::OnDrain) => "keep".to_owned(),
             (_, Kind::LogFormat) => "json".to_owned(),
@@ -82,7 +82,7 @@ fn the_defaults_are_the_documented_ones() {
     assert_eq!(settings.limits.connections.get(), 25_600);
     assert_eq!(settings.limits.sleep, Duration::from_secs(300));
     assert_eq!(settings.termination_log, Path::new("/dev/termination-log"));
-    assert!(settings.hook.on_app_listener && settings.hook.token.is_none());
+    assert!(!settings.has_hook_on_app_listener() && settings.hook.token.is_none());
     assert!(settings.tls.is_none());
     assert!(!settings.instance.is_empty());
 }
@@ -192,7 +192,7 @@ fn every_bad_value_is_named_with_key_value_source_and_remedy() {
         ("delay.max", "30d", "longer than 7 days", "use less"),
         ("close.spread", "1 fortnight", "not a duration", "500ms, 5s or 2m"),
         ("readiness.on_drain", "503", "no such choice", "fail or keep"),
-        ("hook.on_app_listener", "yes", "no such choice", "true or false"),
+        ("hook.on_app_listener", "yes", "no such choice", "auto, true or false"),
         ("linger", "-1s", "not a duration", "500ms, 5s or 2m"),
         ("keep_alive", "75", "a bare number", "75s is seconds"),
         ("tls.cert", "/no/such.pem", "cannot be read: No such file", "that exists"),
@@ -338,7 +338,7 @@ fn files_take_toml_types_where_nothing_is_lost() {
         "workers = 3\n[hook]\non_app_listener = false\n[limits]\nconnections = 100\n[delay]\n";
     let settings = Settings::load(&Sources::none().file(files.toml(toml))).unwrap();
     assert_eq!((settings.workers.get(), settings.limits.connections.get()), (3, 100));
-    assert!(!settings.hook.on_app_listener);
+    assert!(!settings.has_hook_on_app_listener());
 }
 
 #[test]

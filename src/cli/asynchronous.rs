@@ -4,10 +4,7 @@ use std::{future::Future, process::ExitCode};
 
 use clap::{ArgMatches, Args, Command, FromArgMatches};
 
-use super::{Subcommand, complain, usage};
-
-/// Exit code when the command could not do its work.
-pub(super) const FAILED: u8 = 69;
+use super::{Subcommand, UNAVAILABLE, complain, usage};
 
 pub(super) fn subcommand<A: Args>(
     name: &'static str,
@@ -35,7 +32,7 @@ pub(super) fn parsed<A: FromArgMatches, F: Future<Output = ExitCode>>(
         Ok(runtime) => runtime.block_on(run(args)),
         Err(error) => {
             complain(&format!("no runtime could be had: {error}"));
-            ExitCode::from(FAILED)
+            ExitCode::from(UNAVAILABLE)
         }
     }
 }

@@ -5,8 +5,8 @@ use std::process::ExitCode;
 use websample::attack::{AttackArgs, attack};
 
 use super::{
-    Subcommand,
-    asynchronous::{FAILED, parsed, subcommand},
+    Subcommand, UNAVAILABLE,
+    asynchronous::{parsed, subcommand},
     complain,
 };
 use clap::ArgMatches;
@@ -25,7 +25,7 @@ fn run(matches: &ArgMatches) -> ExitCode {
             Ok(code) => ExitCode::from(code),
             Err(error) => {
                 complain(&format!("{error:#}"));
-                ExitCode::from(FAILED)
+                ExitCode::from(UNAVAILABLE)
             }
         }
     })

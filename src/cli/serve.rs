@@ -7,8 +7,9 @@ use websample::config::Settings;
 use websample::logs;
 use websample::sample;
 use websample_actix::ServerError;
+use websample_lifecycle::Signals;
 
-use super::{Subcommand, complain, settings, usage};
+use super::{Subcommand, UNAVAILABLE, complain, settings, usage};
 
 const EXAMPLES: &str = "\
 Examples:
@@ -25,10 +26,23 @@ pub(super) fn subcommand() -> Subcommand {
     Subcommand { command: settings::with_flags(command), run }
 }
 
-/// Exit code when a listener or a thread could not be had.
-const NOT_STARTED: u8 = 1;
-
 fn run(matches: &ArgMatches) -> ExitCode {
+    let runtime = match tokio::runtime::Builder::new_current_thread().enable_all().build() {
+        Ok(runtime) => runtime,
+        Err(error) => {
+            complain(&format!("no runtime could be had: {error}"));
+            return ExitCode::from(UNAVAILABLE);
+        }
+    };
+    let _entered = runtime.enter();
+    // Before anything that takes its time: until then, the kernel discards the SIGTERM of PID 1.
+    let signals = match Signals::catch() {
+        Ok(signals) => signals,
+        Err(error) => {
+            complain(&format!("SIGTERM and SIGINT cannot be caught: {error}"));
+            return ExitCode::from(UNAVAILABLE);
+        }
+    };
     let settings = match Settings::load(&settings::sources(matches)) {
         Ok(settings) => settings,
         Err(error) => {
@@ -36,22 +50,21 @@ fn run(matches: &ArgMatches) -> ExitCode {
             return usage();
         }
     };
-    logs::init(settings.log.format, settings.log.level);
-    let runtime = match tokio::runtime::Builder::new_current_thread().enable_all().build() {
-        Ok(runtime) => runtime,
+    let _logs = match logs::init(settings.log.format, settings.log.level) {
+        Ok(logs) => logs,
         Err(error) => {
-            complain(&format!("no runtime could be had: {error}"));
-            return ExitCode::from(NOT_STARTED);
+            complain(&format!("no thread for the logs could be had: {error}"));
+            return ExitCode::from(UNAVAILABLE);
         }
     };
-    match runtime.block_on(sample::run(settings)) {
+    match runtime.block_on(sample::run(settings, signals)) {
         Ok(report) => report.into(),
         Err(error) => {
             complain(&error);
             match error {
                 // The files were readable; what they hold is as much a setting as their names.
                 ServerError::Tls(_) => usage(),
-                ServerError::Io(_) => ExitCode::from(NOT_STARTED),
+                _ => ExitCode::from(UNAVAILABLE),
             }
         }
     }

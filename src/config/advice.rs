@@ -84,7 +84,7 @@ pub(super) fn advise(settings: &Settings) -> Vec<Advice> {
             ),
         );
     }
-    if settings.admin_listen.is_none() && !settings.hook.on_app_listener {
+    if settings.admin_listen.is_none() && !settings.has_hook_on_app_listener() {
         say(
             "hook.on_app_listener",
             "with admin.listen off too there is no /prestop: only SIGTERM starts a drain"

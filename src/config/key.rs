@@ -51,8 +51,8 @@ pub enum Kind {
     Size,
     /// A whole number from 1.
     Count,
-    /// `true` or `false`.
-    Bool,
+    /// `auto`, `true` or `false`: a [`Switch`](super::Switch).
+    AutoBool,
     /// A path that need not exist.
     Path,
     /// The path of a file that can be read.
@@ -79,7 +79,7 @@ impl Kind {
             Self::Duration | Self::PositiveDuration => "DURATION",
             Self::Size => "SIZE",
             Self::Count => "N",
-            Self::Bool => "true|false",
+            Self::AutoBool => "auto|true|false",
             Self::Path | Self::File => "FILE",
             Self::OnDrain => "fail|keep",
             Self::LogFormat => "auto|human|json",
@@ -100,7 +100,7 @@ impl Kind {
             Self::PositiveDuration => value::positive_duration(text).map(drop),
             Self::Size => value::size(text).map(drop),
             Self::Count => value::count(text).map(drop),
-            Self::Bool => value::boolean(text).map(drop),
+            Self::AutoBool => value::auto_boolean(text).map(drop),
             Self::Path => value::path(text).map(drop),
             Self::File => value::file(text).map(drop),
             Self::OnDrain => value::on_drain(text).map(drop),

@@ -87,9 +87,9 @@ pub const KEYS: &[Key] = &[
     key(
         Shutdown,
         "hook.on_app_listener",
-        Kind::Bool,
-        Fixed("true"),
-        "Whether /prestop is served on the application's listener too",
+        Kind::AutoBool,
+        Fixed("auto"),
+        "Whether /prestop is served on the application's listener too; auto is only where there is no admin.listen",
     ),
     key(
         Shutdown,
@@ -149,7 +149,14 @@ pub const KEYS: &[Key] = &[
         "limits.connections",
         Kind::Count,
         Fixed("25600"),
-        "Most connections at a time, for each worker",
+        "Most connections at a time, for each worker; fewer where open files are limited",
+    ),
+    key(
+        Http,
+        "limits.streams",
+        Kind::Count,
+        Fixed("250"),
+        "Most HTTP/2 streams that a connection may have open at a time",
     ),
     // Logs
     key(

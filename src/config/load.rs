@@ -203,8 +203,8 @@ impl Merged {
 
     fn settings(&self) -> Result<Settings, Problem> {
         use value::{
-            address, address_or_off, boolean, count, duration, file, label, log_format, log_level,
-            mode, on_drain, path, positive_duration, size, switch, token,
+            address, address_or_off, auto_boolean, count, duration, file, label, log_format,
+            log_level, mode, on_drain, path, positive_duration, size, switch, token,
         };
         let tls = self.read_if_set("tls.cert", file)?.zip(self.read_if_set("tls.key", file)?);
         Ok(Settings {
@@ -225,7 +225,7 @@ impl Merged {
             readiness_on_drain: self.read("readiness.on_drain", on_drain)?,
             hook: Hook {
                 token: self.read_if_set("hook.token", token)?,
-                on_app_listener: self.read("hook.on_app_listener", boolean)?,
+                on_app_listener: self.read("hook.on_app_listener", auto_boolean)?,
             },
             linger: self.read("linger", duration)?,
             termination_log: self.read("termination_log", path)?,
@@ -238,6 +238,7 @@ impl Merged {
                 body_timeout: self.read("limits.body_timeout", positive_duration)?,
                 write_timeout: self.read("limits.write_timeout", positive_duration)?,
                 connections: self.read("limits.connections", count)?,
+                streams: self.read("limits.streams", count)?.get() as u32,
             },
             log: Log {
                 format: self.read("log.format", log_format)?,

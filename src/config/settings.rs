@@ -56,8 +56,9 @@ pub struct Settings {
 pub struct Hook {
     /// What a call has to carry in `X-Prestop-Token`, if anything.
     pub token: Option<Token>,
-    /// Whether the hook is served on the application's listener too.
-    pub on_app_listener: bool,
+    /// Whether the hook is served on the application's listener too; see
+    /// [`Settings::has_hook_on_app_listener`].
+    pub on_app_listener: Switch,
 }
 
 /// Files that could be read when the settings were loaded; they are not parsed yet.
@@ -84,6 +85,8 @@ pub struct Limits {
     pub write_timeout: Duration,
     /// Connections at a time, for each worker.
     pub connections: NonZeroUsize,
+    /// HTTP/2 streams that a connection may have open at a time.
+    pub streams: u32,
 }
 
 /// What is logged, and how.
@@ -148,6 +151,16 @@ impl Settings {
             margin: self.margin,
             delay: self.delay,
             linger: self.linger,
+        }
+    }
+
+    /// Whether the hook is served on the application's listener too: whoever reaches that can take the
+    /// pod out of rotation, so by itself only where there is no other.
+    pub fn has_hook_on_app_listener(&self) -> bool {
+        match self.hook.on_app_listener {
+            Switch::Auto => self.admin_listen.is_none(),
+            Switch::On => true,
+            Switch::Off => false,
         }
     }
 

@@ -213,8 +213,8 @@ pub(super) fn mode(text: &str) -> Parsed<Mode> {
     choice(&Mode::ALL.map(|mode| (mode.name(), mode)), text)
 }
 
-pub(super) fn boolean(text: &str) -> Parsed<bool> {
-    choice(&[("true", true), ("false", false)], text)
+pub(super) fn auto_boolean(text: &str) -> Parsed<Switch> {
+    choice(&[("auto", Switch::Auto), ("true", Switch::On), ("false", Switch::Off)], text)
 }
 
 pub(super) fn on_drain(text: &str) -> Parsed<OnDrain> {
@@ -332,7 +332,7 @@ mod tests {
     #[test]
     fn words_are_exact_and_a_near_miss_is_named() {
         assert_eq!(mode("drain"), Ok(Mode::Drain));
-        assert_eq!(boolean("false"), Ok(false));
+        assert_eq!(auto_boolean("false"), Ok(Switch::Off));
         assert_eq!(on_drain("keep"), Ok(OnDrain::Keep));
         assert_eq!(log_format("json"), Ok(LogFormat::Json));
         assert_eq!(log_level("trace"), Ok(LevelFilter::TRACE));
@@ -344,7 +344,7 @@ mod tests {
             ),
             (mode("gracefull").unwrap_err(), "did you mean `graceful`?"),
             (mode("xyzzy").unwrap_err(), "it takes ignore, immediate, graceful or drain"),
-            (boolean("yes").unwrap_err(), "it takes true or false"),
+            (auto_boolean("yes").unwrap_err(), "it takes auto, true or false"),
             (on_drain("503").unwrap_err(), "it takes fail or keep"),
             (log_format("jsno").unwrap_err(), "did you mean `json`?"),
             (log_level("warning").unwrap_err(), "did you mean `warn`?"),

@@ -13,6 +13,7 @@
 //! answer 200.
 
 mod answer;
+mod dropped;
 mod echo;
 mod events;
 mod seconds;
@@ -20,14 +21,14 @@ mod sleep;
 mod stream;
 mod ws;
 
-use std::{rc::Rc, time::Duration};
+use std::{io, rc::Rc, time::Duration};
 
 use actix_web::{App, dev::HttpServiceFactory, web};
 use websample_actix::{Server, ServerError};
-use websample_lifecycle::{Lifecycle, Report};
+use websample_lifecycle::{Lifecycle, Report, Signals};
 use websample_metrics::BuildInfo;
 
-use self::answer::Identity;
+use self::{answer::Identity, dropped::DroppedLines};
 use crate::config::Settings;
 
 /// The source revision, where the build says it.
@@ -73,12 +74,14 @@ fn known_routes(identity: &Identity) -> [(&'static str, u16); 6] {
     ]
 }
 
-/// Runs the sample server until it has drained.
+/// Runs the sample server until it has drained; `signals` were caught when the process began.
 ///
 /// # Errors
 /// When a listener, a thread or the certificate could not be had.
-pub async fn run(settings: Settings) -> Result<Report, ServerError> {
-    let (lifecycle, drain) = Lifecycle::new(settings.policy());
+pub async fn run(settings: Settings, signals: Signals) -> Result<Report, ServerError> {
+    // The settings have been checked; an error would be a bug of theirs.
+    let (lifecycle, mut drain) = Lifecycle::new(settings.policy()).map_err(io::Error::other)?;
+    drain.obey(signals);
     let identity = Identity::new(&settings);
     let handle = lifecycle.clone();
     let shared = settings.clone();
@@ -96,7 +99,8 @@ pub async fn run(settings: Settings) -> Result<Report, ServerError> {
         .body_timeout(settings.limits.body_timeout)
         .write_timeout(settings.limits.write_timeout)
         .readiness_on_drain(settings.readiness_on_drain)
-        .hook_on_app_listener(settings.hook.on_app_listener)
+        .hook_on_app_listener(settings.has_hook_on_app_listener())
+        .http2_streams(settings.limits.streams)
         .termination_log(&settings.termination_log)
         .build_info(BuildInfo {
             version: settings.version.clone(),
@@ -111,6 +115,7 @@ pub async fn run(settings: Settings) -> Result<Report, ServerError> {
     if let Some(tls) = &settings.tls {
         server = server.tls(&tls.cert, &tls.key)?;
     }
+    server.registry().register(Box::new(DroppedLines::new())).map_err(io::Error::other)?;
     server = server.bind(settings.listen)?;
     if let Some(admin) = settings.admin_listen {
         server = server.admin(admin)?;

@@ -40,10 +40,12 @@ pub(crate) struct Family {
 
 /// Every family of the server and of the lab.
 pub(crate) fn exported() -> BTreeMap<String, Family> {
-    let (lifecycle, _drain) = Lifecycle::new(Policy::default());
+    let (lifecycle, _drain) = Lifecycle::new(Policy::default()).expect("a policy that adds up");
     let build = BuildInfo { version: "v1".to_owned(), revision: "0".to_owned() };
     let mut server = Vec::new();
-    Metrics::new(&lifecycle, &build, &[("/", 200)]).write(&mut server).expect("written");
+    Metrics::new(&lifecycle, &build, &[("/", 200)], prometheus::Registry::new())
+        .write(&mut server)
+        .expect("written");
     let mut lab = Vec::new();
     let modes = Mode::ALL.map(|mode| (mode.name(), Some(mode)));
     rollout::metrics::Metrics::new(modes).write(&mut lab).expect("written");

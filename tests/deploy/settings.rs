@@ -107,7 +107,7 @@ fn grace_ports_probes_and_hook_are_the_servers() {
             [READINESS, LIVENESS, PRESTOP].map(|path| (admin, path.to_owned()))
         );
         // Nobody calls it there, so nobody can.
-        assert!(!settings.hook.on_app_listener);
+        assert!(!settings.has_hook_on_app_listener());
 
         let message = container.termination_message_path.as_deref();
         assert_eq!(message, settings.termination_log.to_str());
@@ -172,8 +172,13 @@ fn the_original_is_the_exercise_as_it_was() {
     let deployment = deployment(&objects);
     let settings = settings(container(deployment));
     assert_eq!(settings.mode, Mode::Ignore);
-    let unchanged =
-        Settings { mode: Mode::Ignore, instance: settings.instance.clone(), ..Settings::default() };
+    assert!(settings.has_hook_on_app_listener(), "everything is on the one port");
+    let unchanged = Settings {
+        mode: Mode::Ignore,
+        instance: settings.instance.clone(),
+        hook: settings.hook.clone(),
+        ..Settings::default()
+    };
     assert_eq!(settings, unchanged);
     assert_eq!(grace(deployment), Duration::from_secs(30));
     let port = settings.listen.port();

@@ -11,7 +11,7 @@ use rustix::event::{PollFd, PollFlags, Timespec, poll};
 use socket2::{Domain, Protocol, Socket, Type};
 use tokio::{
     net::TcpStream,
-    sync::Notify,
+    sync::{OwnedSemaphorePermit, Semaphore},
     time::{Instant, timeout_at},
 };
 use websample_lifecycle::{Count, Lifecycle, Mode};
@@ -22,8 +22,8 @@ use super::{
     worker::{Dispatched, Worker},
 };
 
-/// Connections that the kernel completes before they are accepted.
-const BACKLOG: i32 = 1024;
+/// Connections that the kernel completes before they are accepted, where nobody says otherwise.
+pub(super) const BACKLOG: i32 = 1024;
 
 /// After an error such as "too many open files" that the next attempt would meet again.
 const AFTER_ERROR: Duration = Duration::from_millis(100);
@@ -38,10 +38,10 @@ const RECENT: Duration = Duration::from_secs(1);
 ///
 /// # Errors
 /// Names the address that cannot be bound.
-pub(super) fn bind(addresses: impl ToSocketAddrs) -> io::Result<Vec<TcpListener>> {
+pub(super) fn bind(addresses: impl ToSocketAddrs, backlog: i32) -> io::Result<Vec<TcpListener>> {
     let mut listeners = Vec::new();
     for address in addresses.to_socket_addrs()? {
-        listeners.push(listen(address).map_err(|error| {
+        listeners.push(listen(address, backlog).map_err(|error| {
             io::Error::new(error.kind(), format!("cannot listen on {address}: {error}"))
         })?);
     }
@@ -51,48 +51,77 @@ pub(super) fn bind(addresses: impl ToSocketAddrs) -> io::Result<Vec<TcpListener>
     Ok(listeners)
 }
 
-fn listen(address: SocketAddr) -> io::Result<TcpListener> {
+fn listen(address: SocketAddr, backlog: i32) -> io::Result<TcpListener> {
     let socket = Socket::new(Domain::for_address(address), Type::STREAM, Some(Protocol::TCP))?;
     // A server that starts where another has just stopped must not wait for TIME_WAIT.
     socket.set_reuse_address(true)?;
     socket.bind(&address.into())?;
-    socket.listen(BACKLOG)?;
+    socket.listen(backlog)?;
     Ok(socket.into())
 }
 
 /// A listener and where its connections go.
 pub(super) struct Acceptor<'a> {
-    pub(super) listener: TcpListener,
-    pub(super) tls: Option<&'a Tls>,
-    pub(super) workers: &'a [Worker],
-    /// The most connections a worker takes while serving.
-    pub(super) limit: usize,
-    /// Told when a worker's connection ends.
-    pub(super) freed: Arc<Notify>,
+    listener: TcpListener,
+    /// The same socket, in the reactor.
+    reactor: tokio::net::TcpListener,
+    tls: Option<&'a Tls>,
+    workers: &'a [Worker],
+    /// Places for connections, shared by all listeners of a side.
+    places: Arc<Semaphore>,
     /// Counts the connections.
-    pub(super) connections: Count,
+    connections: Count,
 }
 
-impl Acceptor<'_> {
+impl<'a> Acceptor<'a> {
+    /// Prepares a listener, which has to be inside of the runtime that will run it.
+    ///
+    /// # Errors
+    /// When the system does not take it.
+    pub(super) fn new(
+        listener: TcpListener,
+        tls: Option<&'a Tls>,
+        workers: &'a [Worker],
+        places: Arc<Semaphore>,
+        connections: Count,
+    ) -> io::Result<Self> {
+        listener.set_nonblocking(true)?;
+        let reactor = tokio::net::TcpListener::from_std(listener.try_clone()?)?;
+        Ok(Self { listener, reactor, tls, workers, places, connections })
+    }
+
     /// Accepts connections until draining begins, then closes the listener; in mode `drain`
     /// only after it has served the connections that the kernel had completed.
+    ///
+    /// # Errors
+    /// When it will never accept again.
     pub(super) async fn run(self, lifecycle: &Lifecycle) -> io::Result<()> {
         let draining = lifecycle.draining();
-        self.listener.set_nonblocking(true)?;
-        let listener = tokio::net::TcpListener::from_std(self.listener.try_clone()?)?;
         let mut last = None;
         loop {
-            tokio::select! {
+            let accepted = tokio::select! {
                 biased;
                 () = draining.cancelled() => break,
-                accepted = self.accept(&listener) => match accepted {
-                    Ok(()) => last = Some(Instant::now()),
-                    Err(error) if is_of_the_connection(&error) => {}
-                    Err(error) => {
-                        tracing::warn!(%error, "cannot accept connections; trying again");
-                        tokio::time::sleep(AFTER_ERROR).await;
-                    }
-                },
+                accepted = self.reactor.accept() => accepted,
+            };
+            match accepted {
+                Ok((stream, peer)) => {
+                    last = Some(Instant::now());
+                    // Only now, with a client in hand: a listener that took a place and then waited
+                    // for its clients would keep it from the clients of another one.
+                    let place = tokio::select! {
+                        biased;
+                        () = draining.cancelled() => None,
+                        place = Arc::clone(&self.places).acquire_owned() => place.ok(),
+                    };
+                    self.hand_over(stream, peer, place)?;
+                }
+                Err(error) if is_of_the_connection(&error) => {}
+                Err(error) if is_of_the_listener(&error) => return Err(error),
+                Err(error) => {
+                    tracing::warn!(%error, "cannot accept connections; trying again");
+                    tokio::time::sleep(AFTER_ERROR).await;
+                }
             }
         }
         if lifecycle.policy().mode == Mode::Drain {
@@ -100,51 +129,50 @@ impl Acceptor<'_> {
             tokio::select! {
                 biased;
                 () = deadline.cancelled() => {}
-                () = self.empty_queue(&listener, last) => {}
+                () = self.empty_queue(last) => {}
             }
         }
         Ok(())
     }
 
-    /// Accepts one connection, as soon as a worker has room.
-    async fn accept(&self, listener: &tokio::net::TcpListener) -> io::Result<()> {
-        let worker = loop {
-            match self.least_loaded() {
-                Some(worker) if worker.load() < self.limit => break worker,
-                // Full: the kernel's queue holds the next ones until a connection ends.
-                _ => self.freed.notified().await,
-            }
-        };
-        let (stream, peer) = listener.accept().await?;
-        self.hand_over(worker, stream, peer)
-    }
-
-    fn hand_over(&self, worker: &Worker, stream: TcpStream, peer: SocketAddr) -> io::Result<()> {
+    fn hand_over(
+        &self,
+        stream: TcpStream,
+        peer: SocketAddr,
+        permit: Option<OwnedSemaphorePermit>,
+    ) -> io::Result<()> {
         // Counted before anything else, so that it is never in nobody's hands.
         let guard = self.connections.enter();
         // Off this thread's reactor: the worker puts it on its own.
         let stream = stream.into_std()?;
         let tls = self.tls.map(Tls::acceptor);
-        worker.dispatch(Dispatched { accepted: Accepted { stream, peer, guard }, tls });
-        Ok(())
+        let mut dispatched = Dispatched { accepted: Accepted { stream, peer, guard }, permit, tls };
+        // A worker can die between the look and the call; then there is one less.
+        while let Some(worker) = self.least_loaded() {
+            match worker.dispatch(dispatched) {
+                Ok(()) => return Ok(()),
+                Err(back) => dispatched = back,
+            }
+        }
+        Err(io::Error::other("every worker has died"))
     }
 
     fn least_loaded(&self) -> Option<&Worker> {
-        self.workers.iter().min_by_key(|worker| worker.load())
+        self.workers.iter().filter(|worker| worker.is_alive()).min_by_key(|worker| worker.load())
     }
 
     /// Serves what the kernel has completed, while turning new clients away.
-    async fn empty_queue(&self, listener: &tokio::net::TcpListener, last: Option<Instant>) {
+    async fn empty_queue(&self, last: Option<Instant>) {
         turn_away(&self.listener);
         let busy = last.is_some_and(|last| last.elapsed() < RECENT);
         let mut until = Instant::now() + if busy { HANDSHAKE } else { Duration::ZERO };
         loop {
             // Tries to accept before it looks at the clock: what is queued comes first.
-            match timeout_at(until, listener.accept()).await {
+            match timeout_at(until, self.reactor.accept()).await {
                 Ok(Ok((stream, peer))) => {
-                    let Some(worker) = self.least_loaded() else { return };
-                    if let Err(error) = self.hand_over(worker, stream, peer) {
+                    if let Err(error) = self.hand_over(stream, peer, None) {
                         tracing::warn!(%error, "lost a connection of the accept queue");
+                        return;
                     }
                     until = until.max(Instant::now() + HANDSHAKE);
                 }
@@ -152,6 +180,7 @@ impl Acceptor<'_> {
                 // The reactor has not seen yet what the kernel holds.
                 Err(_) => until = Instant::now() + HANDSHAKE,
                 Ok(Err(error)) if is_of_the_connection(&error) => {}
+                Ok(Err(error)) if is_of_the_listener(&error) => return,
                 Ok(Err(error)) => {
                     // As a rule too many open files, of which there are fewer and fewer.
                     tracing::warn!(%error, "cannot empty the accept queue; trying again");
@@ -178,6 +207,13 @@ fn is_of_the_connection(error: &io::Error) -> bool {
             | io::ErrorKind::ConnectionReset
             | io::ErrorKind::Interrupted
     )
+}
+
+/// Errors that the next attempt meets too: this descriptor is no listening socket any more.
+fn is_of_the_listener(error: &io::Error) -> bool {
+    use rustix::io::Errno;
+    let errno = Errno::from_io_error(error);
+    matches!(errno, Some(Errno::BADF | Errno::INVAL | Errno::NOTSOCK | Errno::OPNOTSUPP))
 }
 
 /// Lets no new client begin a handshake, while those that have completed theirs stay queued.

@@ -18,8 +18,8 @@ use websample_lifecycle::{self as lifecycle, Lifecycle, Phase};
 use websample_metrics::Metrics;
 
 use super::{
-    connections::Connection,
-    probes::{Answer, Probes, json, text},
+    connections::{Connection, Serve},
+    probes::{Answer, On, Probes, json, text},
     tracking::{Held, OnConnection, TrackedBody},
 };
 
@@ -53,6 +53,12 @@ impl Service<Request> for Admin {
 
     fn call(&self, request: Request) -> Self::Future {
         let connection = request.conn_data::<Rc<Connection>>().cloned();
+        self.serve(request, connection)
+    }
+}
+
+impl Serve for Admin {
+    fn serve(&self, request: Request, connection: Option<Rc<Connection>>) -> Self::Future {
         let held = Held::Connection(connection.map(OnConnection::begin));
         let lifecycle = self.lifecycle.clone();
         let answer = self.answer(&request);
@@ -71,7 +77,7 @@ impl Service<Request> for Admin {
 
 impl Admin {
     fn answer(&self, request: &Request) -> Answer {
-        if let Some(answer) = self.probes.answer(request, true) {
+        if let Some(answer) = self.probes.answer(request, On::Admin) {
             return answer;
         }
         let known = matches!(request.path(), "/metrics" | "/status");

@@ -27,9 +27,9 @@ use websample_lifecycle::{Lifecycle, Mode, Phase};
 use websample_metrics::Metrics;
 
 use super::{
-    connections::{Connection, Protocol, limit_body},
+    connections::{Connection, Protocol, Serve, limit_body},
     patterns::Patterns,
-    probes::{Answer, Probes, text},
+    probes::{Answer, On, Probes, text},
     tracking::{Held, InFlight, OnConnection, TrackedBody, Tracker},
 };
 
@@ -42,7 +42,6 @@ pub(super) struct FrontFactory<F> {
     pub(super) lifecycle: Lifecycle,
     pub(super) metrics: Metrics,
     pub(super) probes: Probes,
-    pub(super) hook_is_here: bool,
     pub(super) patterns: Arc<Patterns>,
 }
 
@@ -67,12 +66,11 @@ where
         let tracker =
             Tracker::new(lifecycle.clone(), self.metrics.clone(), Arc::clone(&self.patterns));
         let probes = self.probes.clone();
-        let hook_is_here = self.hook_is_here;
         Box::pin(async move {
             let app = app.await.map_err(|error| {
                 tracing::error!(?error, "the application could not be created");
             })?;
-            Ok(Front { app, lifecycle, tracker, probes, hook_is_here })
+            Ok(Front { app, lifecycle, tracker, probes })
         })
     }
 }
@@ -83,7 +81,6 @@ pub(super) struct Front<S> {
     lifecycle: Lifecycle,
     tracker: Rc<Tracker>,
     probes: Probes,
-    hook_is_here: bool,
 }
 
 impl<S, B> Service<Request> for Front<S>
@@ -99,12 +96,22 @@ where
         self.app.poll_ready(cx)
     }
 
-    fn call(&self, mut request: Request) -> Self::Future {
+    fn call(&self, request: Request) -> Self::Future {
         let connection = request.conn_data::<Rc<Connection>>().cloned();
+        self.serve(request, connection)
+    }
+}
+
+impl<S, B> Serve for Front<S>
+where
+    S: Service<Request, Response = ServiceResponse<B>, Error = Error>,
+    B: MessageBody + 'static,
+{
+    fn serve(&self, mut request: Request, connection: Option<Rc<Connection>>) -> Self::Future {
         if let Some(connection) = &connection {
             limit_body(&mut request, connection);
         }
-        if let Some(answer) = self.probes.answer(&request, self.hook_is_here) {
+        if let Some(answer) = self.probes.answer(&request, On::App) {
             let held = Held::Connection(connection.map(OnConnection::begin));
             let answer = match answer {
                 Answer::Now(response) => Own::Now { response: Some(response) },

@@ -6,7 +6,7 @@
 //!
 //! | file | its subject |
 //! |---|---|
-//! | `server` | putting it together: bind, run, report |
+//! | `server`, `running` | what it is told; its threads, listeners and end |
 //! | `accept` | listening sockets, and closing them without dropping what they hold |
 //! | `worker` | a thread with a runtime and an application |
 //! | `front` | what stands before the application |
@@ -14,15 +14,19 @@
 //! | `tracking`, `patterns` | requests in flight, to the last byte, and their names |
 //! | `connections` | each kind of connection, and how it is closed |
 //! | `admin` | `/metrics` and `/status` |
-//! | `tls` | certificates and their replacement |
+//! | `tls`, `token` | certificates and their replacement; the hook's secret |
+//! | `connect`, `files` | what an application may know of a connection; how many there may be |
 
 mod accept;
 mod admin;
+mod connect;
 mod connections;
+mod files;
 mod front;
 mod hook;
 mod patterns;
 mod probes;
+mod running;
 mod server;
 mod tls;
 mod token;
@@ -30,10 +34,12 @@ mod tracking;
 mod worker;
 
 pub use self::{
+    connect::{Connected, with_connection_data},
     hook::TOKEN_HEADER,
     probes::{LIVENESS, OnDrain, PRESTOP, READINESS},
+    running::{Handle, Running},
     server::{Server, ServerError},
-    tls::TlsError,
+    tls::{TlsError, check_certificate},
     token::Token,
 };
 /// The core: phases, tokens, what is in flight, the report.

@@ -1,6 +1,13 @@
 //! What the kubelet asks: `/liveness`, `/readiness` and `/prestop`, on both listeners.
 
-use std::{future::Future, pin::Pin, sync::Arc};
+use std::{
+    future::Future,
+    pin::Pin,
+    sync::{
+        Arc,
+        atomic::{AtomicBool, Ordering},
+    },
+};
 
 use actix_http::{
     ConnectionType, Method, Request, Response, StatusCode,
@@ -34,6 +41,15 @@ pub(super) struct Probes {
     pub(super) lifecycle: Lifecycle,
     pub(super) on_drain: OnDrain,
     pub(super) guard: Arc<HookGuard>,
+    /// A listener has failed for good: nobody should be sent here any more.
+    pub(super) failed: Arc<AtomicBool>,
+}
+
+/// The listener on which a request came.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum On {
+    App,
+    Admin,
 }
 
 /// An answer, at once or at the end of the lame duck.
@@ -45,7 +61,7 @@ pub(super) enum Answer {
 impl Probes {
     /// Answers a request that is for one of the three paths.
     #[inline]
-    pub(super) fn answer(&self, request: &Request, hook_is_here: bool) -> Option<Answer> {
+    pub(super) fn answer(&self, request: &Request, on: On) -> Option<Answer> {
         let path = request.path();
         // Cheap for everything else: the lengths are 9, 10 and 8.
         if !matches!(path.len(), 8..=10) {
@@ -56,12 +72,15 @@ impl Probes {
             PRESTOP => true,
             _ => return None,
         };
-        let answer = if !matches!(*request.method(), Method::GET | Method::HEAD) {
+        let method = request.method();
+        // A HEAD is asked to change nothing (RFC 9110, section 9.2.1), and the kubelet sends GET.
+        let allowed = if is_hook { "GET" } else { "GET, HEAD" };
+        let answer = if method != Method::GET && (is_hook || method != Method::HEAD) {
             let mut refusal = text(StatusCode::METHOD_NOT_ALLOWED, "use GET\n");
-            refusal.headers_mut().insert(header::ALLOW, HeaderValue::from_static("GET, HEAD"));
+            refusal.headers_mut().insert(header::ALLOW, HeaderValue::from_static(allowed));
             Answer::Now(refusal)
         } else if is_hook {
-            self.hook(request, hook_is_here)
+            self.hook(request, on)
         } else {
             let phase = self.lifecycle.phase();
             let ok = path == LIVENESS || self.is_ready(phase);
@@ -72,16 +91,16 @@ impl Probes {
     }
 
     fn is_ready(&self, phase: Phase) -> bool {
+        if self.failed.load(Ordering::Relaxed) {
+            return false;
+        }
         phase.is_ready() || (phase == Phase::LameDuck && self.on_drain == OnDrain::Keep)
     }
 
-    fn hook(&self, request: &Request, is_here: bool) -> Answer {
-        if !is_here {
-            let text = text(StatusCode::FORBIDDEN, "the preStop hook is on the admin listener\n");
-            return Answer::Now(text);
-        }
-        if let Err((status, why)) = self.guard.check(request) {
-            tracing::warn!(peer = ?request.peer_addr(), why = why.trim(), "refused a call of the preStop hook");
+    fn hook(&self, request: &Request, on: On) -> Answer {
+        let checked = self.guard.check(request, on);
+        self.guard.log(request, on, checked.err());
+        if let Err((status, why)) = checked {
             return Answer::Now(text(status, why));
         }
         let lifecycle = self.lifecycle.clone();

@@ -8,29 +8,25 @@ use std::{
     time::Duration,
 };
 
-use actix_http::{Request, body::MessageBody};
+use actix_http::{Extensions, Request, body::MessageBody};
 use actix_service::{IntoServiceFactory, ServiceFactory};
 use actix_web::{
     Error,
     dev::{AppConfig, ServiceResponse},
 };
-use futures_util::future::{join_all, try_join_all};
-use tokio::sync::{Notify, oneshot};
-use tokio_util::sync::CancellationToken;
-use websample_lifecycle::{Drain, Lifecycle, Outcome, Report, Signals, StartupHold};
-use websample_metrics::{BuildInfo, Metrics};
+use prometheus::Registry;
+use tokio_rustls::rustls::ServerConfig;
+use websample_lifecycle::{Drain, StartupHold};
+use websample_metrics::BuildInfo;
 
 use super::{
-    accept::{Acceptor, bind},
-    admin::Admin,
-    connections::Limits,
-    front::FrontFactory,
-    hook::HookGuard,
-    patterns::Patterns,
-    probes::{OnDrain, Probes},
+    accept::{BACKLOG, bind},
+    connect::{Connected, OnConnect},
+    connections::{Http2, Limits},
+    probes::OnDrain,
+    running::Running,
     tls::{Tls, TlsError},
     token::Token,
-    worker::{Worker, WorkerSettings},
 };
 
 /// Where the kubelet looks for a termination message, by default.
@@ -38,6 +34,7 @@ const TERMINATION_LOG: &str = "/dev/termination-log";
 
 /// Why a server did not start.
 #[derive(Debug, thiserror::Error)]
+#[non_exhaustive]
 pub enum ServerError {
     /// A listener, a thread or a signal handler could not be had.
     #[error(transparent)]
@@ -47,7 +44,8 @@ pub enum ServerError {
     Tls(#[from] TlsError),
 }
 
-/// An actix-web server that drains.
+/// An actix-web server that drains: what it is told, and the ports it has bound. Nothing runs before
+/// [`run`](Self::run).
 ///
 /// ```no_run
 /// use actix_web::{App, web};
@@ -55,7 +53,7 @@ pub enum ServerError {
 ///
 /// #[actix_web::main]
 /// async fn main() -> Result<std::process::ExitCode, Box<dyn std::error::Error>> {
-///     let (_lifecycle, drain) = Lifecycle::new(Policy::default());
+///     let (_lifecycle, drain) = Lifecycle::with_signals(Policy::default())?;
 ///     let report = Server::new(drain, || App::new().route("/", web::get().to(|| async { "hi" })))
 ///         .bind("0.0.0.0:5000")?
 ///         .admin("0.0.0.0:9000")?
@@ -64,26 +62,56 @@ pub enum ServerError {
 ///     Ok(report.into())
 /// }
 /// ```
+///
+/// What `actix_web::HttpServer` has, and what is here:
+///
+/// | `HttpServer` | here |
+/// |---|---|
+/// | `new`, `workers`, `keep_alive` | the same; `keep_alive` is 75 s, above the load balancers' own |
+/// | `bind`, `listen`, `backlog` | the same; `backlog` before `bind` |
+/// | `bind_rustls_*`, `listen_rustls_*` | [`tls`](Self::tls) with files that are watched, or [`tls_config`](Self::tls_config) with a configuration of your own, such as for client certificates |
+/// | `bind_openssl`, `listen_openssl` | no: a connection's close has to see the boundaries of TLS records, which OpenSSL hides |
+/// | `bind_auto_h2c` | always: HTTP/2 with prior knowledge is recognised by its preface |
+/// | `bind_uds`, `listen_uds` | no: the kernel has no way to turn new clients of a Unix socket away while its queue is served, which is what the promise rests on |
+/// | `on_connect` | [`on_connect`](Self::on_connect), read with [`with_connection_data`](super::with_connection_data), in HTTP/2 too |
+/// | `max_connections` | [`connection_limit`](Self::connection_limit) |
+/// | `max_connection_rate` | no: handshakes are bounded by [`header_timeout`](Self::header_timeout) |
+/// | `client_request_timeout` | [`header_timeout`](Self::header_timeout), for every head of a connection |
+/// | `client_disconnect_timeout` | no: a close lingers 2 s, so that no client is reset |
+/// | `h2_initial_window_size`, `h2_initial_connection_window_size` | [`http2_windows`](Self::http2_windows); and [`http2_streams`](Self::http2_streams), which it lacks |
+/// | `worker_max_blocking_threads` | [`blocking_threads`](Self::blocking_threads) |
+/// | `shutdown_timeout`, `shutdown_signal`, `disable_signals` | the [policy](websample_lifecycle::Policy), [`Lifecycle::signal`], [`without_signals`](Self::without_signals) |
+/// | `system_exit` | no: [`run`](Self::run) returns a report, and `main` returns that |
+/// | `server_hostname`, `tls_handshake_timeout` | the `Host` header; [`header_timeout`](Self::header_timeout) |
+/// | `run().handle()` | [`run`](Self::run) is a [`Running`], with a [handle](Running::handle) |
+///
+/// [`Lifecycle::signal`]: websample_lifecycle::Lifecycle::signal
 #[must_use = "a server does nothing until it is run"]
 pub struct Server<F> {
-    drain: Drain,
-    app: F,
-    startup: StartupHold,
-    traffic: Vec<TcpListener>,
-    admin: Vec<TcpListener>,
-    tls: Option<Arc<Tls>>,
-    workers: usize,
-    connection_limit: usize,
-    keep_alive: Duration,
-    close_spread: Duration,
-    limits: Limits,
-    on_drain: OnDrain,
-    guard: HookGuard,
-    hook_on_app_listener: bool,
-    build: BuildInfo,
-    routes: Vec<(String, u16)>,
-    termination_log: PathBuf,
-    signals: bool,
+    pub(super) drain: Drain,
+    pub(super) app: F,
+    pub(super) startup: StartupHold,
+    pub(super) traffic: Vec<TcpListener>,
+    pub(super) admin: Vec<TcpListener>,
+    pub(super) tls: Option<Arc<Tls>>,
+    pub(super) workers: usize,
+    pub(super) backlog: i32,
+    pub(super) blocking_threads: Option<usize>,
+    pub(super) connection_limit: usize,
+    pub(super) keep_alive: Duration,
+    pub(super) close_spread: Duration,
+    pub(super) limits: Limits,
+    pub(super) http2_streams: u32,
+    pub(super) http2_windows: (u32, u32),
+    pub(super) on_connect: Option<OnConnect>,
+    pub(super) on_drain: OnDrain,
+    pub(super) hook_token: Option<Token>,
+    pub(super) hook_on_app_listener: Option<bool>,
+    pub(super) registry: Registry,
+    pub(super) build: BuildInfo,
+    pub(super) routes: Vec<(String, u16)>,
+    pub(super) termination_log: PathBuf,
+    pub(super) signals: bool,
 }
 
 impl<F> fmt::Debug for Server<F> {
@@ -111,6 +139,8 @@ impl<F> Server<F> {
             admin: Vec::new(),
             tls: None,
             workers: std::thread::available_parallelism().map_or(1, usize::from),
+            backlog: BACKLOG,
+            blocking_threads: None,
             connection_limit: 25_600,
             // Above the 60 s of most load balancers: who closes first when idle loses the race.
             keep_alive: Duration::from_secs(75),
@@ -120,9 +150,13 @@ impl<F> Server<F> {
                 body_timeout: Duration::from_secs(30),
                 write_timeout: Duration::from_secs(60),
             },
+            http2_streams: 250,
+            http2_windows: Http2::windows(),
+            on_connect: None,
             on_drain: OnDrain::default(),
-            guard: HookGuard::default(),
-            hook_on_app_listener: true,
+            hook_token: None,
+            hook_on_app_listener: None,
+            registry: Registry::new(),
             build: BuildInfo::default(),
             routes: Vec::new(),
             termination_log: PathBuf::from(TERMINATION_LOG),
@@ -135,8 +169,21 @@ impl<F> Server<F> {
     /// # Errors
     /// Names the address that cannot be bound.
     pub fn bind(mut self, addresses: impl ToSocketAddrs) -> io::Result<Self> {
-        self.traffic.extend(bind(addresses)?);
+        self.traffic.extend(bind(addresses, self.backlog)?);
         Ok(self)
+    }
+
+    /// Listens for traffic on a socket that is bound already, such as one that was inherited.
+    pub fn listen(mut self, listener: TcpListener) -> Self {
+        self.traffic.push(listener);
+        self
+    }
+
+    /// Connections of a listener that the kernel completes before they are accepted; 1,024 by
+    /// default. For the addresses that are bound afterwards.
+    pub fn backlog(mut self, connections: u32) -> Self {
+        self.backlog = i32::try_from(connections).unwrap_or(i32::MAX).max(1);
+        self
     }
 
     /// Listens for `/metrics`, `/status` and the probes on these addresses.
@@ -144,7 +191,7 @@ impl<F> Server<F> {
     /// # Errors
     /// Names the address that cannot be bound.
     pub fn admin(mut self, addresses: impl ToSocketAddrs) -> io::Result<Self> {
-        self.admin.extend(bind(addresses)?);
+        self.admin.extend(bind(addresses, BACKLOG)?);
         Ok(self)
     }
 
@@ -158,14 +205,57 @@ impl<F> Server<F> {
         Ok(self)
     }
 
+    /// Speaks TLS on the traffic listeners with a configuration of your own, such as one that asks
+    /// for client certificates. Its ALPN protocols decide whether HTTP/2 is offered.
+    pub fn tls_config(mut self, config: ServerConfig) -> Self {
+        self.tls = Some(Arc::new(Tls::fixed(config)));
+        self
+    }
+
+    /// Calls this for every traffic connection, once its TLS handshake is done, so that a handler
+    /// can find what it keeps: see [`with_connection_data`](super::with_connection_data).
+    pub fn on_connect(
+        mut self,
+        keep: impl Fn(&Connected<'_>, &mut Extensions) + Send + Sync + 'static,
+    ) -> Self {
+        self.on_connect = Some(Arc::new(keep));
+        self
+    }
+
+    /// The most HTTP/2 streams that a connection may have open at a time; 250 by default. Clients
+    /// are told, and wait with further ones (RFC 9113, section 5.1.2).
+    pub fn http2_streams(mut self, streams: u32) -> Self {
+        self.http2_streams = streams.max(1);
+        self
+    }
+
+    /// HTTP/2's flow control windows in bytes, for uploads: of a stream (1 MiB by default) and of a
+    /// connection (2 MiB).
+    pub fn http2_windows(mut self, stream: u32, connection: u32) -> Self {
+        self.http2_windows = (stream, connection);
+        self
+    }
+
+    /// Threads of each worker for blocking closures (`web::block`); tokio's own number by default.
+    pub fn blocking_threads(mut self, threads: usize) -> Self {
+        self.blocking_threads = Some(threads.max(1));
+        self
+    }
+
+    /// The registry behind `/metrics`, for the application's own families.
+    pub fn registry(&self) -> &Registry {
+        &self.registry
+    }
+
     /// Worker threads; one for each CPU by default.
     pub fn workers(mut self, workers: usize) -> Self {
         self.workers = workers.max(1);
         self
     }
 
-    /// The most connections a worker has at a time; further ones wait in the kernel's queue.
-    /// 25,600 by default.
+    /// The most connections at a time, for each worker; further ones wait in the kernel's queue.
+    /// 25,600 by default, and fewer where the limit of open files would be reached: some are kept
+    /// for the admin listener, so that probes are answered, and for the application.
     pub fn connection_limit(mut self, connections: usize) -> Self {
         self.connection_limit = connections.max(1);
         self
@@ -209,13 +299,14 @@ impl<F> Server<F> {
 
     /// Asks for a token in [`TOKEN_HEADER`](super::TOKEN_HEADER) on `/prestop`.
     pub fn hook_token(mut self, token: Token) -> Self {
-        self.guard.token = Some(token);
+        self.hook_token = Some(token);
         self
     }
 
-    /// Whether `/prestop` is also on the traffic listeners; it is by default.
+    /// Whether `/prestop` is also on the traffic listeners. By default only where there is no admin
+    /// listener: whoever reaches the application could take the pod out of rotation.
     pub fn hook_on_app_listener(mut self, on: bool) -> Self {
-        self.hook_on_app_listener = on;
+        self.hook_on_app_listener = Some(on);
         self
     }
 
@@ -253,14 +344,15 @@ impl<F> Server<F> {
         self.admin.iter().filter_map(|listener| listener.local_addr().ok()).collect()
     }
 
-    /// Serves until the drain is over, and reports.
+    /// Serves until the drain is over, and then resolves to a report. Nothing starts before the
+    /// future is polled; dropping it at any time stops every thread and releases every port.
     ///
     /// # Errors
-    /// When a thread, a signal handler or the application's services could not be had.
-    pub async fn run<I, S, B>(self) -> Result<Report, ServerError>
+    /// When a thread, a signal handler, a listener or the application's services could not be had.
+    pub fn run<I, S, B>(self) -> Running
     where
         F: Fn() -> I + Clone + Send + 'static,
-        I: IntoServiceFactory<S, Request>,
+        I: IntoServiceFactory<S, Request> + 'static,
         S: ServiceFactory<
                 Request,
                 Config = AppConfig,
@@ -272,179 +364,6 @@ impl<F> Server<F> {
         S::InitError: fmt::Debug,
         B: MessageBody + 'static,
     {
-        let lifecycle = self.drain.lifecycle().clone();
-        let signals = if self.signals { Some(Signals::catch()?) } else { None };
-        let known: Vec<(&str, u16)> =
-            self.routes.iter().map(|(route, code)| (route.as_str(), *code)).collect();
-        let metrics = Metrics::new(&lifecycle, &self.build, &known);
-        let probes = Probes {
-            lifecycle: lifecycle.clone(),
-            on_drain: self.on_drain,
-            guard: Arc::new(self.guard.clone()),
-        };
-
-        let stop = CancellationToken::new();
-        let freed = Arc::new(Notify::new());
-        let settings = WorkerSettings {
-            name: "websample-worker",
-            keep_alive: self.keep_alive,
-            close_spread: self.close_spread,
-            limits: self.limits,
-        };
-        let patterns = Arc::new(Patterns::new(self.routes.iter().map(|(route, _)| route.clone())));
-        let mut starting = Vec::new();
-        let workers = (0..self.workers)
-            .map(|_| {
-                let app = self.app.clone();
-                let (worker_lifecycle, metrics, probes) =
-                    (lifecycle.clone(), metrics.clone(), probes.clone());
-                let patterns = Arc::clone(&patterns);
-                let hook_is_here = self.hook_on_app_listener;
-                let front = move || FrontFactory {
-                    app: app().into_factory(),
-                    lifecycle: worker_lifecycle,
-                    metrics,
-                    probes,
-                    hook_is_here,
-                    patterns,
-                };
-                start(&mut starting, settings.clone(), &lifecycle, &stop, &freed, front)
-            })
-            .collect::<io::Result<Vec<_>>>()?;
-        let admin_freed = Arc::new(Notify::new());
-        let admin_service =
-            Admin { lifecycle: lifecycle.clone(), metrics: metrics.clone(), probes };
-        let admin_settings = WorkerSettings { name: "websample-admin", ..settings };
-        // The admin side has a life of its own, in which nothing ever drains.
-        let (admin_life, _admin_drain) = Lifecycle::new(*lifecycle.policy());
-        let admin_worker =
-            [start(&mut starting, admin_settings, &admin_life, &stop, &admin_freed, move || {
-                admin_service
-            })?];
-        for started in try_join_all(starting).await.map_err(io::Error::other)? {
-            started?;
-        }
-
-        let report = {
-            let listeners = self.traffic.into_iter().map(|listener| {
-                // Held until its queue is empty: the drain waits for that, too.
-                let open = lifecycle.in_flight().listeners.enter();
-                let acceptor = Acceptor {
-                    listener,
-                    tls: self.tls.as_deref(),
-                    workers: &workers,
-                    limit: self.connection_limit,
-                    freed: Arc::clone(&freed),
-                    connections: lifecycle.in_flight().connections.clone(),
-                };
-                let lifecycle = &lifecycle;
-                async move {
-                    if let Err(error) = acceptor.run(lifecycle).await {
-                        tracing::error!(%error, "a listener has failed");
-                    }
-                    drop(open);
-                }
-            });
-            let admin_listeners = self.admin.into_iter().map(|listener| {
-                let acceptor = Acceptor {
-                    listener,
-                    tls: None,
-                    workers: &admin_worker,
-                    limit: self.connection_limit,
-                    freed: Arc::clone(&admin_freed),
-                    connections: admin_life.in_flight().connections.clone(),
-                };
-                let life = &admin_life;
-                async move {
-                    if let Err(error) = acceptor.run(life).await {
-                        tracing::error!(%error, "an admin listener has failed");
-                    }
-                }
-            });
-            let traffic = for_ever(join_all(listeners));
-            let admin = for_ever(join_all(admin_listeners));
-            let certificates = async {
-                match &self.tls {
-                    Some(tls) => tls.watch().await,
-                    None => std::future::pending().await,
-                }
-            };
-            let forward = async {
-                match signals {
-                    Some(mut signals) => loop {
-                        lifecycle.signal(signals.next().await);
-                    },
-                    None => std::future::pending::<()>().await,
-                }
-            };
-            // Everything is listening: from here on readiness is the application's.
-            drop(self.startup);
-            tokio::select! {
-                report = self.drain.run() => report,
-                () = traffic => unreachable!("it waits for ever"),
-                () = admin => unreachable!("it waits for ever"),
-                () = certificates => unreachable!("the watch has no end"),
-                () = forward => unreachable!("signals have no end"),
-            }
-        };
-
-        stop.cancel();
-        if report.outcome == Outcome::Clean {
-            // Destructors of what the workers own run before the process is gone.
-            for worker in workers.into_iter().chain(admin_worker) {
-                worker.join();
-            }
-        }
-        publish(&report, &self.termination_log);
-        Ok(report)
-    }
-}
-
-/// Polls a future to its end, and then goes on waiting: the end of all listeners, of which there
-/// may be none, is not the end of the server.
-async fn for_ever<F: Future>(future: F) {
-    future.await;
-    std::future::pending::<()>().await;
-}
-
-/// Starts a worker and keeps the promise that it is ready.
-fn start<M, S, B>(
-    starting: &mut Vec<oneshot::Receiver<io::Result<()>>>,
-    settings: WorkerSettings,
-    lifecycle: &Lifecycle,
-    stop: &CancellationToken,
-    freed: &Arc<Notify>,
-    service: M,
-) -> io::Result<Worker>
-where
-    M: FnOnce() -> S + Send + 'static,
-    S: ServiceFactory<Request, Config = (), Response = actix_http::Response<B>> + 'static,
-    S::Future: 'static,
-    S::Service: 'static,
-    S::Error: Into<actix_http::Response<actix_web::body::BoxBody>> + 'static,
-    S::InitError: fmt::Debug,
-    B: MessageBody + 'static,
-{
-    let (worker, started) =
-        Worker::start(settings, lifecycle.clone(), stop.clone(), Arc::clone(freed), service)?;
-    starting.push(started);
-    Ok(worker)
-}
-
-/// One structured line for the logs, and the termination message.
-fn publish(report: &Report, termination_log: &Path) {
-    tracing::info!(
-        target: "websample::report",
-        outcome = ?report.outcome,
-        exit_code = report.exit_code,
-        termination_seconds = report.termination_seconds,
-        last_arrival_seconds = report.last_arrival_seconds,
-        delay_needed_seconds = report.delay_needed_seconds,
-        cut = report.cut_total,
-        report = report.to_json(),
-        "drained"
-    );
-    if let Err(error) = report.write_termination_message(termination_log) {
-        tracing::warn!(path = %termination_log.display(), %error, "no termination message written");
+        Running::new(self)
     }
 }

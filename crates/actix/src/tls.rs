@@ -21,8 +21,17 @@ use tokio_rustls::{
 /// by swapping a symbolic link, which notifications of the file itself would not show.
 const LOOK: Duration = Duration::from_secs(1);
 
+/// Whether this certificate and key can be used, without using them.
+///
+/// # Errors
+/// Which file cannot be used, and why.
+pub fn check_certificate(cert: &Path, key: &Path) -> Result<(), TlsError> {
+    load(cert, key).map(drop)
+}
+
 /// A certificate or key that cannot be used: which file, and what is wrong with it.
 #[derive(Debug, thiserror::Error)]
+#[non_exhaustive]
 pub enum TlsError {
     /// A file cannot be read.
     #[error("cannot read {}: {source}", path.display())]
@@ -56,19 +65,20 @@ pub enum TlsError {
     },
 }
 
+/// The largest file that is taken for a certificate or a key, in bytes.
+const LARGEST: u64 = 1024 * 1024;
+
 /// The TLS side of a listener.
 pub(super) struct Tls {
-    cert: PathBuf,
-    key: PathBuf,
+    /// The certificate and its key, which are watched; `None` where somebody else made the
+    /// configuration.
+    files: Option<(PathBuf, PathBuf)>,
     current: RwLock<Arc<ServerConfig>>,
 }
 
 impl fmt::Debug for Tls {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("Tls")
-            .field("cert", &self.cert)
-            .field("key", &self.key)
-            .finish_non_exhaustive()
+        f.debug_struct("Tls").field("files", &self.files).finish_non_exhaustive()
     }
 }
 
@@ -77,10 +87,14 @@ impl Tls {
     pub(super) fn load(cert: &Path, key: &Path) -> Result<Self, TlsError> {
         let config = load(cert, key)?;
         Ok(Self {
-            cert: cert.to_owned(),
-            key: key.to_owned(),
+            files: Some((cert.to_owned(), key.to_owned())),
             current: RwLock::new(Arc::new(config)),
         })
+    }
+
+    /// With a configuration that somebody else made.
+    pub(super) fn fixed(config: ServerConfig) -> Self {
+        Self { files: None, current: RwLock::new(Arc::new(config)) }
     }
 
     /// What the next connection is accepted with.
@@ -93,19 +107,20 @@ impl Tls {
     ///
     /// Files that cannot be used are refused and logged; the last good ones stay in use.
     pub(super) async fn watch(&self) {
-        let mut known = (stamp(&self.cert), stamp(&self.key));
+        let Some((cert, key)) = &self.files else { return std::future::pending().await };
+        let mut known = (stamp(cert), stamp(key));
         loop {
             tokio::time::sleep(LOOK).await;
-            let now = (stamp(&self.cert), stamp(&self.key));
+            let now = (stamp(cert), stamp(key));
             if now == known {
                 continue;
             }
             known = now;
-            match load(&self.cert, &self.key) {
+            match load(cert, key) {
                 Ok(config) => {
                     *self.current.write().unwrap_or_else(PoisonError::into_inner) =
                         Arc::new(config);
-                    tracing::info!(cert = %self.cert.display(), "certificate reloaded");
+                    tracing::info!(cert = %cert.display(), "certificate reloaded");
                 }
                 Err(error) => {
                     tracing::error!(%error, "certificate not reloaded; the old one stays in use");
@@ -120,9 +135,23 @@ fn stamp(path: &Path) -> Option<(SystemTime, u64)> {
     Some((data.modified().ok()?, data.len()))
 }
 
+/// Reads a file that may have become anything since it was last looked at. A pipe would be waited
+/// for, and every listener with it.
+fn read(path: &Path) -> io::Result<Vec<u8>> {
+    let invalid = |problem: &str| io::Error::new(io::ErrorKind::InvalidInput, problem);
+    let data = std::fs::metadata(path)?;
+    if !data.is_file() {
+        return Err(invalid("it is not a regular file"));
+    }
+    if data.len() > LARGEST {
+        return Err(invalid("it is larger than 1 MiB, which no certificate is"));
+    }
+    std::fs::read(path)
+}
+
 fn load(cert: &Path, key: &Path) -> Result<ServerConfig, TlsError> {
     let read = |path: &Path| {
-        std::fs::read(path).map_err(|source| TlsError::Unreadable { path: path.to_owned(), source })
+        read(path).map_err(|source| TlsError::Unreadable { path: path.to_owned(), source })
     };
     let malformed = |path: &Path, expected, problem: String| TlsError::Malformed {
         path: path.to_owned(),

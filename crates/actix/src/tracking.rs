@@ -73,25 +73,52 @@ impl Table {
     fn lock(&self) -> MutexGuard<'_, Slab<Entry>> {
         self.in_flight.lock().unwrap_or_else(PoisonError::into_inner)
     }
+}
 
-    /// The route of a request; before its handler has answered, the pattern of an earlier
-    /// request that fits its path, or the path itself.
-    fn name(&self, entry: &Entry) -> String {
-        if let Some(route) = entry.route {
-            return self.patterns.get(route);
-        }
-        let path = entry.path();
-        self.patterns.fitting(path).unwrap_or_else(|| path.to_owned())
-    }
+/// One of the oldest, as it was seen under the lock.
+struct Old {
+    began: Instant,
+    route: Option<Route>,
+    target: Option<PathAndQuery>,
 }
 
 impl Census for Table {
-    fn unfinished(&self) -> Vec<Unfinished> {
-        let in_flight = self.lock();
-        let named = in_flight.iter().map(|(_, entry)| Unfinished {
-            kind: "request",
-            what: self.name(entry),
-            age_seconds: entry.began.elapsed().as_secs_f64(),
+    fn count(&self) -> usize {
+        self.lock().len()
+    }
+
+    fn oldest(&self, most: usize) -> Vec<Unfinished> {
+        // Under the lock no more than to look and to copy: the worker waits for it.
+        let old: Vec<Old> = {
+            let in_flight = self.lock();
+            let mut by_age: Vec<_> =
+                in_flight.iter().map(|(key, entry)| (entry.began, key)).collect();
+            if by_age.len() > most {
+                by_age.select_nth_unstable(most);
+                by_age.truncate(most);
+            }
+            let copy = |entry: &Entry| Old {
+                began: entry.began,
+                route: entry.route,
+                target: entry.target.clone(),
+            };
+            by_age.iter().filter_map(|(_, key)| in_flight.get(*key)).map(copy).collect()
+        };
+        // Before its handler has answered, a request is named by the pattern of an earlier one that
+        // fits its path, or by the path itself.
+        let mut fitting: HashMap<&str, String> = HashMap::new();
+        let named = old.iter().map(|old| {
+            let path = old.target.as_ref().map_or("", PathAndQuery::path);
+            let what = match old.route {
+                Some(route) => self.patterns.get(route),
+                None => fitting
+                    .entry(path)
+                    .or_insert_with(|| {
+                        self.patterns.fitting(path).unwrap_or_else(|| path.to_owned())
+                    })
+                    .clone(),
+            };
+            Unfinished { kind: "request", what, age_seconds: old.began.elapsed().as_secs_f64() }
         });
         named.collect()
     }

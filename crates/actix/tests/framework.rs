@@ -25,7 +25,7 @@ struct Service {
 
 /// A service of two workers with a few routes, serving.
 async fn start(policy: Policy) -> Service {
-    let (lifecycle, drain) = Lifecycle::new(policy);
+    let (lifecycle, drain) = Lifecycle::new(policy).expect("a policy that adds up");
     let app = || {
         App::new()
             .route("/", web::get().to(HttpResponse::Ok))
@@ -122,7 +122,7 @@ fn the_drain_waits_for_registered_background_work() {
 #[test]
 fn an_application_that_cannot_be_created_is_an_error() {
     run(async {
-        let (_lifecycle, drain) = Lifecycle::new(quick());
+        let (_lifecycle, drain) = Lifecycle::new(quick()).expect("a policy that adds up");
         let app = || App::new().data_factory(|| async { Err::<(), _>("no database") });
         let server = Server::new(drain, app).without_signals().bind("127.0.0.1:0").expect("bound");
         let error = server.run().await.expect_err("no application");
@@ -134,7 +134,7 @@ fn an_application_that_cannot_be_created_is_an_error() {
 fn a_taken_port_is_named() {
     let taken = std::net::TcpListener::bind("127.0.0.1:0").expect("bound");
     let address = taken.local_addr().expect("bound");
-    let (_lifecycle, drain) = Lifecycle::new(quick());
+    let (_lifecycle, drain) = Lifecycle::new(quick()).expect("a policy that adds up");
     let error = Server::new(drain, App::new).bind(address).expect_err("taken");
     assert!(error.to_string().contains(&address.to_string()), "{error}");
 }

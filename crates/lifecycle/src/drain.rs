@@ -20,7 +20,7 @@ use super::{
     policy::Mode,
     report::{Outcome, PhaseReport, Report, RequestsByPhase},
     sequence::{self, Cause, Reaction, Seen, State, Step, Termination},
-    signal::Signal,
+    signal::{Signal, Signals},
 };
 
 /// Exit code when something was cut at the deadline.
@@ -32,14 +32,23 @@ const PROGRESS: Duration = Duration::from_secs(2);
 /// At most this many kinds of leftovers are named in a log line.
 const NAMED: usize = 5;
 
+/// At most this much of what is left is looked at, the oldest first: a client may open more requests
+/// than anybody wants to read of.
+const LISTED: usize = 100;
+
+/// Requests that are counted, and that nobody can name.
+const UNNAMED: &str = "a request that nobody can name";
+
 /// Leads a server from its start to its end.
 #[derive(Debug)]
 pub struct Drain {
     lifecycle: Lifecycle,
     triggers: mpsc::UnboundedReceiver<Trigger>,
+    signals: Option<Signals>,
     state: State,
     hooks: Vec<oneshot::Sender<Phase>>,
     cut: Vec<Unfinished>,
+    cut_total: usize,
     last_arrival: Option<Duration>,
 }
 
@@ -48,11 +57,28 @@ impl Drain {
         Self {
             lifecycle,
             triggers,
+            signals: None,
             state: State::new(),
             hooks: Vec::new(),
             cut: Vec::new(),
+            cut_total: 0,
             last_arrival: None,
         }
+    }
+
+    /// Acts on these signals as they come, and on those that have come since they were caught.
+    pub fn obey(&mut self, signals: Signals) {
+        self.signals = Some(signals);
+    }
+
+    /// Whether it acts on the signals of this process by itself.
+    pub const fn has_signals(&self) -> bool {
+        self.signals.is_some()
+    }
+
+    /// Leaves the signals to the program, which then calls [`Lifecycle::signal`].
+    pub fn take_signals(&mut self) -> Option<Signals> {
+        self.signals.take()
     }
 
     /// The handle to the life that this drain leads.
@@ -73,8 +99,12 @@ impl Drain {
                     progress = Instant::now() + PROGRESS;
                 }
                 Step::EndDelay => self.end_delay(),
+                Step::CatchUp => self.state.caught_up = Some(Instant::now()),
                 Step::Cut => self.cut_off(),
-                Step::Finish => return self.report(self.outcome()),
+                Step::Finish => {
+                    self.take_noted();
+                    return self.report(self.outcome());
+                }
                 Step::Wait(until) => {
                     let draining = self.state.phase == Phase::Draining;
                     let until = if draining { until.map(|at| at.min(progress)) } else { until };
@@ -106,8 +136,18 @@ impl Drain {
     /// Waits for a trigger, for the last thing in flight to end, or for `until`.
     async fn wait(&mut self, until: Option<Instant>) -> Option<Report> {
         let idle = &self.lifecycle.shared.in_flight.idle;
+        let signal = async {
+            match &mut self.signals {
+                Some(signals) => signals.next().await,
+                None => std::future::pending().await,
+            }
+        };
         tokio::select! {
             biased;
+            signal = signal => {
+                self.lifecycle.count(signal);
+                self.receive_signal(signal)
+            }
             // Never `None`: this drain's own lifecycle holds a sender.
             Some(trigger) = self.triggers.recv() => self.receive(trigger),
             () = idle.changed() => None,
@@ -136,13 +176,23 @@ impl Drain {
     fn receive_hook(&mut self, answer: oneshot::Sender<Phase>) {
         let drains = self.lifecycle.policy().mode == Mode::Drain;
         match self.state.phase {
+            Phase::Serving if drains && self.hooks_rest() => {
+                tracing::warn!(
+                    stray_hooks = self.state.stray_hooks,
+                    "preStop hook called, and ignored: no signal has followed the last ones"
+                );
+                let _ = answer.send(Phase::Serving);
+            }
             Phase::Serving if drains => {
                 tracing::info!("preStop hook called; leaving");
                 self.begin(Cause::Hook);
                 self.hooks.push(answer);
             }
-            Phase::LameDuck if self.delay_is_running() => {
+            Phase::LameDuck
+                if self.state.hook_may_join(self.lifecycle.policy(), Instant::now()) =>
+            {
                 tracing::info!("preStop hook called; joining the termination under way");
+                self.join_hook();
                 self.hooks.push(answer);
             }
             phase => {
@@ -153,8 +203,19 @@ impl Drain {
         }
     }
 
-    fn delay_is_running(&self) -> bool {
-        self.state.termination.is_some_and(|t| t.delay_over.is_none())
+    fn hooks_rest(&self) -> bool {
+        self.state.hooks_rest_until.is_some_and(|until| Instant::now() < until)
+    }
+
+    /// The first hook may have been stray, and this one the kubelet's: its pod has only now been
+    /// deleted, so it waits for the least delay again.
+    fn join_hook(&mut self) {
+        if let Some(termination) = &mut self.state.termination
+            && self.state.signal.is_none()
+        {
+            termination.joined = Some(Instant::now());
+            termination.delay_over = None;
+        }
     }
 
     fn receive_signal(&mut self, signal: Signal) -> Option<Report> {
@@ -170,7 +231,7 @@ impl Drain {
             Reaction::Terminate => {
                 tracing::info!(%signal, %phase, "signal received; leaving");
                 self.state.signal = Some(signal);
-                self.begin(Cause::Signal);
+                self.join_or_begin();
             }
             Reaction::AlreadyUnderWay => {
                 tracing::info!(%signal, %phase, "signal received again; already leaving");
@@ -191,12 +252,31 @@ impl Drain {
         None
     }
 
-    /// Starts the one clock, unless it is running.
+    /// Starts the one clock.
     fn begin(&mut self, cause: Cause) {
-        if self.state.termination.is_none() {
-            let began = Instant::now();
-            self.state.termination = Some(Termination { began, cause, delay_over: None });
-            *lock(&self.lifecycle.shared.began) = Some(began);
+        let began = Instant::now();
+        self.state.termination = Some(Termination::new(began, cause));
+        *lock(&self.lifecycle.shared.began) = Some(began);
+    }
+
+    /// A signal joins the clock of the hook that it belongs to; else it starts one.
+    fn join_or_begin(&mut self) {
+        let now = Instant::now();
+        match &mut self.state.termination {
+            Some(hook) if hook.is_shared_by(now) => {
+                if hook.delay_over.is_none() {
+                    hook.joined = Some(now);
+                }
+            }
+            Some(hook) => {
+                tracing::warn!(
+                    seconds = (now - hook.began).as_secs_f64(),
+                    "the preStop hook was called long before this signal; the clock starts anew"
+                );
+                self.lifecycle.shared.in_flight.arrivals.forget_last();
+                self.begin(Cause::Signal);
+            }
+            None => self.begin(Cause::Signal),
         }
     }
 
@@ -235,6 +315,9 @@ impl Drain {
                 "no signal followed the preStop hook within the grace period; serving again"
             );
             self.state.termination = None;
+            self.state.stray_hooks += 1;
+            let rest = sequence::back_off(&shared.policy, self.state.stray_hooks);
+            self.state.hooks_rest_until = Some(Instant::now() + rest);
             *lock(&shared.began) = None;
             // Only this one was cancelled. The others are held by those who wait for what is
             // still to come: acceptors for the draining, connections for the deadline.
@@ -264,24 +347,48 @@ impl Drain {
     }
 
     fn cut_off(&mut self) {
+        let (total, cut) = self.left();
         let shared = &self.lifecycle.shared;
-        let mut cut: Vec<_> =
-            lock(&shared.census).iter().flat_map(|census| census.unfinished()).collect();
-        cut.extend(shared.in_flight.unfinished_work());
-        cut.sort_by(|a, b| b.age_seconds.total_cmp(&a.age_seconds));
-        shared.cut.store(cut.len() as u64, Ordering::Relaxed);
-        tracing::warn!(cut = cut.len(), what = %name(&cut), "deadline: cutting what is left");
+        shared.cut.store(total as u64, Ordering::Relaxed);
+        tracing::warn!(cut = total, what = %name(&cut), "deadline: cutting what is left");
         self.cut = cut;
+        self.cut_total = total;
         self.state.cut_at = Some(Instant::now());
         lock(&shared.tokens).deadline.cancel();
+    }
+
+    /// How much is left, and the oldest of it by name.
+    fn left(&self) -> (usize, Vec<Unfinished>) {
+        let shared = &self.lifecycle.shared;
+        let census = lock(&shared.census).clone();
+        let mut left: Vec<_> = census.iter().flat_map(|census| census.oldest(LISTED)).collect();
+        left.extend(shared.in_flight.unfinished_work(LISTED));
+        // What nobody can name has been counted all the same.
+        let named: usize = census.iter().map(|census| census.count()).sum();
+        let unnamed = shared.in_flight.requests.get().saturating_sub(named);
+        left.extend((0..unnamed.min(LISTED)).map(|_| Unfinished {
+            kind: "request",
+            what: UNNAMED.to_owned(),
+            age_seconds: 0.0,
+        }));
+        left.sort_by(|a, b| b.age_seconds.total_cmp(&a.age_seconds));
+        left.truncate(LISTED);
+        (named + unnamed + shared.in_flight.work(), left)
+    }
+
+    /// What others have cut at the deadline, who alone could see it.
+    fn take_noted(&mut self) {
+        let noted = std::mem::take(&mut *lock(&self.lifecycle.shared.noted));
+        self.cut_total += noted.total;
+        self.lifecycle.shared.cut.store(self.cut_total as u64, Ordering::Relaxed);
+        self.cut.extend(noted.named);
+        self.cut.truncate(LISTED);
     }
 
     /// Who remains, and how long there is left.
     fn log_progress(&self) {
         let shared = &self.lifecycle.shared;
-        let mut left: Vec<_> =
-            lock(&shared.census).iter().flat_map(|census| census.unfinished()).collect();
-        left.extend(shared.in_flight.unfinished_work());
+        let (_, left) = self.left();
         let remaining = self
             .lifecycle
             .deadline_at()
@@ -300,7 +407,7 @@ impl Drain {
         match (self.state.cut_at, self.state.forced) {
             (None, _) => Outcome::Clean,
             (Some(_), Some(_)) => Outcome::Forced,
-            (Some(_), None) if self.cut.is_empty() => Outcome::Clean,
+            (Some(_), None) if self.cut_total == 0 => Outcome::Clean,
             (Some(_), None) => Outcome::Cut,
         }
     }
@@ -339,7 +446,7 @@ impl Drain {
             last_arrival_seconds: last_arrival.map(|last| last.as_secs_f64()),
             delay_seconds: termination.and_then(|t| Some((t.delay_over? - t.began).as_secs_f64())),
             delay_needed_seconds: Report::delay_for(last_arrival),
-            cut_total: self.cut.len(),
+            cut_total: self.cut_total,
             cut: self.cut.clone(),
         }
     }
@@ -349,7 +456,7 @@ fn unix_seconds(time: SystemTime) -> f64 {
     time.duration_since(SystemTime::UNIX_EPOCH).map_or(0.0, |since| since.as_secs_f64())
 }
 
-/// What is left, by name and number, the most frequent first.
+/// The oldest of what is left, by name and number, the most frequent first.
 fn name(left: &[Unfinished]) -> String {
     let mut counts: Vec<(&str, usize)> = Vec::new();
     for item in left {

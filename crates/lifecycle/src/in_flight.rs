@@ -27,9 +27,15 @@ pub struct Unfinished {
 /// Names what is still under way, when the deadline has come.
 ///
 /// The counters below only count; whoever counts can also say what it counted.
+///
+/// Asked from the drain's thread, while requests come and go: an answer has to be cheap, however much
+/// is under way.
 pub trait Census: Send + Sync {
-    /// Everything unfinished at this moment.
-    fn unfinished(&self) -> Vec<Unfinished>;
+    /// How much is unfinished at this moment.
+    fn count(&self) -> usize;
+
+    /// The oldest of it, at most so many, by name.
+    fn oldest(&self, most: usize) -> Vec<Unfinished>;
 }
 
 /// Wakes the drain when a count may have reached zero.
@@ -226,14 +232,15 @@ impl InFlight {
             && self.work.get() == 0
     }
 
-    pub(super) fn unfinished_work(&self) -> Vec<Unfinished> {
+    /// The background work that is not done, in the order it began, at most so much.
+    pub(super) fn unfinished_work(&self, most: usize) -> Vec<Unfinished> {
         let registry = self.registry.lock().unwrap_or_else(PoisonError::into_inner);
         let named = |(_, name, since): &(u64, String, Instant)| Unfinished {
             kind: "work",
             what: name.clone(),
             age_seconds: since.elapsed().as_secs_f64(),
         };
-        registry.running.iter().map(named).collect()
+        registry.running.iter().take(most).map(named).collect()
     }
 }
 
@@ -263,10 +270,10 @@ mod tests {
         let flush = in_flight.register("flush".to_owned());
         let other = in_flight.register("other".to_owned());
         drop(flush);
-        let names: Vec<_> = in_flight.unfinished_work().into_iter().map(|u| u.what).collect();
+        let names: Vec<_> = in_flight.unfinished_work(9).into_iter().map(|u| u.what).collect();
         assert_eq!(names, ["other"]);
         drop(other);
-        assert!(in_flight.unfinished_work().is_empty() && in_flight.is_idle());
+        assert!(in_flight.unfinished_work(9).is_empty() && in_flight.is_idle());
     }
 
     #[tokio::test(start_paused = true)]

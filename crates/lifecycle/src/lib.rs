@@ -7,7 +7,7 @@
 //! ```
 //! # use websample_lifecycle::{Lifecycle, Phase, Policy, Signal};
 //! # #[tokio::main(flavor = "current_thread", start_paused = true)] async fn main() {
-//! let (lifecycle, drain) = Lifecycle::new(Policy::default());
+//! let (lifecycle, drain) = Lifecycle::new(Policy::default()).unwrap();
 //! let drained = tokio::spawn(drain.run());
 //!
 //! lifecycle.serving().await;
@@ -54,6 +54,18 @@ pub use self::{
     signal::{Signal, Signals},
 };
 
+/// Why a life cannot begin.
+#[derive(Debug, thiserror::Error)]
+#[non_exhaustive]
+pub enum StartError {
+    /// The policy does not add up.
+    #[error(transparent)]
+    Policy(#[from] BudgetError),
+    /// The system refuses the handlers of SIGTERM and SIGINT.
+    #[error("SIGTERM and SIGINT cannot be caught: {0}")]
+    Signals(#[from] std::io::Error),
+}
+
 /// A phase and when it began.
 #[derive(Debug, Clone, Copy, PartialEq)]
 pub struct Entered {
@@ -72,6 +84,16 @@ struct Tokens {
     draining: CancellationToken,
     deadline: CancellationToken,
 }
+
+/// What was cut at the deadline by those who alone could see it.
+#[derive(Debug, Default)]
+struct Noted {
+    total: usize,
+    named: Vec<Unfinished>,
+}
+
+/// At most this much of it is kept by name.
+const NOTED: usize = 100;
 
 /// What reaches the drain from outside.
 #[derive(Debug)]
@@ -96,6 +118,7 @@ struct Shared {
     began: Mutex<Option<Instant>>,
     scrapes: Mutex<scrapes::Scrapes>,
     census: Mutex<Vec<Arc<dyn Census>>>,
+    noted: Mutex<Noted>,
     triggers: mpsc::UnboundedSender<Trigger>,
 }
 
@@ -132,8 +155,13 @@ impl std::fmt::Debug for Lifecycle {
 impl Lifecycle {
     /// A life in phase `starting`, and the drain that will lead it.
     ///
-    /// Nothing changes until [`Drain::run`] is polled.
-    pub fn new(policy: Policy) -> (Self, Drain) {
+    /// Nothing changes until [`Drain::run`] is polled. Signals are somebody else's: who wants this
+    /// process' own, calls [`with_signals`](Self::with_signals).
+    ///
+    /// # Errors
+    /// A policy that does not add up: see [`Policy::check`].
+    pub fn new(policy: Policy) -> Result<(Self, Drain), BudgetError> {
+        policy.check()?;
         let (triggers, received) = mpsc::unbounded_channel();
         let starting =
             Entered { phase: Phase::Starting, at: Instant::now(), wall: SystemTime::now() };
@@ -150,10 +178,29 @@ impl Lifecycle {
             began: Mutex::default(),
             scrapes: Mutex::default(),
             census: Mutex::default(),
+            noted: Mutex::default(),
             triggers,
         };
         let lifecycle = Self { shared: Arc::new(shared) };
-        (lifecycle.clone(), Drain::new(lifecycle, received))
+        Ok((lifecycle.clone(), Drain::new(lifecycle, received)))
+    }
+
+    /// The life of this process: like [`new`](Self::new), and SIGTERM and SIGINT are caught from now
+    /// on. One that comes before [`Drain::run`] is acted on then.
+    ///
+    /// Call it first, before caches are warmed and databases connected: until a handler is there, the
+    /// kernel discards the SIGTERM of a container's PID 1, and the kubelet sends only one.
+    ///
+    /// # Errors
+    /// A policy that does not add up, or a system that refuses the handlers.
+    ///
+    /// # Panics
+    /// Outside of a Tokio runtime.
+    pub fn with_signals(policy: Policy) -> Result<(Self, Drain), StartError> {
+        let signals = Signals::catch()?;
+        let (lifecycle, mut drain) = Self::new(policy)?;
+        drain.obey(signals);
+        Ok((lifecycle, drain))
     }
 
     /// What it decides by.
@@ -226,7 +273,7 @@ impl Lifecycle {
     /// ```
     /// # use websample_lifecycle::{Lifecycle, Policy};
     /// # #[tokio::main(flavor = "current_thread")] async fn main() {
-    /// let (lifecycle, _drain) = Lifecycle::new(Policy::default());
+    /// let (lifecycle, _drain) = Lifecycle::new(Policy::default()).unwrap();
     /// let work = lifecycle.work("flush the write-behind cache");
     /// tokio::spawn(async move {
     ///     // … the work …
@@ -241,6 +288,18 @@ impl Lifecycle {
     /// Registers somebody who can name what is unfinished at the deadline.
     pub fn register_census(&self, census: Arc<dyn Census>) {
         lock(&self.shared.census).push(census);
+    }
+
+    /// Something was cut at the deadline that no [`Census`] can see, such as a request whose head was
+    /// still arriving: it is reported like all the rest.
+    ///
+    /// Has to be told before the guard is dropped that the drain waits for.
+    pub fn note_cut(&self, cut: Unfinished) {
+        let mut noted = lock(&self.shared.noted);
+        noted.total += 1;
+        if noted.named.len() < NOTED {
+            noted.named.push(cut);
+        }
     }
 
     /// Holds readiness back until the guard is dropped.
@@ -262,8 +321,12 @@ impl Lifecycle {
 
     /// A termination signal arrived.
     pub fn signal(&self, signal: Signal) {
-        self.shared.signals[signal as usize].fetch_add(1, Ordering::Relaxed);
+        self.count(signal);
         self.send(Trigger::Signal(signal));
+    }
+
+    fn count(&self, signal: Signal) {
+        self.shared.signals[signal as usize].fetch_add(1, Ordering::Relaxed);
     }
 
     /// How often this signal arrived.

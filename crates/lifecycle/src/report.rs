@@ -78,7 +78,7 @@ pub struct Report {
     pub delay_needed_seconds: f64,
     /// How many requests, connections and works were cut.
     pub cut_total: usize,
-    /// What was cut; the oldest first.
+    /// What was cut, a hundred at most; the oldest first.
     pub cut: Vec<Unfinished>,
 }
 
@@ -113,9 +113,21 @@ impl Report {
     /// Writes the termination message to a file that already exists; the kubelet makes it.
     ///
     /// # Errors
-    /// When the file is there and cannot be written.
+    /// When the file is there and cannot be written, or is no regular file.
     #[cfg(feature = "json")]
     pub fn write_termination_message(&self, path: &Path) -> io::Result<bool> {
+        match std::fs::metadata(path) {
+            // To open a pipe would wait for its reader, for ever if need be.
+            Ok(metadata) if !metadata.is_file() => {
+                return Err(io::Error::new(
+                    io::ErrorKind::InvalidInput,
+                    "it is not a regular file; the kubelet makes one",
+                ));
+            }
+            Ok(_) => {}
+            Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(false),
+            Err(error) => return Err(error),
+        }
         match std::fs::OpenOptions::new().write(true).truncate(true).open(path) {
             Ok(mut file) => {
                 io::Write::write_all(&mut file, self.to_termination_message().as_bytes())?;

@@ -16,6 +16,23 @@ use super::{
 /// margin, since the report still has to be written.
 const CUT_SETTLES: Duration = Duration::from_secs(1);
 
+/// A process that was stopped, or got no processor, until after its deadline first gives what is
+/// due its turn: what is ready to be answered then is answered, not cut.
+const CATCH_UP: Duration = Duration::from_millis(100);
+
+/// A signal within this long after the hook's answer belongs to that hook, and shares its clock. The
+/// kubelet's own follows the answer by 10 to 19 ms (measured); a starved node may take longer. One
+/// that comes later finds a hook that was stray: its grace period has only just begun.
+pub(super) const HANDOVER: Duration = Duration::from_secs(3);
+
+/// After a hook that no signal followed, further ones are answered at once and begin nothing, for
+/// this many grace periods, then for twice as many, and so on: whoever calls again and again cannot
+/// keep a server out of rotation. The kubelet's own call loses nothing by it, since SIGTERM follows.
+const BACK_OFF: u32 = 10;
+
+/// The longest such time.
+const LONGEST_BACK_OFF: Duration = Duration::from_secs(24 * 60 * 60);
+
 /// What set the lame duck off.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 #[cfg_attr(feature = "json", derive(serde::Serialize))]
@@ -32,6 +49,9 @@ pub enum Cause {
 pub(super) struct Termination {
     pub(super) began: Instant,
     pub(super) cause: Cause,
+    /// When somebody joined the lame duck whose word may be the first that the endpoints hear of: a
+    /// signal, or a further hook.
+    pub(super) joined: Option<Instant>,
     /// When the lame duck's delay was over; once it is, later arrivals do not reopen it.
     pub(super) delay_over: Option<Instant>,
 }
@@ -49,6 +69,30 @@ pub(super) struct State {
     pub(super) cut_at: Option<Instant>,
     /// When the traffic side was closed.
     pub(super) drained_at: Option<Instant>,
+    /// How many hooks no signal has followed.
+    pub(super) stray_hooks: u32,
+    /// Until when further hooks begin nothing.
+    pub(super) hooks_rest_until: Option<Instant>,
+    /// When a late look at the deadline gave what is due its turn.
+    pub(super) caught_up: Option<Instant>,
+}
+
+impl Termination {
+    /// The one clock starts.
+    pub(super) const fn new(began: Instant, cause: Cause) -> Self {
+        Self { began, cause, joined: None, delay_over: None }
+    }
+
+    /// Whether a signal that comes now belongs to the hook that began this.
+    pub(super) fn is_shared_by(&self, now: Instant) -> bool {
+        self.delay_over.is_none_or(|over| now.saturating_duration_since(over) <= HANDOVER)
+    }
+}
+
+/// For how long hooks begin nothing, after this many that no signal followed.
+pub(super) fn back_off(policy: &Policy, stray_hooks: u32) -> Duration {
+    let doubled = 2_u32.saturating_pow(stray_hooks.saturating_sub(1));
+    policy.grace_period.saturating_mul(BACK_OFF.saturating_mul(doubled)).min(LONGEST_BACK_OFF)
 }
 
 impl State {
@@ -60,7 +104,20 @@ impl State {
             forced: None,
             cut_at: None,
             drained_at: None,
+            stray_hooks: 0,
+            hooks_rest_until: None,
+            caught_up: None,
         }
+    }
+
+    /// Whether a hook that is called in the lame duck waits for its end: while the delay runs, and,
+    /// where no signal has come, until the lame duck would be undone. After that its end is near, or
+    /// it would never come.
+    pub(super) fn hook_may_join(&self, policy: &Policy, now: Instant) -> bool {
+        self.termination.is_some_and(|termination| {
+            termination.delay_over.is_none()
+                || (self.signal.is_none() && now < termination.began + policy.grace_period)
+        })
     }
 
     /// What a signal means now.
@@ -122,6 +179,8 @@ pub(super) enum Step {
     Enter(Phase),
     /// The delay is over: answer the hooks.
     EndDelay,
+    /// The deadline was seen late: what is due gets its turn first.
+    CatchUp,
     /// Give up what is still running.
     Cut,
     /// Exit.
@@ -133,6 +192,18 @@ pub(super) fn delay_end(delay: &Delay, began: Instant, last_arrival: Option<Inst
     let earliest = began + delay.min;
     let quiet = last_arrival.map_or(earliest, |last| last + delay.quiet);
     earliest.max(quiet).min(began + delay.max)
+}
+
+/// When the lame duck's delay is over: never after the deadline, whatever the delay says.
+fn lame_duck_end(
+    policy: &Policy,
+    termination: &Termination,
+    last_arrival: Option<Instant>,
+) -> Instant {
+    let end = delay_end(&policy.delay, termination.began, last_arrival);
+    // The signal is the first sign of a deletion where the hook was not the kubelet's.
+    let least = termination.joined.map(|at| at + policy.delay.min);
+    least.map_or(end, |least| end.max(least)).min(deadline(policy, termination))
 }
 
 /// When what is still running is cut.
@@ -171,14 +242,15 @@ pub(super) fn next(policy: &Policy, state: &State, seen: &Seen) -> Step {
 fn lame_duck(policy: &Policy, state: &State, seen: &Seen) -> Step {
     let Some(termination) = state.termination else { return Step::Enter(Phase::Serving) };
     if termination.delay_over.is_none() {
-        let end = delay_end(&policy.delay, termination.began, seen.last_arrival);
+        let end = lame_duck_end(policy, &termination, seen.last_arrival);
         return if seen.now >= end { Step::EndDelay } else { Step::Wait(Some(end)) };
     }
     if state.signal.is_some() {
         return Step::Enter(Phase::Draining);
     }
     // The hook has been answered and the signal is due. If it never comes, the call was stray.
-    let undrain = termination.began + policy.grace_period;
+    let answered = termination.delay_over.unwrap_or(termination.began);
+    let undrain = (termination.began + policy.grace_period).max(answered + HANDOVER);
     if seen.now >= undrain { Step::Enter(Phase::Serving) } else { Step::Wait(Some(undrain)) }
 }
 
@@ -195,10 +267,16 @@ fn draining(policy: &Policy, state: &State, seen: &Seen) -> Step {
         };
     }
     let deadline = state.termination.as_ref().map_or(seen.now, |t| deadline(policy, t));
-    if state.forced.is_some() || seen.now >= deadline {
-        Step::Cut
-    } else {
-        Step::Wait(Some(deadline))
+    if state.forced.is_some() {
+        return Step::Cut;
+    }
+    if seen.now < deadline {
+        return Step::Wait(Some(deadline));
+    }
+    match state.caught_up {
+        None if seen.now >= deadline + CATCH_UP => Step::CatchUp,
+        Some(since) if seen.now < since + CATCH_UP => Step::Wait(Some(since + CATCH_UP)),
+        _ => Step::Cut,
     }
 }
 
@@ -234,8 +312,10 @@ mod tests {
         let began = Instant::now();
         let policy = Policy::default();
         let graceful = Policy { mode: Mode::Graceful, ..policy };
-        let hook = Termination { began, cause: Cause::Hook, delay_over: None };
+        let hook = Termination::new(began, Cause::Hook);
         let over = Termination { delay_over: Some(began + secs(5)), ..hook };
+        let joined = Termination { joined: Some(began + secs(4)), ..hook };
+        let short = Policy { grace_period: secs(10), ..policy };
         let state = State { termination: Some(hook), ..State::new() };
         let at = |phase| State { phase, ..state };
         let signalled = |phase| State { signal: Some(Signal::Sigterm), ..at(phase) };
@@ -275,6 +355,34 @@ mod tests {
             (&policy, signalled(Phase::Draining), seen(6, false), wait(28)),
             (&policy, signalled(Phase::Draining), seen(6, true), Step::Enter(Phase::Drained)),
             (&policy, signalled(Phase::Draining), seen(28, false), Step::Cut),
+            // Seen late, as after SIGSTOP.
+            (&policy, signalled(Phase::Draining), seen(31, false), Step::CatchUp),
+            (
+                &policy,
+                State { caught_up: Some(began + secs(31)), ..signalled(Phase::Draining) },
+                seen(31, false),
+                Step::Wait(Some(began + secs(31) + CATCH_UP)),
+            ),
+            (
+                &policy,
+                State { caught_up: Some(began + secs(31)), ..signalled(Phase::Draining) },
+                seen(32, false),
+                Step::Cut,
+            ),
+            // A delay that does not end by itself ends with the deadline.
+            (
+                &short,
+                at(Phase::LameDuck),
+                Seen { last_arrival: Some(began + secs(7)), ..seen(7, false) },
+                wait(8),
+            ),
+            // The signal joined the hook's lame duck at 4 s.
+            (
+                &policy,
+                State { termination: Some(joined), ..signalled(Phase::LameDuck) },
+                seen(5, true),
+                wait(9),
+            ),
             (
                 &policy,
                 State { forced: Some(Signal::Sigterm), ..signalled(Phase::Draining) },
@@ -311,6 +419,32 @@ mod tests {
         for (policy, state, seen, expected) in cases {
             assert_eq!(next(policy, &state, &seen), expected, "{state:?} {seen:?}");
         }
+    }
+
+    #[test]
+    fn a_signal_shares_the_clock_of_the_hook_that_was_just_answered() {
+        let began = Instant::now();
+        let running = Termination::new(began, Cause::Hook);
+        let over = Termination { delay_over: Some(began + secs(5)), ..running };
+        let later = |ms| began + secs(5) + Duration::from_millis(ms);
+        for (termination, now, shared) in [
+            (running, began + secs(4), true),
+            (over, later(0), true),
+            (over, later(19), true),
+            (over, later(3_000), true),
+            (over, later(3_001), false),
+            (over, began + secs(29), false),
+        ] {
+            assert_eq!(termination.is_shared_by(now), shared, "{termination:?} {now:?}");
+        }
+    }
+
+    #[test]
+    fn hooks_that_no_signal_follows_rest_for_longer_and_longer() {
+        let policy = Policy::default();
+        let seconds: Vec<_> =
+            [1, 2, 3, 12, 40].iter().map(|n| back_off(&policy, *n).as_secs()).collect();
+        assert_eq!(seconds, [300, 600, 1_200, 86_400, 86_400]);
     }
 
     #[test]

@@ -29,7 +29,7 @@ impl Server {
     }
 
     fn starting(policy: Policy) -> Self {
-        let (lifecycle, drain) = Lifecycle::new(policy);
+        let (lifecycle, drain) = Lifecycle::new(policy).expect("a policy that adds up");
         Self { lifecycle, drain: tokio::spawn(drain.run()) }
     }
 
@@ -102,27 +102,114 @@ async fn a_sigterm_after_a_finished_hook_goes_straight_to_draining() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_sigterm_in_the_middle_of_the_hook_joins_its_clock() {
+async fn a_sigterm_in_the_middle_of_the_hook_joins_its_clock_and_has_the_least_delay_left() {
     let server = Server::serving(Policy::default()).await;
     let hook = server.spawn_hook();
     sleep(secs(2)).await;
     server.lifecycle.signal(Signal::Sigterm);
     let (seconds, report) = server.end().await;
-    assert_seconds(seconds, 3.0);
-    assert_seconds(report.termination_seconds, 5.0);
-    assert_seconds(hook.await.expect("answered").0, 5.0);
+    assert_seconds(seconds, 5.0);
+    assert_seconds(report.termination_seconds, 7.0);
+    assert_seconds(hook.await.expect("answered").0, 7.0);
 }
 
 #[tokio::test(start_paused = true)]
-async fn two_hooks_at_once_wait_for_the_same_end() {
+async fn a_sigterm_long_after_a_stray_hook_has_its_whole_time() {
+    let server = Server::serving(Policy::default()).await;
+    server.spawn_hook().await.expect("answered");
+    // 29.5 s after the hook: half a second before it would have been undone.
+    sleep(Duration::from_millis(24_500)).await;
+    let request = server.arrive();
+    server.lifecycle.signal(Signal::Sigterm);
+    sleep(secs(1)).await;
+    assert_eq!(server.lifecycle.phase(), Phase::LameDuck, "a delay of its own");
+    sleep(secs(26)).await;
+    drop(request);
+    let (_, report) = server.end().await;
+    assert_eq!((report.exit_code, report.outcome), (0, Outcome::Clean));
+    assert_seconds(report.termination_seconds, 27.0);
+    assert_eq!(report.cause, Some(Cause::Signal));
+}
+
+#[tokio::test(start_paused = true)]
+async fn whoever_calls_the_hook_again_and_again_cannot_keep_a_server_out_of_rotation() {
+    let server = Server::serving(Policy::default()).await;
+    let lifecycle = server.lifecycle.clone();
+    let caller = tokio::spawn(async move {
+        loop {
+            lifecycle.hook().await;
+            sleep(Duration::from_millis(100)).await;
+        }
+    });
+    let (mut ready, mut probes) = (0, 0);
+    for _ in 0..3_600 {
+        sleep(secs(1)).await;
+        probes += 1;
+        ready += u32::from(server.lifecycle.phase().is_ready());
+    }
+    caller.abort();
+    assert!(ready * 10 > probes * 9, "ready in {ready} of {probes} probes");
+    // And the kubelet, whose call begins nothing now, still gets a whole drain by its SIGTERM.
+    server.lifecycle.hook().await;
+    server.lifecycle.signal(Signal::Sigterm);
+    assert_seconds(server.end().await.0, 5.0);
+}
+
+#[tokio::test(start_paused = true)]
+async fn requests_that_nobody_can_name_are_cut_and_counted_all_the_same() {
+    let server = Server::serving(Policy::default()).await;
+    let _requests: Vec<_> = (0..1_000).map(|_| server.arrive()).collect();
+    server.lifecycle.signal(Signal::Sigterm);
+    let (_, report) = server.end().await;
+    assert_eq!((report.exit_code, report.outcome), (3, Outcome::Cut));
+    assert_eq!((report.cut_total, report.cut.len()), (1_000, 100));
+}
+
+#[tokio::test(start_paused = true)]
+async fn what_others_note_as_cut_is_in_the_report() {
+    let server = Server::serving(Policy::default()).await;
+    let connection = server.lifecycle.in_flight().connections.enter();
+    server.lifecycle.signal(Signal::Sigterm);
+    server.lifecycle.deadline().cancelled().await;
+    let what = "a request whose head was still arriving".to_owned();
+    server.lifecycle.note_cut(Unfinished { kind: "connection", what, age_seconds: 3.0 });
+    drop(connection);
+    let lifecycle = server.lifecycle.clone();
+    let (_, report) = server.end().await;
+    assert_eq!((report.exit_code, report.cut_total), (3, 1));
+    assert_eq!(report.cut[0].kind, "connection");
+    assert_eq!(lifecycle.cut_total(), 1);
+}
+
+#[test]
+fn a_policy_that_does_not_add_up_is_no_lifecycle() {
+    let policy = Policy { grace_period: secs(10), ..Policy::default() };
+    let error = Lifecycle::new(policy).expect_err("refused");
+    assert_eq!(error.key, "delay.max");
+}
+
+#[tokio::test(start_paused = true)]
+async fn two_hooks_wait_for_the_same_end_and_each_for_the_least_delay() {
     let server = Server::serving(Policy::default()).await;
     let first = server.spawn_hook();
     sleep(secs(3)).await;
     let second = server.spawn_hook();
-    assert_seconds(first.await.expect("answered").0, 5.0);
-    assert_seconds(second.await.expect("answered").0, 2.0);
-    // A third one, after the end, has nothing to wait for.
-    assert_seconds(server.spawn_hook().await.expect("answered").0, 0.0);
+    assert_seconds(first.await.expect("answered").0, 8.0);
+    assert_seconds(second.await.expect("answered").0, 5.0);
+}
+
+#[tokio::test(start_paused = true)]
+async fn the_kubelets_hook_behind_a_stray_one_has_a_delay_of_its_own() {
+    let server = Server::serving(Policy::default()).await;
+    server.spawn_hook().await.expect("answered");
+    sleep(secs(11)).await;
+    let (waited, phase) = server.spawn_hook().await.expect("answered");
+    assert_seconds(waited, 5.0);
+    assert_eq!(phase, Phase::LameDuck);
+    server.lifecycle.signal(Signal::Sigterm);
+    let (seconds, report) = server.end().await;
+    assert_seconds(seconds, 0.0);
+    assert_seconds(report.termination_seconds, 21.0);
 }
 
 #[tokio::test(start_paused = true)]
@@ -210,7 +297,11 @@ async fn draining_waits_for_the_last_request_and_no_longer() {
 struct OneRequest;
 
 impl Census for OneRequest {
-    fn unfinished(&self) -> Vec<Unfinished> {
+    fn count(&self) -> usize {
+        1
+    }
+
+    fn oldest(&self, _: usize) -> Vec<Unfinished> {
         vec![Unfinished { kind: "request", what: "/sleep/{n}".to_owned(), age_seconds: 28.0 }]
     }
 }

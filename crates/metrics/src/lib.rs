@@ -43,9 +43,16 @@ impl Metrics {
     /// `known` lists routes with the status that they usually answer: their counters are
     /// exported as 0 from the start, so that the first request is an increase.
     ///
+    /// They are registered in `registry`, which may hold an application's own families too.
+    ///
     /// # Panics
-    /// Never: every family below is well-formed and registered once.
-    pub fn new(lifecycle: &Lifecycle, build: &BuildInfo, known: &[(&str, u16)]) -> Self {
+    /// Where the registry has a family of one of these names already.
+    pub fn new(
+        lifecycle: &Lifecycle,
+        build: &BuildInfo,
+        known: &[(&str, u16)],
+        registry: Registry,
+    ) -> Self {
         let requests = IntCounterVec::new(
             Opts::new(
                 "websample_http_requests_total",
@@ -75,7 +82,6 @@ impl Metrics {
                 }
             }
         }
-        let registry = Registry::new();
         let all: [Box<dyn Collector>; 4] = [
             Box::new(requests.clone()),
             Box::new(duration.clone()),
@@ -270,8 +276,13 @@ mod tests {
 
     #[tokio::test]
     async fn every_family_is_there_before_anything_happened() {
-        let (lifecycle, _drain) = Lifecycle::new(Policy::default());
-        let metrics = Metrics::new(&lifecycle, &BuildInfo::default(), &[("/sleep/{n}", 201)]);
+        let (lifecycle, _drain) = Lifecycle::new(Policy::default()).unwrap();
+        let metrics = Metrics::new(
+            &lifecycle,
+            &BuildInfo::default(),
+            &[("/sleep/{n}", 201)],
+            Registry::new(),
+        );
         let text = scraped(&metrics);
         for line in [
             "websample_http_requests_total{code=\"201\",phase=\"lame_duck\",route=\"/sleep/{n}\"} 0",
@@ -292,8 +303,8 @@ mod tests {
 
     #[tokio::test]
     async fn what_is_in_flight_is_read_at_the_scrape() {
-        let (lifecycle, _drain) = Lifecycle::new(Policy::default());
-        let metrics = Metrics::new(&lifecycle, &BuildInfo::default(), &[]);
+        let (lifecycle, _drain) = Lifecycle::new(Policy::default()).unwrap();
+        let metrics = Metrics::new(&lifecycle, &BuildInfo::default(), &[], Registry::new());
         let request = lifecycle.request(Phase::Serving);
         assert!(scraped(&metrics).contains("\nwebsample_http_requests_in_flight 1\n"));
         drop(request);

@@ -12,21 +12,22 @@ use actix_web::web::Bytes;
 use futures_core::Stream;
 use tokio::time::{Instant, Sleep, sleep_until};
 
-use super::state::Connection;
+use super::state::{Connection, Protocol};
 
 /// Gives a request's body its time limit: a handler that waits for a byte of it, and gets none
 /// for [`Connection::body_timeout`], is told that the client has timed out.
 ///
-/// Upgraded connections have no body; they may be silent.
+/// A connection that has become another protocol's, which only an answered 101 makes it, may be
+/// silent.
 pub(crate) fn limit_body(request: &mut Request, connection: &Rc<Connection>) {
-    let has_body = !matches!(request.payload(), Payload::None) && !request.upgrade();
+    let has_body = !matches!(request.payload(), Payload::None);
     connection.expects_body(has_body);
     if !has_body {
         return;
     }
     let payload = request.take_payload();
     let connection = Rc::clone(connection);
-    let limited = Limited { payload, connection, timer: None, waits: false };
+    let limited = Limited { payload, connection, came: 0, timer: None, waits: false };
     *request.payload() = Payload::Stream { payload: Box::pin(limited) };
 }
 
@@ -34,6 +35,8 @@ pub(crate) fn limit_body(request: &mut Request, connection: &Rc<Connection>) {
 struct Limited {
     payload: Payload,
     connection: Rc<Connection>,
+    /// Bytes of it that have come.
+    came: usize,
     timer: Option<Pin<Box<Sleep>>>,
     waits: bool,
 }
@@ -45,10 +48,15 @@ impl Stream for Limited {
         let this = &mut *self;
         if let Poll::Ready(item) = Pin::new(&mut this.payload).poll_next(cx) {
             this.waits = false;
-            if item.is_none() {
-                this.connection.has_body();
+            match &item {
+                Some(Ok(chunk)) => this.came += chunk.len(),
+                Some(Err(_)) => {}
+                None => this.connection.has_body(this.came),
             }
             return Poll::Ready(item);
+        }
+        if this.connection.protocol() == Protocol::WebSocket {
+            return Poll::Pending;
         }
         // Looked at only while somebody waits: a handler may take its own time.
         let until = Instant::now() + this.connection.body_timeout();

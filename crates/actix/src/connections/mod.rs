@@ -1,6 +1,7 @@
 //! Connections, and how each kind is closed without losing a request.
 //!
-//! actix's dispatchers know how to serve a connection, not how to leave it. They are therefore
+//! HTTP/1.1 is served by actix-http's dispatcher, HTTP/2 by [`http2`], over the h2 crate.
+//! Both know how to serve a connection, not how to leave it. They are therefore
 //! given a wrapped socket ([`transport`]), through which this module sees the boundaries of
 //! frames and requests, and can end a connection between two of them:
 //!
@@ -13,6 +14,7 @@
 mod body;
 mod frames;
 mod goaway;
+mod http2;
 mod records;
 mod registry;
 mod serve;
@@ -22,8 +24,9 @@ mod websocket;
 
 pub(super) use self::{
     body::limit_body,
+    http2::{Http2, Serve},
     registry::Registry,
-    serve::{Accepted, Limits, serve},
+    serve::{Accepted, Limits, Services, serve},
     state::{Connection, Protocol},
     transport::Socket,
 };

@@ -11,7 +11,10 @@ use std::{
     time::Duration,
 };
 
-use actix_http::Protocol as HttpProtocol;
+use actix_http::{
+    Extensions, Response,
+    body::{BoxBody, MessageBody},
+};
 use actix_service::Service;
 use tokio::{
     net::TcpStream,
@@ -21,8 +24,10 @@ use tokio_rustls::TlsAcceptor;
 use websample_lifecycle::{Guard, Lifecycle};
 
 use super::{
+    super::connect::OnConnect,
     frames::PREFACE,
     goaway::When,
+    http2::{self, Http2, Serve},
     records::Records,
     registry::{Registry, first_stage},
     state::{Connection, Protocol, Stage},
@@ -35,9 +40,6 @@ const LINGER: Duration = Duration::from_secs(2);
 
 /// The same at the deadline, when the process is about to exit.
 const LAST_LINGER: Duration = Duration::from_millis(200);
-
-/// Between two looks at a connection whose first bytes are the beginning of a preface.
-const PREFACE_LOOK: Duration = Duration::from_millis(10);
 
 /// Time limits of one connection.
 #[derive(Debug, Clone, Copy)]
@@ -60,37 +62,57 @@ pub(crate) struct Accepted {
     pub(crate) guard: Guard,
 }
 
-/// Serves a connection with an actix service until it is closed; `held` is dropped then.
+/// What serves the connections of a worker.
+pub(crate) struct Services<H, S> {
+    /// actix-http's dispatcher, over the application.
+    pub(crate) http1: H,
+    /// The application.
+    pub(crate) app: Rc<S>,
+    pub(crate) http2: Http2,
+    pub(crate) on_connect: Option<OnConnect>,
+}
+
+/// Serves a connection until it is closed; `held` is dropped then.
 ///
 /// An idle connection is little more than this future and its dispatcher's buffers, so what is
 /// needed only at its beginning is not kept in it.
-pub(crate) async fn serve<S, H>(
+pub(crate) async fn serve<H1, S, B, H>(
     accepted: Accepted,
     held: H,
     lifecycle: Lifecycle,
     registry: Rc<Registry>,
     limits: Limits,
     tls: Option<TlsAcceptor>,
-    service: Rc<S>,
+    services: Rc<Services<H1, S>>,
 ) where
-    S: Service<(Socket, HttpProtocol, Option<SocketAddr>), Response = ()>,
+    H1: Service<(Socket, Option<SocketAddr>), Response = ()>,
+    S: Serve<Response = Response<B>> + 'static,
+    S::Error: Into<Response<BoxBody>>,
+    B: MessageBody + 'static,
 {
     let Accepted { stream, peer, guard } = accepted;
     let stage = first_stage(lifecycle.phase(), lifecycle.policy().mode);
     let connection = Connection::new(stage, limits.body_timeout);
     let entry = registry.enter(&connection);
     if let Ok(transport) = TcpStream::from_std(stream)
-        && let Some(transport) = Box::pin(open(transport, tls, &connection, limits)).await
+        && let Some((transport, begun)) = Box::pin(open(transport, tls, &connection, limits)).await
     {
         let protocol = connection.protocol();
-        let io = Rc::new(RefCell::new(Io::new(transport, protocol)));
+        let io = Rc::new(RefCell::new(Io::new(transport, protocol, begun)));
         let socket = Socket { io: Rc::clone(&io), connection: Rc::clone(&connection) };
-        let spoken = match protocol {
-            Protocol::Http2 => HttpProtocol::Http2,
-            Protocol::Http1 | Protocol::WebSocket => HttpProtocol::Http1,
-        };
-        let end = {
-            let dispatcher = pin!(service.call((socket, spoken, Some(peer))));
+        let end = if protocol == Protocol::Http2 {
+            let data = services.on_connect.as_ref().map(|on_connect| {
+                let mut data = Extensions::new();
+                socket.with(|connected| on_connect(connected, &mut data));
+                Rc::new(data)
+            });
+            let app = Rc::clone(&services.app);
+            // Much larger than the other, which every connection would pay for.
+            let mut dispatcher =
+                Box::pin(http2::serve(socket, app, Some(peer), data, services.http2));
+            dispatch(dispatcher.as_mut(), &connection, &io, limits).await
+        } else {
+            let dispatcher = pin!(services.http1.call((socket, Some(peer))));
             dispatch(dispatcher, &connection, &io, limits).await
         };
         // The dispatcher and its buffers are gone; the socket is closed here.
@@ -122,7 +144,7 @@ async fn open(
     tls: Option<TlsAcceptor>,
     connection: &Connection,
     limits: Limits,
-) -> Option<Transport> {
+) -> Option<(Transport, Vec<u8>)> {
     // Like actix: a response of two writes must not wait for an acknowledgement.
     tcp.set_nodelay(true).ok()?;
     let mut limit = pin!(sleep_until(connection.accepted() + limits.header_timeout));
@@ -131,16 +153,17 @@ async fn open(
     }
     let mut opening = pin!(async {
         let Some(tls) = tls else {
-            if sniff(&tcp).await.ok()? {
+            let (http2, begun) = sniff(&tcp).await.ok()?;
+            if http2 {
                 connection.set_protocol(Protocol::Http2);
             }
-            return Some(Transport::Left(tcp));
+            return Some((Transport::Left(tcp), begun));
         };
         let stream = tls.accept(Records::new(tcp)).await.ok()?;
         if stream.get_ref().1.alpn_protocol() == Some(b"h2") {
             connection.set_protocol(Protocol::Http2);
         }
-        Some(Transport::Right(Box::new(stream)))
+        Some((Transport::Right(Box::new(stream)), Vec::new()))
     });
     poll_fn(|cx| {
         connection.set_waker(cx.waker());
@@ -178,20 +201,33 @@ async fn first_byte(tcp: &TcpStream, connection: &Connection, mut limit: Pin<&mu
     .await
 }
 
-/// Whether the connection begins with HTTP/2's preface. The bytes stay in the socket.
-async fn sniff(tcp: &TcpStream) -> io::Result<bool> {
+/// Whether the connection begins with HTTP/2's preface, and what had to be taken off the socket to
+/// find out: nothing as a rule, since both kinds of clients send all of it at once.
+async fn sniff(tcp: &TcpStream) -> io::Result<(bool, Vec<u8>)> {
     let mut first = [0; PREFACE.len()];
+    let have = tcp.peek(&mut first).await?;
+    let mut begun = Vec::new();
+    let mut seen = have;
     loop {
-        let have = tcp.peek(&mut first).await?;
-        let same = first.iter().zip(PREFACE).take(have).take_while(|(a, b)| a == b).count();
-        if have == 0 || same < have {
-            return Ok(false);
+        if seen == 0 || !PREFACE.starts_with(&first[..seen]) {
+            return Ok((false, begun));
         }
-        if same == PREFACE.len() {
-            return Ok(true);
+        if seen == PREFACE.len() {
+            return Ok((true, begun));
         }
-        // The rest is on its way; the socket stays readable meanwhile, so this cannot be awaited.
-        tokio::time::sleep(PREFACE_LOOK).await;
+        // The rest is on its way. What stays in the socket keeps it readable, so that the rest could
+        // not be waited for.
+        tcp.readable().await?;
+        match tcp.try_read(&mut first[begun.len()..]) {
+            Ok(0) => return Ok((false, begun)),
+            Ok(read) => {
+                let have = begun.len();
+                begun.extend_from_slice(&first[have..have + read]);
+                seen = begun.len();
+            }
+            Err(error) if error.kind() == io::ErrorKind::WouldBlock => {}
+            Err(error) => return Err(error),
+        }
     }
 }
 

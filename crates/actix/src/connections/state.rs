@@ -51,6 +51,8 @@ pub(crate) struct Connection {
     flags: Cell<Flags>,
     /// The last four bytes that came.
     tail: Cell<u32>,
+    /// Bytes that came behind the head of the request in flight.
+    beyond: Cell<usize>,
     accepted: Instant,
     body_timeout: Duration,
     /// Requests whose responses are complete, but not yet in the kernel's hands.
@@ -113,6 +115,7 @@ impl Connection {
             in_flight: Cell::new(0),
             flags: Cell::default(),
             tail: Cell::new(0),
+            beyond: Cell::new(0),
             accepted,
             body_timeout,
             unsent: RefCell::default(),
@@ -196,10 +199,29 @@ impl Connection {
     /// Bytes of HTTP/1.1 came from the client.
     #[inline]
     pub(super) fn heard(&self, bytes: &[u8]) {
+        let before = self.tail.get();
         let start = bytes.len().saturating_sub(4);
-        let tail = bytes[start..].iter().fold(self.tail.get(), |t, b| t << 8 | u32::from(*b));
+        let tail = bytes[start..].iter().fold(before, |t, b| t << 8 | u32::from(*b));
         self.tail.set(tail);
         let idle = self.is_idle();
+        // Lines that are empty, before a request, mean nothing (RFC 9112, section 2.2).
+        if idle && bytes.len() <= 4 && !self.is_partial() && is_empty_lines(bytes) {
+            self.set(|flags| flags.spoken = true);
+            return;
+        }
+        if !ends_head(tail) {
+            // A body, or the beginning of a further request, as only the body's end will tell.
+            let beyond = if idle {
+                head_end(before, bytes).map_or(0, |end| bytes.len() - end)
+            } else {
+                self.beyond.get() + bytes.len()
+            };
+            self.beyond.set(beyond);
+        } else if idle {
+            self.beyond.set(0);
+        } else {
+            self.beyond.set(self.beyond.get() + bytes.len());
+        }
         self.set(|flags| {
             flags.spoken = true;
             // Between two requests they are the beginning of one.
@@ -225,9 +247,21 @@ impl Connection {
         });
     }
 
-    /// All of the body has come.
-    pub(super) fn has_body(&self) {
-        self.set(|flags| flags.body = false);
+    /// All of the body has come, which is of so many bytes.
+    ///
+    /// What else came behind the head is the framing of a chunked body, which ends as a head does, or
+    /// the beginning of a further request.
+    pub(super) fn has_body(&self, bytes: usize) {
+        let tail = self.tail.get();
+        let more = self.beyond.get().saturating_sub(bytes);
+        let last = tail.to_be_bytes();
+        let ahead = more > 0
+            && !ends_head(tail)
+            && !(more <= 2 && is_empty_lines(&last[last.len() - more..]));
+        self.set(|flags| {
+            flags.body = false;
+            flags.ahead = ahead;
+        });
     }
 
     /// A request on it was answered or given up.
@@ -291,6 +325,23 @@ const fn ends_head(tail: u32) -> bool {
     tail & 0xFF_FFFF == 0x0A_0D_0A || tail & 0xFFFF == 0x0A0A
 }
 
+fn is_empty_lines(bytes: &[u8]) -> bool {
+    bytes.iter().all(|byte| matches!(byte, b'\r' | b'\n'))
+}
+
+/// Where the first head in these bytes ends, which came behind `tail`.
+fn head_end(tail: u32, bytes: &[u8]) -> Option<usize> {
+    let before = tail.to_be_bytes();
+    let at = |index: usize, back: usize| match index.checked_sub(back) {
+        Some(index) => bytes[index],
+        // The tail is the four bytes before the first one.
+        None => before[before.len() + index - back],
+    };
+    memchr::memchr_iter(b'\n', bytes)
+        .find(|&index| at(index, 1) == b'\n' || (at(index, 1) == b'\r' && at(index, 2) == b'\n'))
+        .map(|index| index + 1)
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -332,21 +383,50 @@ mod tests {
 
     #[test]
     fn a_body_is_not_half_a_head() {
-        let connection = connection();
-        connection.heard(b"POST / HTTP/1.1\r\ncontent-length: 9\r\n\r\nbody");
-        connection.begin();
-        connection.expects_body(true);
-        connection.heard(b"more b");
-        connection.has_body();
-        connection.end();
-        assert!(!connection.is_partial());
+        let length = "POST / HTTP/1.1\r\ncontent-length: 4\r\n\r\n";
+        let chunked = "POST / HTTP/1.1\r\ntransfer-encoding: chunked\r\n\r\n";
+        for (head, rest, partial) in [
+            (length, "body", false),
+            (length, "bodyGET / HT", true),
+            (length, "bodyGET / HTTP/1.1\r\n\r\n", false),
+            // Some clients send an empty line behind a body.
+            (length, "body\r\n", false),
+            (chunked, "4\r\nbody\r\n0\r\n\r\n", false),
+            (chunked, "4\r\nbody\r\n0\r\n\r\nGET / HT", true),
+        ] {
+            let whole = format!("{head}{rest}");
+            for split in 0..whole.len() {
+                let connection = connection();
+                let (first, second) = whole.split_at(split);
+                let mut begun = false;
+                for piece in [first, second].into_iter().filter(|piece| !piece.is_empty()) {
+                    connection.heard(piece.as_bytes());
+                    if !begun && (split >= head.len() || piece == second) {
+                        begun = true;
+                        connection.begin();
+                        connection.expects_body(true);
+                    }
+                }
+                connection.has_body(4);
+                connection.end();
+                assert_eq!(connection.is_partial(), partial, "{rest:?} split at {split}");
+            }
+        }
+    }
 
-        connection.heard(b"POST / HTTP/1.1\r\ncontent-length: 4\r\n\r\nbody");
+    #[test]
+    fn empty_lines_between_requests_are_no_request() {
+        let connection = connection();
+        connection.heard(b"GET / HTTP/1.1\r\n\r\n");
         connection.begin();
-        connection.expects_body(true);
-        connection.has_body();
-        connection.heard(b"GET");
         connection.end();
+        for empty in ["\r\n", "\n", "\r", "\r\n\r\n"] {
+            connection.heard(empty.as_bytes());
+            assert!(!connection.is_partial(), "{empty:?}");
+        }
+        connection.heard(b"G");
         assert!(connection.is_partial());
+        connection.heard(b"\r\n");
+        assert!(connection.is_partial(), "inside a request they end a line");
     }
 }

@@ -24,6 +24,7 @@ use tokio_rustls::server::TlsStream;
 use tokio_util::either::Either;
 
 use super::{
+    super::connect::Connected,
     goaway::{Leaving, When},
     records::Records,
     state::{Connection, Protocol, Stage},
@@ -63,6 +64,8 @@ pub(super) struct Io {
     pub(super) finished: bool,
     /// The first write that found no room, if none has since.
     pub(super) stalled: Option<Instant>,
+    /// What was read before it was known what is spoken.
+    begun: Vec<u8>,
 }
 
 #[derive(Debug)]
@@ -74,12 +77,12 @@ enum Wire {
 }
 
 impl Io {
-    pub(super) fn new(transport: Transport, protocol: Protocol) -> Self {
+    pub(super) fn new(transport: Transport, protocol: Protocol, begun: Vec<u8>) -> Self {
         let wire = match protocol {
             Protocol::Http2 => Wire::Http2(Box::new(Leaving::new())),
             Protocol::Http1 | Protocol::WebSocket => Wire::Plain,
         };
-        Self { transport, wire, ended: false, finished: false, stalled: None }
+        Self { transport, wire, ended: false, finished: false, stalled: None, begun }
     }
 
     /// Begins the GOAWAY once it may be sent, and writes what is left of it.
@@ -131,7 +134,15 @@ impl Io {
             return Poll::Ready(Ok(()));
         }
         let before = buf.filled().len();
-        match Pin::new(&mut self.transport).poll_read(cx, buf) {
+        let read = if self.begun.is_empty() {
+            Pin::new(&mut self.transport).poll_read(cx, buf)
+        } else {
+            let here = self.begun.len().min(buf.remaining());
+            buf.put_slice(&self.begun[..here]);
+            self.begun.drain(..here);
+            Poll::Ready(Ok(()))
+        };
+        match read {
             Poll::Ready(Ok(())) => {
                 let bytes = &mut buf.filled_mut()[before..];
                 if bytes.is_empty() {
@@ -182,7 +193,7 @@ impl Io {
 
     /// Whether something has come that nobody has seen yet.
     fn has_unread(&self) -> bool {
-        has_unread(tcp(&self.transport)) || self.is_inside_record()
+        !self.begun.is_empty() || has_unread(tcp(&self.transport)) || self.is_inside_record()
     }
 
     fn is_inside_record(&self) -> bool {
@@ -313,6 +324,16 @@ impl AsyncRead for Socket {
 }
 
 impl Socket {
+    /// Shows the connection to whoever wants to keep something of it.
+    pub(crate) fn with<R>(&self, look: impl FnOnce(&Connected<'_>) -> R) -> R {
+        let io = self.io.borrow();
+        let tls = match &io.transport {
+            Either::Left(_) => None,
+            Either::Right(tls) => Some(tls.get_ref().1),
+        };
+        look(&Connected { tcp: tcp(&io.transport), tls })
+    }
+
     /// What has to be written before the dispatcher's bytes.
     #[inline]
     fn poll_before_write(&self, io: &mut Io, cx: &mut Context<'_>) -> Poll<io::Result<()>> {

@@ -89,7 +89,8 @@ impl Endpoint {
             margin: LAST_ANSWERS / 10,
             ..Policy::default()
         };
-        let (lifecycle, drain) = Lifecycle::new(policy);
+        let (lifecycle, drain) = Lifecycle::new(policy)
+            .unwrap_or_else(|error| unreachable!("a policy that adds up: {error}"));
         let visits = Arc::new(Visits::default());
         let app = {
             let (metrics, visits) = (metrics.clone(), Arc::clone(&visits));

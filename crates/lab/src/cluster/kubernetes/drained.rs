@@ -112,7 +112,7 @@ mod tests {
 
     #[tokio::test(start_paused = true)]
     async fn the_servers_own_report_is_one() {
-        let (lifecycle, drain) = Lifecycle::new(Policy::default());
+        let (lifecycle, drain) = Lifecycle::new(Policy::default()).unwrap();
         let drain = tokio::spawn(drain.run());
         lifecycle.serving().await;
         lifecycle.signal(Signal::Sigterm);

@@ -1,0 +1,353 @@
+//! A server that runs: its threads, its listeners, its end.
+
+use std::{
+    fmt,
+    future::Future,
+    io,
+    net::{SocketAddr, TcpListener},
+    path::Path,
+    pin::Pin,
+    sync::{
+        Arc,
+        atomic::{AtomicBool, Ordering},
+    },
+    task::{Context, Poll},
+    time::Duration,
+};
+
+use actix_http::{Request, Response, body::MessageBody};
+use actix_service::{IntoServiceFactory, ServiceFactory};
+use actix_web::{
+    Error,
+    body::BoxBody,
+    dev::{AppConfig, ServiceResponse},
+};
+use futures_util::future::{join_all, try_join_all};
+use tokio::{
+    sync::{Semaphore, oneshot},
+    time::timeout,
+};
+use tokio_util::sync::{CancellationToken, DropGuard};
+use websample_lifecycle::{Lifecycle, Outcome, Report, Signal, Signals};
+use websample_metrics::Metrics;
+
+use super::{
+    accept::Acceptor,
+    admin::Admin,
+    connections::{Http2, Serve},
+    files::Places,
+    front::FrontFactory,
+    hook::HookGuard,
+    patterns::Patterns,
+    probes::Probes,
+    server::{Server, ServerError},
+    worker::{Worker, WorkerSettings},
+};
+
+/// How long the destructors of what the workers own may take, once the report is published. They are
+/// the application's; one that hangs must not keep a pod until SIGKILL.
+const FAREWELL: Duration = Duration::from_secs(1);
+
+/// The largest number of places that a semaphore has.
+const MOST_PLACES: usize = Semaphore::MAX_PERMITS;
+
+/// A server on its way; resolves to its report.
+#[must_use = "a server runs only while it is polled"]
+pub struct Running {
+    future: Pin<Box<dyn Future<Output = Result<Report, ServerError>>>>,
+    handle: Handle,
+}
+
+/// Talks to a running server; cheap to clone.
+#[derive(Debug, Clone)]
+pub struct Handle {
+    lifecycle: Lifecycle,
+    addresses: Arc<[SocketAddr]>,
+    admin_addresses: Arc<[SocketAddr]>,
+}
+
+impl Handle {
+    /// Begins to drain, as SIGTERM would.
+    pub fn drain(&self) {
+        self.lifecycle.signal(Signal::Sigterm);
+    }
+
+    /// The life that the server leads: its phase, its tokens, what is in flight.
+    pub fn lifecycle(&self) -> &Lifecycle {
+        &self.lifecycle
+    }
+
+    /// The addresses that traffic is served on.
+    pub fn addresses(&self) -> &[SocketAddr] {
+        &self.addresses
+    }
+
+    /// The addresses of the admin listeners.
+    pub fn admin_addresses(&self) -> &[SocketAddr] {
+        &self.admin_addresses
+    }
+}
+
+impl Running {
+    pub(super) fn new<F, I, S, B>(server: Server<F>) -> Self
+    where
+        F: Fn() -> I + Clone + Send + 'static,
+        I: IntoServiceFactory<S, Request> + 'static,
+        S: ServiceFactory<
+                Request,
+                Config = AppConfig,
+                Response = ServiceResponse<B>,
+                Error = Error,
+            > + 'static,
+        S::Future: 'static,
+        S::Service: 'static,
+        S::InitError: fmt::Debug,
+        B: MessageBody + 'static,
+    {
+        let handle = Handle {
+            lifecycle: server.drain.lifecycle().clone(),
+            addresses: server.addresses().into(),
+            admin_addresses: server.admin_addresses().into(),
+        };
+        Self { future: Box::pin(run(server)), handle }
+    }
+
+    /// For whoever wants to talk to the server while it runs.
+    pub fn handle(&self) -> Handle {
+        self.handle.clone()
+    }
+}
+
+impl Future for Running {
+    type Output = Result<Report, ServerError>;
+
+    fn poll(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Self::Output> {
+        self.future.as_mut().poll(cx)
+    }
+}
+
+impl fmt::Debug for Running {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Running").field("handle", &self.handle).finish_non_exhaustive()
+    }
+}
+
+/// The threads of a server. They stop when this is dropped, wherever its owner was then.
+struct Threads {
+    lifecycle: Lifecycle,
+    stop: CancellationToken,
+    _stops: DropGuard,
+    starting: Vec<oneshot::Receiver<io::Result<()>>>,
+}
+
+impl Threads {
+    fn new(lifecycle: Lifecycle) -> Self {
+        let stop = CancellationToken::new();
+        Self { lifecycle, _stops: stop.clone().drop_guard(), stop, starting: Vec::new() }
+    }
+
+    /// Starts a worker and keeps the promise that it is ready.
+    fn start<M, S, B>(
+        &mut self,
+        settings: WorkerSettings,
+        lifecycle: &Lifecycle,
+        service: M,
+    ) -> io::Result<Worker>
+    where
+        M: FnOnce() -> S + Send + 'static,
+        S: ServiceFactory<Request, Config = (), Response = Response<B>> + 'static,
+        S::Service: Serve,
+        S::Error: Into<Response<BoxBody>> + 'static,
+        S::InitError: fmt::Debug,
+        B: MessageBody + 'static,
+    {
+        let (worker, started) =
+            Worker::start(settings, lifecycle.clone(), self.stop.clone(), service)?;
+        self.starting.push(started);
+        Ok(worker)
+    }
+
+    /// Waits until all of them are ready.
+    async fn ready(&mut self) -> io::Result<()> {
+        let starting = std::mem::take(&mut self.starting);
+        for started in try_join_all(starting).await.map_err(io::Error::other)? {
+            started?;
+        }
+        Ok(())
+    }
+
+    /// Stops them; those that have nothing left to lose are waited for, within bounds.
+    async fn stop(self, workers: Vec<Worker>, wait: bool) {
+        self.stop.cancel();
+        if !wait {
+            return;
+        }
+        let limit = FAREWELL.min(self.lifecycle.policy().margin / 2);
+        if timeout(limit, join_all(workers.into_iter().map(Worker::ended))).await.is_err() {
+            tracing::warn!(
+                seconds = limit.as_secs_f64(),
+                "a worker's thread does not end: something of the application blocks it"
+            );
+        }
+    }
+}
+
+async fn run<F, I, S, B>(mut server: Server<F>) -> Result<Report, ServerError>
+where
+    F: Fn() -> I + Clone + Send + 'static,
+    I: IntoServiceFactory<S, Request> + 'static,
+    S: ServiceFactory<Request, Config = AppConfig, Response = ServiceResponse<B>, Error = Error>
+        + 'static,
+    S::Future: 'static,
+    S::Service: 'static,
+    S::InitError: fmt::Debug,
+    B: MessageBody + 'static,
+{
+    let lifecycle = server.drain.lifecycle().clone();
+    if !server.signals {
+        server.drain.take_signals();
+    } else if !server.drain.has_signals() {
+        server.drain.obey(Signals::catch()?);
+    }
+    let known: Vec<(&str, u16)> =
+        server.routes.iter().map(|(route, code)| (route.as_str(), *code)).collect();
+    let metrics = Metrics::new(&lifecycle, &server.build, &known, server.registry.clone());
+    let hook_on_app_listener = server.hook_on_app_listener.unwrap_or(server.admin.is_empty());
+    let failed = Arc::new(AtomicBool::new(false));
+    let probes = Probes {
+        lifecycle: lifecycle.clone(),
+        on_drain: server.on_drain,
+        guard: Arc::new(HookGuard::new(server.hook_token.clone(), hook_on_app_listener)),
+        failed: Arc::clone(&failed),
+    };
+    let (stream_window, connection_window) = server.http2_windows;
+    let settings = WorkerSettings {
+        name: "websample-worker",
+        keep_alive: server.keep_alive,
+        close_spread: server.close_spread,
+        limits: server.limits,
+        http2: Http2 {
+            streams: server.http2_streams,
+            stream_window,
+            connection_window,
+            handshake_timeout: server.limits.header_timeout,
+            write_timeout: server.limits.write_timeout,
+            keep_alive: server.keep_alive,
+        },
+        on_connect: server.on_connect.clone(),
+        blocking_threads: server.blocking_threads,
+    };
+
+    let mut threads = Threads::new(lifecycle.clone());
+    let patterns = Arc::new(Patterns::new(server.routes.iter().map(|(route, _)| route.clone())));
+    let mut workers = (0..server.workers)
+        .map(|_| {
+            let app = server.app.clone();
+            let (lifecycle, metrics, probes) = (lifecycle.clone(), metrics.clone(), probes.clone());
+            let patterns = Arc::clone(&patterns);
+            let life = lifecycle.clone();
+            threads.start(settings.clone(), &life, move || FrontFactory {
+                app: app().into_factory(),
+                lifecycle,
+                metrics,
+                probes,
+                patterns,
+            })
+        })
+        .collect::<io::Result<Vec<_>>>()?;
+    // The admin side has a life of its own, in which nothing ever drains.
+    let (admin_life, _admin_drain) =
+        Lifecycle::new(*lifecycle.policy()).map_err(io::Error::other)?;
+    let mut admin_workers = Vec::new();
+    if !server.admin.is_empty() {
+        let service = Admin { lifecycle: lifecycle.clone(), metrics: metrics.clone(), probes };
+        let settings = WorkerSettings { name: "websample-admin", on_connect: None, ..settings };
+        admin_workers.push(threads.start(settings, &admin_life, move || service)?);
+    }
+    threads.ready().await?;
+
+    let places = Places::of_this_process();
+    let limit = server.connection_limit.saturating_mul(server.workers).min(places.traffic);
+    let traffic_places = Arc::new(Semaphore::new(limit.min(MOST_PLACES)));
+    let admin_places = Arc::new(Semaphore::new(places.admin));
+    let report = {
+        let tls = server.tls.as_deref();
+        let accept = |listeners: Vec<TcpListener>,
+                      tls,
+                      workers,
+                      places: &Arc<Semaphore>,
+                      life: &Lifecycle| {
+            listeners
+                .into_iter()
+                .map(|listener| {
+                    let connections = life.in_flight().connections.clone();
+                    Acceptor::new(listener, tls, workers, Arc::clone(places), connections)
+                })
+                .collect::<io::Result<Vec<_>>>()
+        };
+        let traffic = accept(server.traffic, tls, &workers, &traffic_places, &lifecycle)?;
+        let admin = accept(server.admin, None, &admin_workers, &admin_places, &admin_life)?;
+        let traffic = for_ever(join_all(
+            traffic.into_iter().map(|acceptor| listen(acceptor, &lifecycle, &failed)),
+        ));
+        let admin = for_ever(join_all(
+            admin.into_iter().map(|acceptor| listen(acceptor, &admin_life, &failed)),
+        ));
+        let certificates = async {
+            match tls {
+                Some(tls) => tls.watch().await,
+                None => std::future::pending().await,
+            }
+        };
+        // Everything is listening: from here on readiness is the application's.
+        drop(server.startup);
+        tokio::select! {
+            report = server.drain.run() => report,
+            () = traffic => unreachable!("it waits for ever"),
+            () = admin => unreachable!("it waits for ever"),
+            () = certificates => unreachable!("the watch has no end"),
+        }
+    };
+
+    // Before anything of the application's own can hang.
+    publish(&report, &server.termination_log);
+    workers.append(&mut admin_workers);
+    threads.stop(workers, report.outcome == Outcome::Clean).await;
+    Ok(report)
+}
+
+/// Runs a listener; where it fails, nobody should be sent here any more.
+async fn listen(acceptor: Acceptor<'_>, lifecycle: &Lifecycle, failed: &AtomicBool) {
+    // Held until its queue is empty: the drain waits for that, too.
+    let open = lifecycle.in_flight().listeners.enter();
+    if let Err(error) = acceptor.run(lifecycle).await {
+        tracing::error!(%error, "a listener has failed; not ready any more");
+        failed.store(true, Ordering::Relaxed);
+    }
+    drop(open);
+}
+
+/// Polls a future to its end, and then goes on waiting: the end of all listeners, of which there
+/// may be none, is not the end of the server.
+async fn for_ever<F: Future>(future: F) {
+    future.await;
+    std::future::pending::<()>().await;
+}
+
+/// One structured line for the logs, and the termination message.
+fn publish(report: &Report, termination_log: &Path) {
+    tracing::info!(
+        target: "websample::report",
+        outcome = ?report.outcome,
+        exit_code = report.exit_code,
+        termination_seconds = report.termination_seconds,
+        last_arrival_seconds = report.last_arrival_seconds,
+        delay_needed_seconds = report.delay_needed_seconds,
+        cut = report.cut_total,
+        report = report.to_json(),
+        "drained"
+    );
+    if let Err(error) = report.write_termination_message(termination_log) {
+        tracing::warn!(path = %termination_log.display(), %error, "no termination message written");
+    }
+}
