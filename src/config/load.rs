@@ -7,7 +7,7 @@ use std::{
     thread,
 };
 
-use config::{Config, Map, Source, Value};
+use config::{Config, Map, Source};
 use websample_lifecycle::Delay;
 
 use super::{
@@ -15,12 +15,12 @@ use super::{
     check, environment,
     error::{ConfigError, Problem},
     file,
-    key::Initial,
+    key::{Initial, Setting},
     keys::{self, KEYS},
     layer::{Layer, closest_key, leaves},
     settings::{Hook, Limits, Log, Settings, Tls},
     sources::Sources,
-    value::{self, Refusal},
+    value::{Label, Refusal, Value},
 };
 
 /// Origin of the values that nobody set.
@@ -105,7 +105,7 @@ fn hostname(sources: &Sources) -> String {
     // Nobody chose these, so one that does not fit is passed over, not refused.
     let usable = |name: String| {
         let name = name.trim();
-        (!name.is_empty()).then(|| value::label(name).ok()).flatten()
+        (!name.is_empty()).then(|| Label::parse(name).ok()).flatten()
     };
     variable
         .and_then(usable)
@@ -129,7 +129,7 @@ fn flags(flags: &[(String, String)]) -> Layer {
 }
 
 /// The layers, one over the other.
-pub(super) struct Merged(BTreeMap<String, Value>);
+pub(super) struct Merged(BTreeMap<String, config::Value>);
 
 impl Merged {
     fn new(layers: [Layer; 5]) -> Result<Self, ConfigError> {
@@ -137,7 +137,7 @@ impl Merged {
         for layer in layers {
             builder = builder.add_source(layer);
         }
-        let collected: Result<Map<String, Value>, _> =
+        let collected: Result<Map<String, config::Value>, _> =
             builder.build().and_then(|merged| merged.collect());
         let table = collected.map_err(|error| Problem {
             key: None,
@@ -151,7 +151,7 @@ impl Merged {
 
     /// Where a value came from.
     pub(super) fn source(&self, key: &str) -> String {
-        self.0.get(key).and_then(Value::origin).unwrap_or(DEFAULT).to_owned()
+        self.0.get(key).and_then(config::Value::origin).unwrap_or(DEFAULT).to_owned()
     }
 
     /// Whether somebody chose this value.
@@ -177,9 +177,9 @@ impl Merged {
     }
 
     /// A value that is set.
-    fn read<T>(&self, key: &str, parse: Parse<T>) -> Result<T, Problem> {
-        self.read_if_set(key, parse)?.ok_or_else(|| Problem {
-            key: Some(key.to_owned()),
+    fn read<V: Value>(&self, setting: &Setting<V>) -> Result<V::Is, Problem> {
+        self.read_if_set(setting)?.ok_or_else(|| Problem {
+            key: Some(setting.key().name.to_owned()),
             value: None,
             source: DEFAULT.to_owned(),
             problem: "it is not set".to_owned(),
@@ -187,9 +187,10 @@ impl Merged {
         })
     }
 
-    fn read_if_set<T>(&self, key: &str, parse: Parse<T>) -> Result<Option<T>, Problem> {
+    fn read_if_set<V: Value>(&self, setting: &Setting<V>) -> Result<Option<V::Is>, Problem> {
+        let key = setting.key().name;
         let Some(value) = self.0.get(key) else { return Ok(None) };
-        match parse(&value.to_string()) {
+        match V::parse(&value.to_string()) {
             Ok(value) => Ok(Some(value)),
             Err(Refusal { problem, remedy }) => Err(Problem {
                 key: Some(key.to_owned()),
@@ -202,51 +203,45 @@ impl Merged {
     }
 
     fn settings(&self) -> Result<Settings, Problem> {
-        use value::{
-            address, address_or_off, auto_boolean, count, duration, file, label, log_format,
-            log_level, mode, on_drain, path, positive_duration, size, switch, token,
-        };
-        let tls = self.read_if_set("tls.cert", file)?.zip(self.read_if_set("tls.key", file)?);
+        let tls = self.read_if_set(&keys::TLS_CERT)?.zip(self.read_if_set(&keys::TLS_KEY)?);
         Ok(Settings {
-            version: self.read("version", label)?,
-            instance: self.read("instance", label)?,
-            listen: self.read("listen", address)?,
-            admin_listen: self.read("admin.listen", address_or_off)?,
-            workers: self.read("workers", count)?,
-            mode: self.read("mode", mode)?,
-            grace_period: self.read("grace_period", positive_duration)?,
-            margin: self.read("margin", duration)?,
+            version: self.read(&keys::VERSION)?,
+            instance: self.read(&keys::INSTANCE)?,
+            listen: self.read(&keys::LISTEN)?,
+            admin_listen: self.read(&keys::ADMIN_LISTEN)?,
+            workers: self.read(&keys::WORKERS)?,
+            mode: self.read(&keys::MODE)?,
+            grace_period: self.read(&keys::GRACE_PERIOD)?,
+            margin: self.read(&keys::MARGIN)?,
             delay: Delay {
-                min: self.read("delay.min", duration)?,
-                quiet: self.read("delay.quiet", duration)?,
-                max: self.read("delay.max", duration)?,
+                min: self.read(&keys::DELAY_MIN)?,
+                quiet: self.read(&keys::DELAY_QUIET)?,
+                max: self.read(&keys::DELAY_MAX)?,
             },
-            close_spread: self.read("close.spread", duration)?,
-            readiness_on_drain: self.read("readiness.on_drain", on_drain)?,
+            close_spread: self.read(&keys::CLOSE_SPREAD)?,
+            readiness_on_drain: self.read(&keys::READINESS_ON_DRAIN)?,
             hook: Hook {
-                token: self.read_if_set("hook.token", token)?,
-                on_app_listener: self.read("hook.on_app_listener", auto_boolean)?,
+                token: self.read_if_set(&keys::HOOK_TOKEN)?,
+                on_app_listener: self.read(&keys::HOOK_ON_APP_LISTENER)?,
             },
-            linger: self.read("linger", duration)?,
-            termination_log: self.read("termination_log", path)?,
-            keep_alive: self.read("keep_alive", duration)?,
+            linger: self.read(&keys::LINGER)?,
+            termination_log: self.read(&keys::TERMINATION_LOG)?,
+            keep_alive: self.read(&keys::KEEP_ALIVE)?,
             tls: tls.map(|(cert, key)| Tls { cert, key }),
             limits: Limits {
-                sleep: self.read("limits.sleep", duration)?,
-                body: self.read("limits.body", size)?,
-                header_timeout: self.read("limits.header_timeout", positive_duration)?,
-                body_timeout: self.read("limits.body_timeout", positive_duration)?,
-                write_timeout: self.read("limits.write_timeout", positive_duration)?,
-                connections: self.read("limits.connections", count)?,
-                streams: self.read("limits.streams", count)?.get() as u32,
+                sleep: self.read(&keys::LIMITS_SLEEP)?,
+                body: self.read(&keys::LIMITS_BODY)?,
+                header_timeout: self.read(&keys::LIMITS_HEADER_TIMEOUT)?,
+                body_timeout: self.read(&keys::LIMITS_BODY_TIMEOUT)?,
+                write_timeout: self.read(&keys::LIMITS_WRITE_TIMEOUT)?,
+                connections: self.read(&keys::LIMITS_CONNECTIONS)?,
+                streams: self.read(&keys::LIMITS_STREAMS)?.get() as u32,
             },
             log: Log {
-                format: self.read("log.format", log_format)?,
-                level: self.read("log.level", log_level)?,
-                connections: self.read("log.connections", switch)?,
+                format: self.read(&keys::LOG_FORMAT)?,
+                level: self.read(&keys::LOG_LEVEL)?,
+                connections: self.read(&keys::LOG_CONNECTIONS)?,
             },
         })
     }
 }
-
-type Parse<T> = fn(&str) -> Result<T, Refusal>;

@@ -34,7 +34,7 @@ mod value;
 pub use self::{
     advice::Advice,
     error::{ConfigError, EX_USAGE, Problem},
-    key::{Group, Initial, Key, Kind},
+    key::{Group, Initial, Key},
     keys::KEYS,
     load::{Effective, Loaded},
     settings::{Hook, Limits, Log, LogFormat, Settings, Switch, Tls},
