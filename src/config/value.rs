@@ -7,7 +7,7 @@ use websample_actix::{OnDrain, Token};
 use websample_lifecycle::Mode;
 
 use super::{
-    settings::{LogFormat, Switch},
+    choices::{LogFormat, Switch},
     similar,
 };
 
