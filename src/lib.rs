@@ -36,3 +36,8 @@ pub mod config;
 pub mod known;
 pub mod logs;
 pub mod sample;
+
+/// The README's program compiles.
+#[cfg(all(doctest, feature = "lab"))]
+#[doc = include_str!("../README.md")]
+struct Readme;
