@@ -32,6 +32,7 @@
 #[cfg(feature = "attack")]
 pub mod attack;
 pub mod config;
+pub mod input;
 #[cfg(feature = "lab")]
 pub mod known;
 pub mod logs;

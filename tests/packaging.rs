@@ -102,6 +102,6 @@ fn adopting_the_framework_takes_under_ten_lines() {
         example.contains(&format!("// {n}: "))
             || example.lines().any(|line| line.ends_with(&format!("// {n}")))
     };
-    let lines = (1..).take_while(|n| marked(*n)).count();
+    let lines = (1..20).take_while(|n| marked(*n)).count();
     assert!((5..10).contains(&lines), "{lines}");
 }
