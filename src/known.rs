@@ -7,7 +7,7 @@ use websample_actix::{OnDrain, PRESTOP, TOKEN_HEADER};
 use websample_lifecycle::Mode;
 use websample_manifest::{Given, Knows, OnTermination, OwnHook, Termination};
 
-use crate::config::{KEYS, Kind, Settings, Sources};
+use crate::config::{KEYS, Settings, Sources};
 
 /// The sample server, known by its image or by its environment.
 #[derive(Debug, Clone, Copy)]
@@ -58,9 +58,7 @@ fn termination(settings: &Settings) -> Termination {
 fn sources(given: Given<'_>) -> Sources {
     let elsewhere = |name: &str| {
         // A file of the image or of a volume: it cannot be looked for here.
-        KEYS.iter().any(|key| {
-            key.kind == Kind::File && (key.environment_name() == name || key.name == name)
-        })
+        KEYS.iter().any(|key| key.is_file && (key.environment_name() == name || key.name == name))
     };
     let sources = given
         .variables

@@ -3,7 +3,7 @@
 use std::{fs, path::Path, time::Duration};
 
 use websample::config::{
-    ConfigError, ConfigFile, KEYS, Key, Kind, Loaded, LogFormat, Problem, Settings, Sources, Switch,
+    ConfigError, ConfigFile, KEYS, Key, Loaded, LogFormat, Problem, Settings, Sources, Switch,
 };
 use websample_lifecycle::{Mode, Policy};
 
@@ -32,23 +32,24 @@ impl Files {
 
     /// A value of this key that is not its default.
     fn other_value(&self, key: &Key) -> String {
-        match (key.name, key.kind) {
+        match (key.name, key.placeholder) {
             ("version", _) => "v2".to_owned(),
             ("grace_period", _) => "40s".to_owned(),
             ("linger" | "keep_alive" | "limits.sleep", _) => "70s".to_owned(),
             ("delay.max", _) => "14s".to_owned(),
             ("listen" | "admin.listen", _) => "127.0.0.1:5555".to_owned(),
-            (_, Kind::Label | Kind::Secret) => "something".to_owned(),
-            (_, Kind::Mode) => "graceful".to_owned(),
-            (_, Kind::Duration | Kind::PositiveDuration) => "4s".to_owned(),
-            (_, Kind::Size) => "64KiB".to_owned(),
-            (_, Kind::Count) => "77".to_owned(),
-            (_, Kind::AutoBool) => "false".to_owned(),
-            (_, Kind::Path | Kind::File) => self.path("cert.pem"),
-            (_, Kind::OnDrain) => "keep".to_owned(),
-            (_, Kind::LogFormat) => "json".to_owned(),
-            (_, Kind::LogLevel) => "debug".to_owned(),
-            (_, Kind::Switch) => "on".to_owned(),
+            (_, "NAME" | "TOKEN") => "something".to_owned(),
+            ("mode", _) => "graceful".to_owned(),
+            (_, "DURATION") => "4s".to_owned(),
+            (_, "SIZE") => "64KiB".to_owned(),
+            (_, "N") => "77".to_owned(),
+            (_, "auto|true|false") => "false".to_owned(),
+            ("tls.cert" | "tls.key", _) => self.path("cert.pem"),
+            (_, "FILE") => self.path("termination.log"),
+            (_, "fail|keep") => "keep".to_owned(),
+            (_, "auto|human|json") => "json".to_owned(),
+            ("log.level", _) => "debug".to_owned(),
+            (_, "auto|on|off") => "on".to_owned(),
             (name, kind) => panic!("no example for {name}, a {kind:?}"),
         }
     }
@@ -112,7 +113,7 @@ fn every_key_changes_the_settings_from_every_layer() {
             assert_ne!(loaded.settings, Settings::default(), "{} from {origin}", key.name);
             let row = loaded.effective.iter().find(|row| row.key == key.name).unwrap();
             assert_eq!(row.source, origin);
-            let shown = if key.kind == Kind::Secret { "(hidden)" } else { &value };
+            let shown = if key.name == "hook.token" { "(hidden)" } else { &value };
             assert_eq!(row.value.as_deref(), Some(shown));
         }
     }

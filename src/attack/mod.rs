@@ -21,9 +21,8 @@ use tokio_util::sync::CancellationToken;
 use websample_load::{
     Accepted, Engine, Limits, LoadReport, Mix, Outcome, Payload, Protocol, StreamSpec,
     lines::{Lines, Teller},
-    raise_file_limit,
+    parse_rate, raise_file_limit,
     results::{Background, Encoding, ResultsWriter},
-    syntax::parse_rate,
     target::{Resolved, Target},
     vegeta::{JsonReport, TextReport},
 };

@@ -25,7 +25,7 @@ fn flag(key: &Key) -> Arg {
     );
     Arg::new(key.name)
         .long(key.name)
-        .value_name(key.kind.placeholder())
+        .value_name(key.placeholder)
         .help_heading(key.group.title())
         .help(help)
 }

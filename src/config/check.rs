@@ -4,7 +4,7 @@ use std::{collections::BTreeSet, net::SocketAddr};
 
 use websample_lifecycle::Mode;
 
-use super::{error::Problem, load::Merged, settings::Settings};
+use super::{error::Problem, merged::Merged, settings::Settings};
 
 /// Beyond this, threads cannot be had on common systems, and the server would die of it.
 const MOST_WORKERS: usize = 1024;

@@ -46,7 +46,7 @@ pub(super) fn layer(environment: &[(OsString, OsString)]) -> Layer {
                 value: Some(key.shown(&value.to_string_lossy())),
                 source,
                 problem: "it is not UTF-8".to_owned(),
-                remedy: format!("set {}", key.kind.placeholder()),
+                remedy: format!("set {}", key.placeholder),
             }),
             (None, value) => {
                 let value = value.unwrap_or_default();

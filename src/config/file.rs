@@ -6,7 +6,7 @@ use config::{ConfigError, File, FileFormat, Map, Source, Value, ValueKind};
 
 use super::{
     error::Problem,
-    key::{Key, Kind},
+    key::Key,
     keys::{self, KEYS},
     layer::{Layer, closest_key, leaves},
     sources::ConfigFile,
@@ -83,12 +83,12 @@ fn take(layer: &mut Layer, name: &str, value: &Value, source: &str) {
     let Some(key) = keys::find(name) else {
         return refuse_unknown(layer, name, value, source);
     };
-    let wrong = match (&value.kind, key.kind) {
+    let wrong = match (&value.kind, key.is_text) {
         (ValueKind::Table(_) | ValueKind::Array(_), _) => {
             Some(("it takes one value", format!("write {}", example(key))))
         }
         // A version 1.10 would arrive as 1.1.
-        (ValueKind::Float(_) | ValueKind::I64(_), Kind::Label | Kind::Secret) => {
+        (ValueKind::Float(_) | ValueKind::I64(_), true) => {
             Some(("a number may lose digits", "write it in quotes".to_owned()))
         }
         _ => None,
@@ -106,7 +106,7 @@ fn take(layer: &mut Layer, name: &str, value: &Value, source: &str) {
 }
 
 fn example(key: &Key) -> String {
-    format!("{} = \"{}\"", key.name, key.kind.placeholder())
+    format!("{} = \"{}\"", key.name, key.placeholder)
 }
 
 fn refuse_unknown(layer: &mut Layer, name: &str, value: &Value, source: String) {

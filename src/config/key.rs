@@ -1,6 +1,8 @@
 //! What there is to know about one setting.
 
-use super::value::{self, Refusal};
+use std::marker::PhantomData;
+
+use super::value::{Refusal, Value};
 
 /// Prefix of the environment's names.
 pub(super) const PREFIX: &str = "WEBSAMPLE_";
@@ -26,87 +28,6 @@ impl Group {
             Self::Shutdown => "Shutdown",
             Self::Http => "HTTP",
             Self::Logs => "Logs",
-        }
-    }
-}
-
-/// The kind of a value: how it is written and checked.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Kind {
-    /// A short name that fits into a header and a label.
-    Label,
-    /// A header's value that is not repeated anywhere.
-    Secret,
-    /// A [`Mode`](websample_lifecycle::Mode).
-    Mode,
-    /// An IP address and a port.
-    Address,
-    /// An IP address and a port, or `off`.
-    AddressOrOff,
-    /// `500ms`, `5s`, `2m`.
-    Duration,
-    /// The same, but not zero.
-    PositiveDuration,
-    /// `64KiB`, `1MiB`.
-    Size,
-    /// A whole number from 1.
-    Count,
-    /// `auto`, `true` or `false`: a [`Switch`](super::Switch).
-    AutoBool,
-    /// A path that need not exist.
-    Path,
-    /// The path of a file that can be read.
-    File,
-    /// An [`OnDrain`](super::OnDrain).
-    OnDrain,
-    /// A [`LogFormat`](super::LogFormat).
-    LogFormat,
-    /// A level of logging.
-    LogLevel,
-    /// A [`Switch`](super::Switch).
-    Switch,
-}
-
-impl Kind {
-    /// How a value looks, for help.
-    pub const fn placeholder(self) -> &'static str {
-        match self {
-            Self::Label => "NAME",
-            Self::Secret => "TOKEN",
-            Self::Mode => "ignore|immediate|graceful|drain",
-            Self::Address => "ADDRESS:PORT",
-            Self::AddressOrOff => "ADDRESS:PORT|off",
-            Self::Duration | Self::PositiveDuration => "DURATION",
-            Self::Size => "SIZE",
-            Self::Count => "N",
-            Self::AutoBool => "auto|true|false",
-            Self::Path | Self::File => "FILE",
-            Self::OnDrain => "fail|keep",
-            Self::LogFormat => "auto|human|json",
-            Self::LogLevel => "off|error|warn|info|debug|trace",
-            Self::Switch => "auto|on|off",
-        }
-    }
-
-    /// Whether the text is a value of this kind.
-    pub(super) fn check(self, text: &str) -> Result<(), Refusal> {
-        match self {
-            Self::Label => value::label(text).map(drop),
-            Self::Secret => value::token(text).map(drop),
-            Self::Mode => value::mode(text).map(drop),
-            Self::Address => value::address(text).map(drop),
-            Self::AddressOrOff => value::address_or_off(text).map(drop),
-            Self::Duration => value::duration(text).map(drop),
-            Self::PositiveDuration => value::positive_duration(text).map(drop),
-            Self::Size => value::size(text).map(drop),
-            Self::Count => value::count(text).map(drop),
-            Self::AutoBool => value::auto_boolean(text).map(drop),
-            Self::Path => value::path(text).map(drop),
-            Self::File => value::file(text).map(drop),
-            Self::OnDrain => value::on_drain(text).map(drop),
-            Self::LogFormat => value::log_format(text).map(drop),
-            Self::LogLevel => value::log_level(text).map(drop),
-            Self::Switch => value::switch(text).map(drop),
         }
     }
 }
@@ -137,18 +58,24 @@ impl Initial {
 }
 
 /// One setting.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, Copy)]
 pub struct Key {
     /// As in the file (`.` between levels) and as the flag.
     pub name: &'static str,
-    /// How it is written and checked.
-    pub kind: Kind,
+    /// How a value looks, for help.
+    pub placeholder: &'static str,
     /// What holds where nobody sets it.
     pub initial: Initial,
     /// What it is about.
     pub group: Group,
     /// One line, with the unit.
     pub doc: &'static str,
+    /// Whether it names a file that has to be there.
+    pub is_file: bool,
+    /// A text that looks like a number is still a text, and has to be written as one.
+    pub(super) is_text: bool,
+    pub(super) is_secret: bool,
+    check: fn(&str) -> Result<(), Refusal>,
 }
 
 impl Key {
@@ -157,8 +84,45 @@ impl Key {
         format!("{PREFIX}{}", self.name.replace('.', "__").to_uppercase())
     }
 
+    /// Whether the text is a value of this setting.
+    pub(super) fn check(&self, text: &str) -> Result<(), Refusal> {
+        (self.check)(text)
+    }
+
     /// The value as it may be shown.
     pub(super) fn shown(&self, value: &str) -> String {
-        if self.kind == Kind::Secret { "(hidden)".to_owned() } else { value.to_owned() }
+        if self.is_secret { "(hidden)".to_owned() } else { value.to_owned() }
+    }
+}
+
+/// A setting with the type of its value.
+pub(super) struct Setting<V> {
+    key: Key,
+    of: PhantomData<V>,
+}
+
+impl<V: Value> Setting<V> {
+    pub(super) const fn new(
+        group: Group,
+        name: &'static str,
+        initial: Initial,
+        doc: &'static str,
+    ) -> Self {
+        let key = Key {
+            name,
+            placeholder: V::PLACEHOLDER,
+            initial,
+            group,
+            doc,
+            is_file: V::IS_FILE,
+            is_text: V::IS_TEXT,
+            is_secret: V::IS_SECRET,
+            check: |text| V::parse(text).map(drop),
+        };
+        Self { key, of: PhantomData }
+    }
+
+    pub(super) const fn key(&self) -> Key {
+        self.key
     }
 }

@@ -1,189 +1,100 @@
-//! The table of settings.
+//! The table of settings: one declaration each. Its type brings the parser; what `--help`, `check`
+//! and the errors say of a setting comes from here.
 
-use super::key::{
-    Group::{Http, Logs, Server, Shutdown},
-    Initial::{self, Cpus, Fixed, Hostname, Unset},
-    Key, Kind,
+use super::{
+    key::{
+        Group::{Http, Logs, Server, Shutdown},
+        Initial::{Cpus, Fixed, Hostname, Unset},
+        Key, Setting,
+    },
+    value::{
+        Address, AddressOrOff, AutoBool, Count, File, Format, Label, Level, ModeName, OnDrainName,
+        Path, PositiveTime, Secret, Size, SwitchName, Time,
+    },
 };
 
-/// Every setting there is.
-pub const KEYS: &[Key] = &[
-    // Server
-    key(
-        Server,
-        "version",
-        Kind::Label,
-        Fixed("v1"),
-        "Version to answer as: v1 answers 201, v2 202, any other 200",
-    ),
-    key(Server, "instance", Kind::Label, Hostname, "Name of this instance, in answers and logs"),
-    key(Server, "listen", Kind::Address, Fixed("0.0.0.0:5000"), "Where the application listens"),
-    key(
-        Server,
-        "admin.listen",
-        Kind::AddressOrOff,
-        Fixed("0.0.0.0:9000"),
-        "Where metrics, status, probes and hook are served besides",
-    ),
-    key(Server, "workers", Kind::Count, Cpus, "Worker threads"),
-    // Shutdown
-    key(Shutdown, "mode", Kind::Mode, Fixed("drain"), "What a termination signal does"),
-    key(
-        Shutdown,
-        "grace_period",
-        Kind::PositiveDuration,
-        Fixed("30s"),
-        "The pod's terminationGracePeriodSeconds: SIGKILL comes this long after termination began",
-    ),
-    key(
-        Shutdown,
-        "margin",
-        Kind::Duration,
-        Fixed("2s"),
-        "Kept free at the end of the grace period, for the report and the exit",
-    ),
-    key(
-        Shutdown,
-        "delay.min",
-        Kind::Duration,
-        Fixed("5s"),
-        "Least time to go on accepting: over the 1.2s of a kube-proxy and the 4.3s of an ingress-nginx",
-    ),
-    key(
-        Shutdown,
-        "delay.quiet",
-        Kind::Duration,
-        Fixed("1s"),
-        "After delay.min: no new request for this long means that traffic has moved away",
-    ),
-    key(
-        Shutdown,
-        "delay.max",
-        Kind::Duration,
-        Fixed("15s"),
-        "Most time to go on accepting, whatever still arrives",
-    ),
-    key(
-        Shutdown,
-        "close.spread",
-        Kind::Duration,
-        Fixed("0s"),
-        "Idle connections are closed spread over this long, so that clients do not reconnect all at once",
-    ),
-    key(
-        Shutdown,
-        "readiness.on_drain",
-        Kind::OnDrain,
-        Fixed("fail"),
-        "Readiness after a termination has begun: fail answers 503, keep goes on answering 200",
-    ),
-    key(
-        Shutdown,
-        "hook.token",
-        Kind::Secret,
-        Unset,
-        "What a preStop call must carry in X-Prestop-Token; prefer the environment, flags show in ps",
-    ),
-    key(
-        Shutdown,
-        "hook.on_app_listener",
-        Kind::AutoBool,
-        Fixed("auto"),
-        "Whether /prestop is served on the application's listener too; auto is only where there is no admin.listen",
-    ),
-    key(
-        Shutdown,
-        "linger",
-        Kind::Duration,
-        Fixed("20s"),
-        "Longest wait for the last scrape once everything is drained; never past the deadline",
-    ),
-    key(
-        Shutdown,
-        "termination_log",
-        Kind::Path,
-        Fixed("/dev/termination-log"),
-        "Where the report goes as termination message, if the file exists",
-    ),
-    // HTTP
-    key(
-        Http,
-        "keep_alive",
-        Kind::Duration,
-        Fixed("75s"),
-        "How long an idle connection is kept: above the load balancers' own 60s; 0s closes after every answer",
-    ),
-    key(
-        Http,
-        "tls.cert",
-        Kind::File,
-        Unset,
-        "Certificate chain in PEM; makes the application's listener speak TLS",
-    ),
-    key(Http, "tls.key", Kind::File, Unset, "Private key of tls.cert in PEM"),
-    key(Http, "limits.sleep", Kind::Duration, Fixed("300s"), "Largest N of /sleep/N and /stream/N"),
-    key(Http, "limits.body", Kind::Size, Fixed("1MiB"), "Largest request body"),
-    key(
-        Http,
-        "limits.header_timeout",
-        Kind::PositiveDuration,
-        Fixed("5s"),
-        "A request's head has to arrive within this",
-    ),
-    key(
-        Http,
-        "limits.body_timeout",
-        Kind::PositiveDuration,
-        Fixed("30s"),
-        "A request whose body stops arriving for this long is given up",
-    ),
-    key(
-        Http,
-        "limits.write_timeout",
-        Kind::PositiveDuration,
-        Fixed("60s"),
-        "A client that takes nothing of its response for this long is given up",
-    ),
-    key(
-        Http,
-        "limits.connections",
-        Kind::Count,
-        Fixed("25600"),
-        "Most connections at a time, for each worker; fewer where open files are limited",
-    ),
-    key(
-        Http,
-        "limits.streams",
-        Kind::Count,
-        Fixed("250"),
-        "Most HTTP/2 streams that a connection may have open at a time",
-    ),
-    // Logs
-    key(
-        Logs,
-        "log.format",
-        Kind::LogFormat,
-        Fixed("auto"),
-        "auto is human on a terminal, json elsewhere",
-    ),
-    key(Logs, "log.level", Kind::LogLevel, Fixed("info"), "The least severe level that is logged"),
-    key(
-        Logs,
-        "log.connections",
-        Kind::Switch,
-        Fixed("auto"),
-        "The line with the requests in flight, once a second; auto is on in mode ignore",
-    ),
-];
+/// Declares settings, in the order in which they are shown.
+macro_rules! settings {
+    ($($group:ident { $($constant:ident: $kind:ident = $initial:expr, $name:literal, $doc:literal;)* })*) => {
+        $($(
+            pub(super) const $constant: Setting<$kind> =
+                Setting::new($group, $name, $initial, $doc);
+        )*)*
 
-const fn key(
-    group: super::Group,
-    name: &'static str,
-    kind: Kind,
-    initial: Initial,
-    doc: &'static str,
-) -> Key {
-    Key { name, kind, initial, group, doc }
+        /// Every setting there is.
+        pub const KEYS: &[Key] = &[$($($constant.key()),*),*];
+    };
+}
+
+settings! {
+    Server {
+        VERSION: Label = Fixed("v1"), "version",
+            "Version to answer as: v1 answers 201, v2 202, any other 200";
+        INSTANCE: Label = Hostname, "instance",
+            "Name of this instance, in answers and logs";
+        LISTEN: Address = Fixed("0.0.0.0:5000"), "listen",
+            "Where the application listens";
+        ADMIN_LISTEN: AddressOrOff = Fixed("0.0.0.0:9000"), "admin.listen",
+            "Where metrics, status, probes and hook are served besides";
+        WORKERS: Count = Cpus, "workers",
+            "Worker threads";
+    }
+    Shutdown {
+        MODE: ModeName = Fixed("drain"), "mode",
+            "What a termination signal does";
+        GRACE_PERIOD: PositiveTime = Fixed("30s"), "grace_period",
+            "The pod's terminationGracePeriodSeconds: SIGKILL comes this long after termination began";
+        MARGIN: Time = Fixed("2s"), "margin",
+            "Kept free at the end of the grace period, for the report and the exit";
+        DELAY_MIN: Time = Fixed("5s"), "delay.min",
+            "Least time to go on accepting: over the 1.2s of a kube-proxy and the 4.3s of an ingress-nginx";
+        DELAY_QUIET: Time = Fixed("1s"), "delay.quiet",
+            "After delay.min: no new request for this long means that traffic has moved away";
+        DELAY_MAX: Time = Fixed("15s"), "delay.max",
+            "Most time to go on accepting, whatever still arrives";
+        CLOSE_SPREAD: Time = Fixed("0s"), "close.spread",
+            "Idle connections are closed spread over this long, so that clients do not reconnect all at once";
+        READINESS_ON_DRAIN: OnDrainName = Fixed("fail"), "readiness.on_drain",
+            "Readiness after a termination has begun: fail answers 503, keep goes on answering 200";
+        HOOK_TOKEN: Secret = Unset, "hook.token",
+            "What a preStop call must carry in X-Prestop-Token; prefer the environment, flags show in ps";
+        HOOK_ON_APP_LISTENER: AutoBool = Fixed("auto"), "hook.on_app_listener",
+            "Whether /prestop is served on the application's listener too; auto is only where there is no admin.listen";
+        LINGER: Time = Fixed("20s"), "linger",
+            "Longest wait for the last scrape once everything is drained; never past the deadline";
+        TERMINATION_LOG: Path = Fixed("/dev/termination-log"), "termination_log",
+            "Where the report goes as termination message, if the file exists";
+    }
+    Http {
+        KEEP_ALIVE: Time = Fixed("75s"), "keep_alive",
+            "How long an idle connection is kept: above the load balancers' own 60s; 0s closes after every answer";
+        TLS_CERT: File = Unset, "tls.cert",
+            "Certificate chain in PEM; makes the application's listener speak TLS";
+        TLS_KEY: File = Unset, "tls.key",
+            "Private key of tls.cert in PEM";
+        LIMITS_SLEEP: Time = Fixed("300s"), "limits.sleep",
+            "Largest N of /sleep/N and /stream/N";
+        LIMITS_BODY: Size = Fixed("1MiB"), "limits.body",
+            "Largest request body";
+        LIMITS_HEADER_TIMEOUT: PositiveTime = Fixed("5s"), "limits.header_timeout",
+            "A request's head has to arrive within this";
+        LIMITS_BODY_TIMEOUT: PositiveTime = Fixed("30s"), "limits.body_timeout",
+            "A request whose body stops arriving for this long is given up";
+        LIMITS_WRITE_TIMEOUT: PositiveTime = Fixed("60s"), "limits.write_timeout",
+            "A client that takes nothing of its response for this long is given up";
+        LIMITS_CONNECTIONS: Count = Fixed("25600"), "limits.connections",
+            "Most connections at a time, for each worker; fewer where open files are limited";
+        LIMITS_STREAMS: Count = Fixed("250"), "limits.streams",
+            "Most HTTP/2 streams that a connection may have open at a time";
+    }
+    Logs {
+        LOG_FORMAT: Format = Fixed("auto"), "log.format",
+            "auto is human on a terminal, json elsewhere";
+        LOG_LEVEL: Level = Fixed("info"), "log.level",
+            "The least severe level that is logged";
+        LOG_CONNECTIONS: SwitchName = Fixed("auto"), "log.connections",
+            "The line with the requests in flight, once a second; auto is on in mode ignore";
+    }
 }
 
 /// The setting of this name.
@@ -213,7 +124,7 @@ mod tests {
     fn every_fixed_default_is_a_value_of_its_kind() {
         for key in KEYS {
             if let Fixed(value) = key.initial {
-                assert_eq!(key.kind.check(value), Ok(()), "{}", key.name);
+                assert_eq!(key.check(value), Ok(()), "{}", key.name);
             }
         }
     }

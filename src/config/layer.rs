@@ -6,7 +6,7 @@ use config::{ConfigError, Map, Source, Value, ValueKind};
 
 use super::{
     error::Problem,
-    key::{Key, Kind},
+    key::Key,
     keys::{self, KEYS},
     similar,
 };
@@ -25,12 +25,9 @@ impl Layer {
     /// Takes a value if it is one for this key.
     pub(super) fn take(&mut self, key: &'static Key, text: String, source: String) {
         let refusal = if text.is_empty() {
-            Some((
-                "it is empty".to_owned(),
-                format!("remove it, or set {}", key.kind.placeholder()),
-            ))
+            Some(("it is empty".to_owned(), format!("remove it, or set {}", key.placeholder)))
         } else {
-            key.kind.check(&text).err().map(|refusal| (refusal.problem, refusal.remedy))
+            key.check(&text).err().map(|refusal| (refusal.problem, refusal.remedy))
         };
         match refusal {
             None => {
@@ -56,7 +53,7 @@ impl Layer {
         meant: Option<(&Key, String)>,
     ) {
         // What is misspelt here could be our secret.
-        let secret = meant.as_ref().is_some_and(|(key, _)| key.kind == Kind::Secret)
+        let secret = meant.as_ref().is_some_and(|(key, _)| key.is_secret)
             || ["token", "secret", "password"]
                 .iter()
                 .any(|word| name.to_lowercase().contains(word));

@@ -18,6 +18,7 @@
 
 mod advice;
 mod check;
+mod choices;
 mod environment;
 mod error;
 mod file;
@@ -25,6 +26,7 @@ mod key;
 mod keys;
 mod layer;
 mod load;
+mod merged;
 mod settings;
 mod similar;
 mod sources;
@@ -33,11 +35,13 @@ mod value;
 
 pub use self::{
     advice::Advice,
+    choices::{LogFormat, Switch},
     error::{ConfigError, EX_USAGE, Problem},
-    key::{Group, Initial, Key, Kind},
+    key::{Group, Initial, Key},
     keys::KEYS,
-    load::{Effective, Loaded},
-    settings::{Hook, Limits, Log, LogFormat, Settings, Switch, Tls},
+    load::Loaded,
+    merged::Effective,
+    settings::{Hook, Limits, Log, Settings, Tls},
     sources::{ConfigFile, DEFAULT_FILE, Sources},
     timeline::{Moment, timeline},
 };

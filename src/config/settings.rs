@@ -6,7 +6,7 @@ use tracing::level_filters::LevelFilter;
 use websample_actix::{OnDrain, Token};
 use websample_lifecycle::{Delay, Mode, Policy};
 
-use super::{error::ConfigError, load::Loaded, sources::Sources};
+use super::choices::{LogFormat, Switch};
 
 /// Everything the server is told, checked: by themselves and against each other.
 ///
@@ -101,48 +101,7 @@ pub struct Log {
     pub connections: Switch,
 }
 
-/// The shape of a log line.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum LogFormat {
-    /// Human on a terminal, JSON elsewhere.
-    Auto,
-    /// For eyes.
-    Human,
-    /// For collectors.
-    Json,
-}
-
-impl LogFormat {
-    /// Whether to write JSON, given whether somebody watches on a terminal.
-    pub const fn is_json(self, terminal: bool) -> bool {
-        match self {
-            Self::Auto => !terminal,
-            Self::Human => false,
-            Self::Json => true,
-        }
-    }
-}
-
-/// On, off, or as fits the mode.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Switch {
-    /// As fits the mode.
-    Auto,
-    /// Always.
-    On,
-    /// Never.
-    Off,
-}
-
 impl Settings {
-    /// Loads and checks everything. Opens no socket.
-    ///
-    /// # Errors
-    /// All that is wrong, with key, value, source and remedy.
-    pub fn load(sources: &Sources) -> Result<Self, ConfigError> {
-        Loaded::load(sources).map(|loaded| loaded.settings)
-    }
-
     /// What the lifecycle decides by.
     pub const fn policy(&self) -> Policy {
         Policy {
@@ -171,12 +130,5 @@ impl Settings {
             Switch::On => true,
             Switch::Off => false,
         }
-    }
-}
-
-impl Default for Settings {
-    fn default() -> Self {
-        Self::load(&Sources::none())
-            .unwrap_or_else(|error| unreachable!("the defaults are valid: {error}"))
     }
 }

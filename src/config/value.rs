@@ -1,19 +1,13 @@
 //! From a text to a value of each kind, or why not and what would be right.
 
-use std::{
-    fs::{self, File},
-    net::SocketAddr,
-    num::NonZeroUsize,
-    path::PathBuf,
-    time::Duration,
-};
+use std::{fs, net::SocketAddr, num::NonZeroUsize, path::PathBuf, time::Duration};
 
 use tracing::level_filters::LevelFilter;
 use websample_actix::{OnDrain, Token};
 use websample_lifecycle::Mode;
 
 use super::{
-    settings::{LogFormat, Switch},
+    choices::{LogFormat, Switch},
     similar,
 };
 
@@ -30,13 +24,78 @@ pub(super) struct Refusal {
     pub(super) remedy: String,
 }
 
-type Parsed<T> = Result<T, Refusal>;
+pub(super) type Parsed<T> = Result<T, Refusal>;
 
 fn refuse<T>(problem: impl Into<String>, remedy: impl Into<String>) -> Parsed<T> {
     Err(Refusal { problem: problem.into(), remedy: remedy.into() })
 }
 
-pub(super) fn label(text: &str) -> Parsed<String> {
+/// A type of settings: what its values are, how they look, how they are read.
+pub(super) trait Value {
+    /// What a text becomes.
+    type Is;
+    /// How a value looks, for help.
+    const PLACEHOLDER: &'static str;
+    /// Whether it is a text, whatever it looks like.
+    const IS_TEXT: bool = false;
+    /// Whether it must not be shown.
+    const IS_SECRET: bool = false;
+    /// Whether it names a file that has to be there.
+    const IS_FILE: bool = false;
+
+    /// Reads a value, or says why not and what would be right.
+    fn parse(text: &str) -> Parsed<Self::Is>;
+}
+
+macro_rules! values {
+    ($($(#[$doc:meta])* $name:ident: $is:ty, $placeholder:literal, $parse:expr $(, $flag:ident)*;)*) => {
+        $(
+            $(#[$doc])*
+            pub(super) enum $name {}
+
+            impl Value for $name {
+                type Is = $is;
+                const PLACEHOLDER: &'static str = $placeholder;
+                $(const $flag: bool = true;)*
+
+                fn parse(text: &str) -> Parsed<$is> {
+                    $parse(text)
+                }
+            }
+        )*
+    };
+}
+
+values! {
+    /// A short name that fits into a header and a label.
+    Label: String, "NAME", label, IS_TEXT;
+    /// A header's value that is not repeated anywhere.
+    Secret: Token, "TOKEN", token, IS_TEXT, IS_SECRET;
+    ModeName: Mode, "ignore|immediate|graceful|drain", mode;
+    /// An IP address and a port.
+    Address: SocketAddr, "ADDRESS:PORT", address;
+    /// The same, or `off`.
+    AddressOrOff: Option<SocketAddr>, "ADDRESS:PORT|off", address_or_off;
+    /// `500ms`, `5s`, `2m`.
+    Time: Duration, "DURATION", duration;
+    /// The same, but not zero.
+    PositiveTime: Duration, "DURATION", positive_duration;
+    /// `64KiB`, `1MiB`.
+    Size: usize, "SIZE", size;
+    /// A whole number from 1.
+    Count: NonZeroUsize, "N", count;
+    AutoBool: Switch, "auto|true|false", auto_boolean;
+    /// A path that need not exist.
+    Path: PathBuf, "FILE", path;
+    /// The path of a file that can be read.
+    File: PathBuf, "FILE", file, IS_FILE;
+    OnDrainName: OnDrain, "fail|keep", on_drain;
+    Format: LogFormat, "auto|human|json", log_format;
+    Level: LevelFilter, "off|error|warn|info|debug|trace", log_level;
+    SwitchName: Switch, "auto|on|off", switch;
+}
+
+fn label(text: &str) -> Parsed<String> {
     if !text.bytes().all(|byte| byte.is_ascii_graphic()) {
         return refuse(
             "it goes into a header and takes no spaces and only ASCII",
@@ -52,7 +111,7 @@ pub(super) fn label(text: &str) -> Parsed<String> {
     Ok(text.to_owned())
 }
 
-pub(super) fn token(text: &str) -> Parsed<Token> {
+fn token(text: &str) -> Parsed<Token> {
     if text.bytes().all(|byte| byte.is_ascii_graphic()) {
         Ok(Token::new(text.to_owned()))
     } else {
@@ -63,7 +122,7 @@ pub(super) fn token(text: &str) -> Parsed<Token> {
     }
 }
 
-pub(super) fn address(text: &str) -> Parsed<SocketAddr> {
+fn address(text: &str) -> Parsed<SocketAddr> {
     if let Ok(address) = text.parse() {
         return Ok(address);
     }
@@ -76,7 +135,7 @@ pub(super) fn address(text: &str) -> Parsed<SocketAddr> {
     refuse("it is not an IP address with a port (names are not resolved)", remedy)
 }
 
-pub(super) fn address_or_off(text: &str) -> Parsed<Option<SocketAddr>> {
+fn address_or_off(text: &str) -> Parsed<Option<SocketAddr>> {
     if text == "off" {
         return Ok(None);
     }
@@ -86,7 +145,7 @@ pub(super) fn address_or_off(text: &str) -> Parsed<Option<SocketAddr>> {
     })
 }
 
-pub(super) fn duration(text: &str) -> Parsed<Duration> {
+fn duration(text: &str) -> Parsed<Duration> {
     if text.parse::<f64>().is_ok_and(|number| number >= 0.0) {
         return refuse(
             "a bare number could be anything",
@@ -105,7 +164,7 @@ pub(super) fn duration(text: &str) -> Parsed<Duration> {
     Ok(duration)
 }
 
-pub(super) fn positive_duration(text: &str) -> Parsed<Duration> {
+fn positive_duration(text: &str) -> Parsed<Duration> {
     let duration = duration(text)?;
     if duration.is_zero() {
         return refuse("it must not be zero", "write it like 500ms, 5s or 2m");
@@ -113,7 +172,7 @@ pub(super) fn positive_duration(text: &str) -> Parsed<Duration> {
     Ok(duration)
 }
 
-pub(super) fn size(text: &str) -> Parsed<usize> {
+fn size(text: &str) -> Parsed<usize> {
     const UNITS: [(&str, usize); 7] = [
         ("B", 1),
         ("kB", 1_000),
@@ -145,7 +204,7 @@ pub(super) fn size(text: &str) -> Parsed<usize> {
     }
 }
 
-pub(super) fn count(text: &str) -> Parsed<NonZeroUsize> {
+fn count(text: &str) -> Parsed<NonZeroUsize> {
     match text.parse::<u32>().ok().and_then(|n| NonZeroUsize::new(n as usize)) {
         Some(count) => Ok(count),
         None => refuse(
@@ -155,7 +214,7 @@ pub(super) fn count(text: &str) -> Parsed<NonZeroUsize> {
     }
 }
 
-pub(super) fn path(text: &str) -> Parsed<PathBuf> {
+fn path(text: &str) -> Parsed<PathBuf> {
     if text.contains('\0') {
         return refuse("a path has no NUL", "write the path of a file");
     }
@@ -163,7 +222,7 @@ pub(super) fn path(text: &str) -> Parsed<PathBuf> {
 }
 
 /// The file has to be readable now: better than to find out when the first client calls.
-pub(super) fn file(text: &str) -> Parsed<PathBuf> {
+fn file(text: &str) -> Parsed<PathBuf> {
     let path = path(text)?;
     let fail = |error: &dyn std::fmt::Display| {
         refuse(
@@ -174,7 +233,7 @@ pub(super) fn file(text: &str) -> Parsed<PathBuf> {
     match fs::metadata(&path) {
         // Opening a pipe would block.
         Ok(metadata) if !metadata.is_file() => fail(&"not a regular file"),
-        Ok(_) => match File::open(&path) {
+        Ok(_) => match fs::File::open(&path) {
             Ok(_) => Ok(path),
             Err(error) => fail(&error),
         },
@@ -209,24 +268,24 @@ fn list(names: &[&str]) -> String {
     }
 }
 
-pub(super) fn mode(text: &str) -> Parsed<Mode> {
+fn mode(text: &str) -> Parsed<Mode> {
     choice(&Mode::ALL.map(|mode| (mode.name(), mode)), text)
 }
 
-pub(super) fn auto_boolean(text: &str) -> Parsed<Switch> {
+fn auto_boolean(text: &str) -> Parsed<Switch> {
     choice(&[("auto", Switch::Auto), ("true", Switch::On), ("false", Switch::Off)], text)
 }
 
-pub(super) fn on_drain(text: &str) -> Parsed<OnDrain> {
+fn on_drain(text: &str) -> Parsed<OnDrain> {
     choice(&[("fail", OnDrain::Fail), ("keep", OnDrain::Keep)], text)
 }
 
-pub(super) fn log_format(text: &str) -> Parsed<LogFormat> {
+fn log_format(text: &str) -> Parsed<LogFormat> {
     let words = [("auto", LogFormat::Auto), ("human", LogFormat::Human), ("json", LogFormat::Json)];
     choice(&words, text)
 }
 
-pub(super) fn log_level(text: &str) -> Parsed<LevelFilter> {
+fn log_level(text: &str) -> Parsed<LevelFilter> {
     let words = [
         ("off", LevelFilter::OFF),
         ("error", LevelFilter::ERROR),
@@ -238,7 +297,7 @@ pub(super) fn log_level(text: &str) -> Parsed<LevelFilter> {
     choice(&words, text)
 }
 
-pub(super) fn switch(text: &str) -> Parsed<Switch> {
+fn switch(text: &str) -> Parsed<Switch> {
     choice(&[("auto", Switch::Auto), ("on", Switch::On), ("off", Switch::Off)], text)
 }
 

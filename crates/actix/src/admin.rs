@@ -19,7 +19,8 @@ use websample_metrics::Metrics;
 
 use super::{
     connections::{Connection, Serve},
-    probes::{Answer, On, Probes, json, text},
+    hook::On,
+    probes::{Answer, Probes, json, text},
     tracking::{Held, OnConnection, TrackedBody},
 };
 

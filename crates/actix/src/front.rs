@@ -28,8 +28,9 @@ use websample_metrics::Metrics;
 
 use super::{
     connections::{Connection, Protocol, Serve, limit_body},
+    hook::On,
     patterns::Patterns,
-    probes::{Answer, On, Probes, text},
+    probes::{Answer, Probes, text},
     tracking::{Held, InFlight, OnConnection, TrackedBody, Tracker},
 };
 

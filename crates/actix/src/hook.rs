@@ -11,13 +11,20 @@ use std::{
 
 use actix_http::{Request, StatusCode, header};
 
-use super::{probes::On, token::Token};
+use super::token::Token;
 
 /// The header that carries the token.
 pub const TOKEN_HEADER: &str = "x-prestop-token";
 
 /// Calls are logged at most this often; those between are counted.
 const LOG_EVERY: Duration = Duration::from_secs(1);
+
+/// The listener on which a request came.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum On {
+    App,
+    Admin,
+}
 
 /// The rules for calling the hook.
 #[derive(Debug, Default)]

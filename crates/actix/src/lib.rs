@@ -21,6 +21,7 @@ mod accept;
 mod admin;
 mod connect;
 mod connections;
+mod error;
 mod files;
 mod front;
 mod hook;
@@ -35,10 +36,11 @@ mod worker;
 
 pub use self::{
     connect::{Connected, with_connection_data},
+    error::ServerError,
     hook::TOKEN_HEADER,
     probes::{LIVENESS, OnDrain, PRESTOP, READINESS},
     running::{Handle, Running},
-    server::{Server, ServerError},
+    server::Server,
     tls::{TlsError, check_certificate},
     token::Token,
 };

@@ -16,7 +16,7 @@ use actix_http::{
 use actix_web::body::BoxBody;
 use websample_lifecycle::{Lifecycle, Phase};
 
-use super::hook::HookGuard;
+use super::hook::{HookGuard, On};
 
 /// Path of the liveness probe: 200 in every phase, so that nobody restarts a draining pod.
 pub const LIVENESS: &str = "/liveness";
@@ -43,13 +43,6 @@ pub(super) struct Probes {
     pub(super) guard: Arc<HookGuard>,
     /// A listener has failed for good: nobody should be sent here any more.
     pub(super) failed: Arc<AtomicBool>,
-}
-
-/// The listener on which a request came.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) enum On {
-    App,
-    Admin,
 }
 
 /// An answer, at once or at the end of the lame duck.

@@ -35,12 +35,13 @@ use super::{
     accept::Acceptor,
     admin::Admin,
     connections::{Http2, Serve},
+    error::ServerError,
     files::Places,
     front::FrontFactory,
     hook::HookGuard,
     patterns::Patterns,
     probes::Probes,
-    server::{Server, ServerError},
+    server::Server,
     worker::{Worker, WorkerSettings},
 };
 
@@ -88,8 +89,33 @@ impl Handle {
     }
 }
 
+impl<F> Server<F> {
+    /// Serves until the drain is over, and then resolves to a report. Nothing starts before the
+    /// future is polled; dropping it at any time stops every thread and releases every port.
+    ///
+    /// # Errors
+    /// When a thread, a signal handler, a listener or the application's services could not be had.
+    pub fn run<I, S, B>(self) -> Running
+    where
+        F: Fn() -> I + Clone + Send + 'static,
+        I: IntoServiceFactory<S, Request> + 'static,
+        S: ServiceFactory<
+                Request,
+                Config = AppConfig,
+                Response = ServiceResponse<B>,
+                Error = Error,
+            > + 'static,
+        S::Future: 'static,
+        S::Service: 'static,
+        S::InitError: fmt::Debug,
+        B: MessageBody + 'static,
+    {
+        Running::new(self)
+    }
+}
+
 impl Running {
-    pub(super) fn new<F, I, S, B>(server: Server<F>) -> Self
+    fn new<F, I, S, B>(server: Server<F>) -> Self
     where
         F: Fn() -> I + Clone + Send + 'static,
         I: IntoServiceFactory<S, Request> + 'static,

@@ -1,4 +1,4 @@
-//! A server: bound, run, drained, reported.
+//! What a server is told, and the ports it has bound.
 
 use std::{
     fmt, io,
@@ -8,12 +8,7 @@ use std::{
     time::Duration,
 };
 
-use actix_http::{Extensions, Request, body::MessageBody};
-use actix_service::{IntoServiceFactory, ServiceFactory};
-use actix_web::{
-    Error,
-    dev::{AppConfig, ServiceResponse},
-};
+use actix_http::Extensions;
 use prometheus::Registry;
 use tokio_rustls::rustls::ServerConfig;
 use websample_lifecycle::{Drain, StartupHold};
@@ -24,25 +19,12 @@ use super::{
     connect::{Connected, OnConnect},
     connections::{Http2, Limits},
     probes::OnDrain,
-    running::Running,
     tls::{Tls, TlsError},
     token::Token,
 };
 
 /// Where the kubelet looks for a termination message, by default.
 const TERMINATION_LOG: &str = "/dev/termination-log";
-
-/// Why a server did not start.
-#[derive(Debug, thiserror::Error)]
-#[non_exhaustive]
-pub enum ServerError {
-    /// A listener, a thread or a signal handler could not be had.
-    #[error(transparent)]
-    Io(#[from] io::Error),
-    /// The certificate or its key cannot be used.
-    #[error(transparent)]
-    Tls(#[from] TlsError),
-}
 
 /// An actix-web server that drains: what it is told, and the ports it has bound. Nothing runs before
 /// [`run`](Self::run).
@@ -342,28 +324,5 @@ impl<F> Server<F> {
     /// The addresses of the admin listeners.
     pub fn admin_addresses(&self) -> Vec<SocketAddr> {
         self.admin.iter().filter_map(|listener| listener.local_addr().ok()).collect()
-    }
-
-    /// Serves until the drain is over, and then resolves to a report. Nothing starts before the
-    /// future is polled; dropping it at any time stops every thread and releases every port.
-    ///
-    /// # Errors
-    /// When a thread, a signal handler, a listener or the application's services could not be had.
-    pub fn run<I, S, B>(self) -> Running
-    where
-        F: Fn() -> I + Clone + Send + 'static,
-        I: IntoServiceFactory<S, Request> + 'static,
-        S: ServiceFactory<
-                Request,
-                Config = AppConfig,
-                Response = ServiceResponse<B>,
-                Error = Error,
-            > + 'static,
-        S::Future: 'static,
-        S::Service: 'static,
-        S::InitError: fmt::Debug,
-        B: MessageBody + 'static,
-    {
-        Running::new(self)
     }
 }

@@ -24,7 +24,7 @@ use websample_lifecycle::{Census, Guard, Lifecycle, Phase, Unfinished};
 use websample_metrics::Metrics;
 
 use super::{
-    connections::{Connection, Protocol},
+    connections::{Connection, Protocol, Sent},
     patterns::{Patterns, Route, UNMATCHED},
 };
 
@@ -37,6 +37,8 @@ pub(super) struct Tracker {
     metrics: Metrics,
     table: Arc<Table>,
     routes: RefCell<Routes>,
+    /// Requests whose responses are complete, until their connections have sent them.
+    complete: RefCell<Slab<InFlight>>,
 }
 
 /// What the worker's thread keeps of its routes.
@@ -124,12 +126,26 @@ impl Census for Table {
     }
 }
 
+impl Sent for Tracker {
+    fn sent(&self, key: usize) {
+        // Its end looks at this table's owner, which must not be borrowed then.
+        let request = self.complete.borrow_mut().try_remove(key);
+        drop(request);
+    }
+}
+
 impl Tracker {
     /// A tracker, registered with the lifecycle as the one who can name its requests.
     pub(super) fn new(lifecycle: Lifecycle, metrics: Metrics, patterns: Arc<Patterns>) -> Rc<Self> {
         let table = Arc::new(Table { in_flight: Mutex::default(), patterns });
         lifecycle.register_census(Arc::clone(&table) as Arc<dyn Census>);
-        Rc::new(Self { lifecycle, metrics, table, routes: RefCell::default() })
+        Rc::new(Self {
+            lifecycle,
+            metrics,
+            table,
+            routes: RefCell::default(),
+            complete: RefCell::default(),
+        })
     }
 
     /// Counts a request from now until what this returns is dropped.
@@ -241,9 +257,13 @@ impl InFlight {
 impl InFlight {
     /// The response's body is complete: what is left is for its connection to send.
     fn complete(self) {
-        if let Some(OnConnection(connection)) = &self.connection {
-            Rc::clone(connection).complete(self);
+        let Some(OnConnection(connection)) = &self.connection else { return };
+        if connection.is_closed() {
+            return;
         }
+        let (connection, tracker) = (Rc::clone(connection), Rc::clone(&self.tracker));
+        let key = tracker.complete.borrow_mut().insert(self);
+        connection.complete(key, &tracker);
     }
 }
 

@@ -7,7 +7,7 @@
 //!
 //! | file | is about |
 //! |---|---|
-//! | `mix`, `syntax` | what is sent: streams, their text form |
+//! | `mix`, `syntax`, `invalid` | what is sent: streams, their text form, and what they must not be |
 //! | `schedule`, `pacer` | when: due times, and the thread that wakes the engine at them |
 //! | `engine` | the open loop and its bounds |
 //! | `client`, `http1`, `http2`, `websocket` | how a request travels |
@@ -35,6 +35,7 @@ mod failure;
 mod files;
 mod http1;
 mod http2;
+mod invalid;
 mod pacer;
 mod proxied;
 mod schedule;
@@ -46,10 +47,10 @@ pub use self::{
     connect::{Connect, ConnectError, Connecting, Direct, Established},
     engine::{Engine, Limits},
     files::raise_file_limit,
+    invalid::{MixError, parse_rate},
     mix::{Accepted, Mix, Payload, Protocol, StreamSpec},
     proxied::{FAILURE_HEADER, Proxied, ProxyFailure, UPSTREAM_HEADER},
     report::{Distribution, LoadReport, Tally},
-    syntax::MixError,
 };
 
 /// The README's example compiles.

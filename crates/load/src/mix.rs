@@ -8,10 +8,8 @@ use bytes::Bytes;
 use hyper::Method;
 use serde::{Serialize, Serializer};
 
-use super::syntax::{MixError, check_rate, parse_path};
+use super::invalid::{MAX_RATE, MixError, check_rate, parse_path};
 
-/// More than this in one stream is a typing error rather than a load.
-pub(super) const MAX_RATE: f64 = 1_000_000.0;
 /// How requests of a stream use connections.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub enum Protocol {

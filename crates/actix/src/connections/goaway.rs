@@ -7,8 +7,7 @@ use tokio::{io::ReadBuf, time::Instant};
 
 use super::{
     frames::{CLIENT_LEAVES, Frames, LEAVE},
-    state::{Connection, Stage},
-    transport::FIRST_WORD,
+    state::{Connection, FIRST_WORD, Stage},
 };
 
 /// GOAWAY goes before the next response, or when nothing was sent for this long. Straight behind

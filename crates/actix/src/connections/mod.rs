@@ -27,6 +27,6 @@ pub(super) use self::{
     http2::{Http2, Serve},
     registry::Registry,
     serve::{Accepted, Limits, Services, serve},
-    state::{Connection, Protocol},
+    state::{Connection, Protocol, Sent},
     transport::Socket,
 };

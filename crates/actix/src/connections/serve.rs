@@ -30,8 +30,8 @@ use super::{
     http2::{self, Http2, Serve},
     records::Records,
     registry::{Registry, first_stage},
-    state::{Connection, Protocol, Stage},
-    transport::{FIRST_WORD, Io, Socket, Transport, has_unread},
+    state::{Connection, FIRST_WORD, Protocol, Stage},
+    transport::{Io, Socket, Transport, has_unread},
 };
 
 /// After its own FIN the server reads and discards what was under way for this long, so that it

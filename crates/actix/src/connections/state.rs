@@ -3,6 +3,7 @@
 use std::{
     cell::{Cell, RefCell},
     collections::VecDeque,
+    fmt,
     rc::Rc,
     task::Waker,
     time::Duration,
@@ -10,7 +11,8 @@ use std::{
 
 use tokio::time::Instant;
 
-use crate::tracking::InFlight;
+/// A connection that was just accepted gets this long to say something before it counts as idle.
+pub(super) const FIRST_WORD: Duration = Duration::from_secs(1);
 
 /// What is spoken on a connection.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -57,20 +59,34 @@ pub(crate) struct Connection {
     body_timeout: Duration,
     /// Requests whose responses are complete, but not yet in the kernel's hands.
     unsent: RefCell<Unsent>,
+    /// Who is told when they are.
+    sender: RefCell<Option<Rc<dyn Sent>>>,
     /// Wakes the task that serves it.
     waker: RefCell<Waker>,
+}
+
+/// Keeps requests whose responses are complete, until they have left.
+pub(crate) trait Sent {
+    /// The request that was kept under this key has left.
+    fn sent(&self, key: usize);
+}
+
+impl fmt::Debug for dyn Sent {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("Sent")
+    }
 }
 
 /// A queue that takes no further memory for one, which is what HTTP/1.1 has at a time.
 #[derive(Debug, Default)]
 struct Unsent {
-    first: Option<InFlight>,
-    others: VecDeque<InFlight>,
+    first: Option<usize>,
+    others: VecDeque<usize>,
 }
 
 impl Unsent {
     #[inline]
-    fn push(&mut self, request: InFlight) {
+    fn push(&mut self, request: usize) {
         if self.first.is_none() {
             self.first = Some(request);
         } else {
@@ -79,7 +95,7 @@ impl Unsent {
     }
 
     #[inline]
-    fn pop(&mut self) -> Option<InFlight> {
+    fn pop(&mut self) -> Option<usize> {
         let first = self.first.take();
         if first.is_some() {
             self.first = self.others.pop_front();
@@ -119,6 +135,7 @@ impl Connection {
             accepted,
             body_timeout,
             unsent: RefCell::default(),
+            sender: RefCell::default(),
             waker: RefCell::new(Waker::noop().clone()),
         })
     }
@@ -277,12 +294,26 @@ impl Connection {
         }
     }
 
-    /// Keeps a request in flight whose response is complete, until it has left.
+    /// Whether anything can leave any more: an HTTP/2 handler may outlive its connection.
+    pub(crate) fn is_closed(&self) -> bool {
+        self.flags.get().closed
+    }
+
+    /// A request's response is complete; whoever keeps it is told once it has left.
     #[inline]
-    pub(crate) fn complete(&self, request: InFlight) {
-        // An HTTP/2 handler may outlive its connection: nothing will ever leave then.
-        if !self.flags.get().closed {
-            self.unsent.borrow_mut().push(request);
+    pub(crate) fn complete(&self, request: usize, kept_by: &Rc<impl Sent + 'static>) {
+        let mut sender = self.sender.borrow_mut();
+        if sender.is_none() {
+            *sender = Some(Rc::clone(kept_by) as Rc<dyn Sent>);
+        }
+        self.unsent.borrow_mut().push(request);
+    }
+
+    fn tell_sent(&self, request: usize) {
+        // Its end looks at this connection, which must not be borrowed then.
+        let sender = self.sender.borrow().clone();
+        if let Some(sender) = sender {
+            sender.sent(request);
         }
     }
 
@@ -290,20 +321,22 @@ impl Connection {
     #[inline]
     pub(super) fn sent(&self, streams: u32) {
         while self.in_flight.get() > streams {
-            // Its end looks at this connection, which must not be borrowed then.
             let first = self.unsent.borrow_mut().pop();
-            if first.is_none() {
-                return;
-            }
+            let Some(request) = first else { return };
+            self.tell_sent(request);
         }
     }
 
     /// Nothing will be sent any more.
     pub(super) fn close(&self) {
         self.set(|flags| flags.closed = true);
-        // Their ends look at this connection.
-        let unsent = self.unsent.take();
-        drop(unsent);
+        loop {
+            let first = self.unsent.borrow_mut().pop();
+            let Some(request) = first else { break };
+            self.tell_sent(request);
+        }
+        // Of a worker's connections one at least is in the hands of whoever keeps requests.
+        self.sender.take();
     }
 
     pub(super) fn wake(&self) {

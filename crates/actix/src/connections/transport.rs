@@ -27,12 +27,9 @@ use super::{
     super::connect::Connected,
     goaway::{Leaving, When},
     records::Records,
-    state::{Connection, Protocol, Stage},
+    state::{Connection, FIRST_WORD, Protocol, Stage},
     websocket,
 };
-
-/// A connection that was just accepted gets this long to say something before it counts as idle.
-pub(super) const FIRST_WORD: Duration = Duration::from_secs(1);
 
 /// A TCP connection: in the clear on the left, with TLS on the right. The latter is boxed, since
 /// its buffers would make every cleartext connection larger.
