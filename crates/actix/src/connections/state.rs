@@ -65,6 +65,9 @@ pub(crate) struct Connection {
     waker: RefCell<Waker>,
 }
 
+/// More than what any client sends behind a head.
+const UNKNOWN: usize = usize::MAX / 2;
+
 /// Keeps requests whose responses are complete, until they have left.
 pub(crate) trait Sent {
     /// The request that was kept under this key has left.
@@ -226,25 +229,25 @@ impl Connection {
             self.set(|flags| flags.spoken = true);
             return;
         }
-        if !ends_head(tail) {
-            // A body, or the beginning of a further request, as only the body's end will tell.
-            let beyond = if idle {
-                head_end(before, bytes).map_or(0, |end| bytes.len() - end)
-            } else {
-                self.beyond.get() + bytes.len()
-            };
-            self.beyond.set(beyond);
-        } else if idle {
-            self.beyond.set(0);
+        let beyond = if !idle {
+            self.beyond.get() + bytes.len()
+        } else if ends_head(tail)
+            && !self.is_partial()
+            && matches!(bytes.first(), Some(b'G' | b'H'))
+        {
+            // A GET or HEAD as most come, alone and whole: what is behind its head need not be
+            // looked for.
+            0
         } else {
-            self.beyond.set(self.beyond.get() + bytes.len());
-        }
+            head_end(before, bytes).map_or(0, |end| bytes.len() - end)
+        };
+        self.beyond.set(beyond);
         self.set(|flags| {
             flags.spoken = true;
             // Between two requests they are the beginning of one.
             flags.partial |= idle;
             // Unless they are a body, what does not end a head begins one.
-            flags.ahead = !flags.body && !ends_head(tail);
+            flags.ahead = !flags.body && !ends_head_or_follows_it(tail);
         });
     }
 
@@ -252,6 +255,10 @@ impl Connection {
     #[inline]
     pub(crate) fn begin(&self) {
         self.in_flight.set(self.in_flight.get() + 1);
+        if !self.is_partial() {
+            // It came whole behind another one: where its head ended, nobody has seen.
+            self.beyond.set(UNKNOWN);
+        }
         self.set(|flags| flags.partial = false);
     }
 
@@ -273,7 +280,7 @@ impl Connection {
         let more = self.beyond.get().saturating_sub(bytes);
         let last = tail.to_be_bytes();
         let ahead = more > 0
-            && !ends_head(tail)
+            && !ends_head_or_follows_it(tail)
             && !(more <= 2 && is_empty_lines(&last[last.len() - more..]));
         self.set(|flags| {
             flags.body = false;
@@ -358,6 +365,12 @@ const fn ends_head(tail: u32) -> bool {
     tail & 0xFF_FFFF == 0x0A_0D_0A || tail & 0xFFFF == 0x0A0A
 }
 
+/// The same, or the last of these bytes are empty lines behind it, which mean nothing.
+fn ends_head_or_follows_it(tail: u32) -> bool {
+    let bytes = tail.to_be_bytes();
+    (0..=2).any(|lines| ends_head(tail >> (8 * lines)) && is_empty_lines(&bytes[4 - lines..]))
+}
+
 fn is_empty_lines(bytes: &[u8]) -> bool {
     bytes.iter().all(|byte| matches!(byte, b'\r' | b'\n'))
 }
@@ -403,6 +416,7 @@ mod tests {
         for (bytes, partial) in [
             ("GET / HTTP/1.1\r\n\r\nGET / HT", true),
             ("GET / HTTP/1.1\r\n\r\n", false),
+            ("GET / HTTP/1.1\r\n\r\n\r", false),
             ("GET / HTTP/1.1\n\n", false),
         ] {
             let connection = connection();
