@@ -14,6 +14,7 @@
 mod body;
 mod frames;
 mod goaway;
+mod heads;
 mod http2;
 mod records;
 mod registry;

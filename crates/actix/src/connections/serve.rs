@@ -21,7 +21,7 @@ use tokio::{
     time::{Instant, Sleep, sleep_until},
 };
 use tokio_rustls::TlsAcceptor;
-use websample_lifecycle::{Guard, Lifecycle};
+use websample_lifecycle::{Guard, Lifecycle, Unfinished};
 
 use super::{
     super::connect::OnConnect,
@@ -40,6 +40,10 @@ const LINGER: Duration = Duration::from_secs(2);
 
 /// The same at the deadline, when the process is about to exit.
 const LAST_LINGER: Duration = Duration::from_millis(200);
+
+/// What a request is called that is cut before it was begun: its head has not come completely, or
+/// it waits behind another one. Its route is not known.
+const NOT_BEGUN: &str = "a request that was not begun";
 
 /// Time limits of one connection.
 #[derive(Debug, Clone, Copy)]
@@ -110,10 +114,10 @@ pub(crate) async fn serve<H1, S, B, H>(
             // Much larger than the other, which every connection would pay for.
             let mut dispatcher =
                 Box::pin(http2::serve(socket, app, Some(peer), data, services.http2));
-            dispatch(dispatcher.as_mut(), &connection, &io, limits).await
+            dispatch(dispatcher.as_mut(), &connection, &io, limits, &lifecycle).await
         } else {
             let dispatcher = pin!(services.http1.call((socket, Some(peer))));
-            dispatch(dispatcher, &connection, &io, limits).await
+            dispatch(dispatcher, &connection, &io, limits, &lifecycle).await
         };
         // The dispatcher and its buffers are gone; the socket is closed here.
         if end == End::Finished {
@@ -237,6 +241,7 @@ async fn dispatch<F: Future>(
     connection: &Connection,
     io: &RefCell<Io>,
     limits: Limits,
+    lifecycle: &Lifecycle,
 ) -> End {
     let mut timer: Option<Pin<Box<Sleep>>> = None;
     let mut partial_since: Option<Instant> = None;
@@ -245,6 +250,14 @@ async fn dispatch<F: Future>(
     poll_fn(|cx| {
         connection.set_waker(cx.waker());
         if connection.stage() == Stage::Cut {
+            // Nobody else knows of them, and they are cut with their connection.
+            for _ in 0..io.borrow().waiting(connection) {
+                lifecycle.note_cut(Unfinished {
+                    kind: "request",
+                    what: NOT_BEGUN.to_owned(),
+                    age_seconds: partial_since.map_or(0.0, |at| at.elapsed().as_secs_f64()),
+                });
+            }
             return Poll::Ready(End::Cut);
         }
         loop {
