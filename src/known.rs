@@ -82,6 +82,8 @@ fn flags(words: &[String]) -> Vec<(String, String)> {
             None => (flag, words.peek().map(|value| (*value).clone())),
         };
         // Whether there is such a flag is the server's to say: `--config` is none of its settings.
+        // A reference that is left is to what only the cluster knows.
+        let value = value.filter(|value| !value.contains("$("));
         if let (true, Some(value)) = (KEYS.iter().any(|key| key.name == name), value) {
             flags.push((name.to_owned(), value));
         }
@@ -126,6 +128,12 @@ mod tests {
         let server = server.unwrap().unwrap();
         assert_eq!(server.grace, Duration::from_secs(60));
         assert_eq!(server.on_termination, OnTermination::Finishes);
+    }
+
+    #[test]
+    fn what_only_the_cluster_knows_is_no_error() {
+        let server = of("websample", &["--listen", "$(POD_IP):5000", "--admin.listen=off"], &[]);
+        assert_eq!(server.unwrap().unwrap().admin_port, None);
     }
 
     #[test]

@@ -32,7 +32,13 @@
 #[cfg(feature = "attack")]
 pub mod attack;
 pub mod config;
+pub mod input;
 #[cfg(feature = "lab")]
 pub mod known;
 pub mod logs;
 pub mod sample;
+
+/// The README's program compiles.
+#[cfg(all(doctest, feature = "lab"))]
+#[doc = include_str!("../README.md")]
+struct Readme;

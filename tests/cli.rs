@@ -199,3 +199,86 @@ fn a_reader_that_left_is_no_error() {
     assert_eq!(output.status.code(), Some(0));
     assert!(output.stderr.is_empty(), "{}", String::from_utf8_lossy(&output.stderr));
 }
+
+#[test]
+fn a_port_that_is_none_is_not_taken_for_80() {
+    let ran = websample(&[], &["attack", "http://127.0.0.1:99999/", "--duration", "1s"]);
+    assert_eq!(ran.code, Some(64), "{ran:?}");
+    assert!(ran.err.contains("http://127.0.0.1:99999/") && ran.err.contains("port"), "{ran:?}");
+}
+
+#[test]
+fn check_and_serve_refuse_the_same_certificates() {
+    for command in ["check", "serve"] {
+        let flags = ["--tls.cert", "/etc/passwd", "--tls.key", "/etc/passwd"];
+        let ran = websample(&[], &[&[command][..], &flags].concat());
+        assert_eq!(ran.code, Some(64), "{ran:?}");
+        assert!(ran.err.contains("tls.cert") && ran.err.contains("PEM"), "{ran:?}");
+    }
+}
+
+#[test]
+fn a_listener_that_cannot_be_had_is_no_usage_error() {
+    let taken = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
+    let address = taken.local_addr().unwrap().to_string();
+    let ran = websample(&[], &["serve", "--listen", &address, "--admin.listen", "off"]);
+    assert_eq!(ran.code, Some(69), "{ran:?}");
+    assert!(ran.err.contains(&address), "{ran:?}");
+}
+
+#[test]
+fn an_environment_that_is_not_text_is_an_error() {
+    use std::os::unix::ffi::OsStrExt as _;
+    for name in ["version", "WEBSAMPLE_VERSION"] {
+        let output = Command::new(env!("CARGO_BIN_EXE_websample"))
+            .arg("check")
+            .env(name, std::ffi::OsStr::from_bytes(b"v\xff1"))
+            .current_dir(tempfile::tempdir().unwrap().path())
+            .output()
+            .unwrap();
+        let errors = String::from_utf8_lossy(&output.stderr);
+        assert_eq!(output.status.code(), Some(64), "{name}: {errors}");
+        assert!(errors.contains(name) && errors.contains("not UTF-8"), "{errors}");
+    }
+}
+
+#[test]
+fn a_file_without_an_end_is_refused() {
+    for arguments in [
+        &["check", "--manifest", "/dev/zero"][..],
+        &["check", "--config", "/dev/zero"],
+        &["attack", "http://127.0.0.1:9/", "--body-file", "/dev/zero"],
+        &["report", "/dev/zero"],
+    ] {
+        let ran = websample(&[], arguments);
+        assert!(matches!(ran.code, Some(64 | 69)), "{arguments:?} {ran:?}");
+        assert!(ran.err.contains("/dev/zero") && ran.err.contains("larger than"), "{ran:?}");
+    }
+}
+
+#[test]
+fn no_example_is_there_twice() {
+    let help = websample(&[], &["--help"]).out;
+    let examples: Vec<_> = help.lines().filter(|line| line.starts_with("  websample ")).collect();
+    let commands: std::collections::BTreeSet<_> =
+        examples.iter().map(|line| line.trim().split("   ").next()).collect();
+    assert_eq!(commands.len(), examples.len(), "{help}");
+}
+
+#[test]
+fn names_from_a_manifest_do_not_drive_a_terminal() {
+    let directory = tempfile::tempdir().unwrap();
+    let file = directory.path().join("x.json");
+    let manifest = r#"{"apiVersion":"apps/v1","kind":"Deployment","metadata":{"name":"a\u001b[31m"},
+        "spec":{"selector":{"matchLabels":{"a":"b"}},"template":{"metadata":{"labels":{"a":"b"}},
+        "spec":{"containers":[{"name":"c\u001b]0;x\u0007","image":"nginx",
+        "ports":[{"containerPort":80}]}]}}}}"#;
+    fs::write(&file, manifest).unwrap();
+    for output in ["text", "github", "json"] {
+        let file = file.to_str().unwrap();
+        let ran = websample(&[], &["check", "--manifest", file, "--output", output]);
+        let control = |c: char| c.is_control() && c != '\n';
+        assert!(!ran.out.contains(control) && !ran.err.contains(control), "{ran:?}");
+        assert!(ran.out.contains("endpoint-race"), "{ran:?}");
+    }
+}

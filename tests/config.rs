@@ -16,7 +16,10 @@ struct Files(tempfile::TempDir);
 impl Files {
     fn new() -> Self {
         let files = Self(tempfile::tempdir().unwrap());
-        fs::write(files.path("cert.pem"), "-").unwrap();
+        // A certificate and its key in one file, which is both.
+        let made = rcgen::generate_simple_self_signed(["localhost".to_owned()]).unwrap();
+        let both = made.cert.pem() + &made.signing_key.serialize_pem();
+        fs::write(files.path("cert.pem"), both).unwrap();
         files
     }
 

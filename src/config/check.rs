@@ -4,7 +4,11 @@ use std::{collections::BTreeSet, net::SocketAddr};
 
 use websample_lifecycle::Mode;
 
-use super::{error::Problem, merged::Merged, settings::Settings};
+use super::{
+    error::Problem,
+    merged::Merged,
+    settings::{Settings, Tls},
+};
 
 /// Beyond this, threads cannot be had on common systems, and the server would die of it.
 const MOST_WORKERS: usize = 1024;
@@ -63,6 +67,15 @@ pub(super) fn check(
             (None, Some(_)) => Some(("tls.key", "tls.cert")),
             _ => None,
         };
+        if let Some(Tls { cert, key }) = &settings.tls
+            && let Err(error) = websample_actix::check_certificate(cert, key)
+        {
+            problems.push(problem(
+                "tls.cert",
+                format!("it cannot be used with tls.key: {error}"),
+                "name a PEM certificate chain and the key that belongs to it".to_owned(),
+            ));
+        }
         if let Some((set, missing)) = lonely {
             problems.push(problem(
                 set,

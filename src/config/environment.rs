@@ -1,6 +1,6 @@
 //! The layers of the environment: the original's one variable, and `WEBSAMPLE_…`.
 
-use std::ffi::OsString;
+use std::ffi::{OsStr, OsString};
 
 use super::{
     error::Problem,
@@ -15,6 +15,12 @@ const ORIGINAL: &str = "version";
 /// The environment as the original program understood it.
 pub(super) fn original_layer(environment: &[(OsString, OsString)]) -> Layer {
     let mut layer = Layer::default();
+    let given = environment.iter().find(|(name, _)| name == ORIGINAL).map(|(_, value)| value);
+    if let (Some(value), Some(key)) =
+        (given.filter(|value| value.to_str().is_none()), keys::find(ORIGINAL))
+    {
+        layer.problems.push(not_text(key, value, describe(ORIGINAL)));
+    }
     let value = get(environment, ORIGINAL);
     // An image built without `--build-arg version=…` sets it to nothing, which meant unset.
     if let (Some(value), Some(key)) =
@@ -41,13 +47,7 @@ pub(super) fn layer(environment: &[(OsString, OsString)]) -> Layer {
         let known = KEYS.iter().find(|key| key.environment_name() == name);
         match (known, value.to_str()) {
             (Some(key), Some(value)) => layer.take(key, value.to_owned(), source),
-            (Some(key), None) => layer.problems.push(Problem {
-                key: Some(key.name.to_owned()),
-                value: Some(key.shown(&value.to_string_lossy())),
-                source,
-                problem: "it is not UTF-8".to_owned(),
-                remedy: format!("set {}", key.placeholder),
-            }),
+            (Some(key), None) => layer.problems.push(not_text(key, value, source)),
             (None, value) => {
                 let value = value.unwrap_or_default();
                 if !is_service_link(&name, value) {
@@ -57,6 +57,16 @@ pub(super) fn layer(environment: &[(OsString, OsString)]) -> Layer {
         }
     }
     layer
+}
+
+fn not_text(key: &Key, value: &OsStr, source: String) -> Problem {
+    Problem {
+        key: Some(key.name.to_owned()),
+        value: Some(key.shown(&value.to_string_lossy())),
+        source,
+        problem: "it is not UTF-8".to_owned(),
+        remedy: format!("set {}", key.placeholder),
+    }
 }
 
 /// The value of a variable, if it is text.

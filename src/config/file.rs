@@ -1,6 +1,6 @@
 //! The layer of the file.
 
-use std::{fs, io, path::Path};
+use std::{io, path::Path};
 
 use config::{ConfigError, File, FileFormat, Map, Source, Value, ValueKind};
 
@@ -11,6 +11,7 @@ use super::{
     layer::{Layer, closest_key, leaves},
     sources::ConfigFile,
 };
+use crate::input;
 
 pub(super) fn layer(file: &ConfigFile) -> Layer {
     let mut layer = Layer::default();
@@ -46,7 +47,11 @@ pub(super) fn layer(file: &ConfigFile) -> Layer {
 }
 
 fn read(path: &Path, required: bool) -> Result<Map<String, Value>, (String, String)> {
-    let text = match fs::read_to_string(path) {
+    let read = input::read(path).and_then(|bytes| {
+        String::from_utf8(bytes)
+            .map_err(|_| io::Error::new(io::ErrorKind::InvalidData, "it is not UTF-8"))
+    });
+    let text = match read {
         Ok(text) => text,
         Err(error) if error.kind() == io::ErrorKind::NotFound && !required => {
             return Ok(Map::new());

@@ -8,7 +8,9 @@
 //! | `tls` | handshakes, records, certificates |
 //! | `upgraded` | WebSockets, server-sent events, streams |
 //! | `deadline` | what is cut, and how |
-//! | `hostile` | clients that are slow on purpose |
+//! | `hostile`, `hostile_http2` | clients that are slow on purpose, or want more than anybody gives |
+//! | `corners` | upgrades that are none, heads and bodies in one segment, empty lines |
+//! | `outside` | the log, files, descriptors, signals and what can be wrong with them |
 //! | `busy` | many drains under many clients that move |
 //! | `idle` | thousands of idle connections |
 
@@ -16,11 +18,14 @@
 mod common;
 
 mod busy;
+mod corners;
 mod deadline;
 mod hostile;
+mod hostile_http2;
 mod http1;
 mod http2;
 mod idle;
+mod outside;
 mod queue;
 mod tls;
 mod upgraded;

@@ -96,7 +96,20 @@ impl Server {
     /// Starts a server with these flags and waits until it serves.
     #[track_caller]
     pub(crate) fn start(flags: &[&str]) -> Self {
-        let mut command = binary();
+        Self::start_as(binary(), flags)
+    }
+
+    /// The same, with a shell's words before it, such as `ulimit -n 64`.
+    #[track_caller]
+    pub(crate) fn start_after(words: &str, flags: &[&str]) -> Self {
+        let plain = binary();
+        let mut command = Command::new("sh");
+        command.args(["-ec", &format!("{words}; exec \"$0\" \"$@\"")]).arg(plain.get_program());
+        Self::start_as(command, flags)
+    }
+
+    #[track_caller]
+    fn start_as(mut command: Command, flags: &[&str]) -> Self {
         command.arg("serve");
         for (flag, value) in DEFAULTS {
             if !flags.contains(flag) {

@@ -51,8 +51,13 @@ pub fn markdown(reports: &[Saved]) -> String {
         for mode in by_mode(&saved.report.runs) {
             let _ = writeln!(out, "- {}", cell(&sentence(&mode)));
         }
-        let fence = "```";
-        let command = command_line(&saved.report.environment);
+        let command: String = command_line(&saved.report.environment)
+            .chars()
+            .map(|c| if c.is_control() { ' ' } else { c })
+            .collect();
+        // Longer than any run of backticks in it, which would end the block.
+        let longest = command.split(|c| c != '`').map(str::len).max().unwrap_or(0);
+        let fence = "`".repeat(3.max(longest + 1));
         let _ = writeln!(out, "\n{fence}sh\n{command}\n{fence}\n");
     }
     out.push_str("</details>\n");
@@ -77,7 +82,7 @@ fn cell(text: &str) -> String {
     let mut out = String::new();
     for character in text.chars() {
         match character {
-            '\n' | '\r' => out.push(' '),
+            control if control.is_control() => out.push(' '),
             '|' | '`' | '*' | '_' | '<' | '[' | '@' | '\\' => {
                 out.push('\\');
                 out.push(character);
@@ -95,5 +100,6 @@ mod tests {
     #[test]
     fn names_cannot_leave_their_cell() {
         assert_eq!(cell("a|b\n<c>"), "a\\|b \\<c>");
+        assert_eq!(cell("\x1b[31mred\u{9b}0m"), " \\[31mred 0m");
     }
 }

@@ -100,8 +100,11 @@ fn beside(files: &[PathBuf]) -> PathBuf {
 
 fn text(reports: &[Saved]) -> String {
     let parts = reports.iter().map(|saved| {
-        let title =
-            if saved.label.is_empty() { String::new() } else { format!("{}:\n", saved.label) };
+        let title = if saved.label.is_empty() {
+            String::new()
+        } else {
+            format!("{}:\n", summary::printable(&saved.label))
+        };
         title + &summary::text(&saved.report.runs)
     });
     parts.collect::<Vec<_>>().join("\n")

@@ -57,7 +57,7 @@ pub fn read(paths: &[PathBuf]) -> Result<Vec<Saved>, SavedError> {
 
 fn read_one(path: &Path) -> Result<Report, SavedError> {
     let path = if path.is_dir() { path.join(FILE) } else { path.to_owned() };
-    let bytes = match fs::read(&path) {
+    let bytes = match bounded(&path) {
         Ok(bytes) => bytes,
         Err(source) => return Err(SavedError::Unreadable { path, source }),
     };
@@ -66,6 +66,20 @@ fn read_one(path: &Path) -> Result<Report, SavedError> {
         Err(source) => return Err(SavedError::Malformed { path, source }),
     };
     if report.runs.is_empty() { Err(SavedError::Empty(path)) } else { Ok(report) }
+}
+
+/// The largest report that is read, in bytes: 300 runs with every lost request take some MiB.
+const LARGEST: u64 = 256 * 1024 * 1024;
+
+/// Reads a file that may be anything, also without an end.
+fn bounded(path: &Path) -> io::Result<Vec<u8>> {
+    let mut bytes = Vec::new();
+    io::Read::read_to_end(&mut io::Read::take(fs::File::open(path)?, LARGEST + 1), &mut bytes)?;
+    if bytes.len() as u64 > LARGEST {
+        let problem = format!("it is larger than {} MiB", LARGEST >> 20);
+        return Err(io::Error::new(io::ErrorKind::InvalidData, problem));
+    }
+    Ok(bytes)
 }
 
 /// The shortest names that tell the files apart: their own, else with their directories; with

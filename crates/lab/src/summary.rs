@@ -95,7 +95,7 @@ pub fn text(runs: &[RunReport]) -> String {
             .map(|cause| format!("{} {}", cause.count, cause.cause.name()))
             .collect::<Vec<_>>();
         rows.push(vec![
-            mode.mode.to_owned(),
+            printable(mode.mode),
             mode.lost.to_string(),
             mode.requests.to_string(),
             percent(share),
@@ -115,9 +115,14 @@ pub fn text(runs: &[RunReport]) -> String {
     out
 }
 
+/// Without control characters: a report may come from anywhere, and its names go to a terminal.
+pub(crate) fn printable(text: &str) -> String {
+    text.chars().map(|c| if c.is_control() { '\u{fffd}' } else { c }).collect()
+}
+
 /// What happened to a mode, in a sentence.
 pub fn sentence(mode: &ModeSummary<'_>) -> String {
-    let mut out = format!("{}: ", mode.mode);
+    let mut out = format!("{}: ", printable(mode.mode));
     if mode.lost == 0 {
         out.push_str("nothing was lost");
     }

@@ -207,8 +207,9 @@ impl Engine {
             wall + start.saturating_duration_since(now) - now.saturating_duration_since(start);
         let mut seq = 0;
         while schedule.next_at().is_some() {
-            let now = start.elapsed();
-            while let Some(due) = schedule.pop(now) {
+            // Before a start that is still to come, nothing is due: not even the first ones.
+            let since_start = Instant::now().checked_duration_since(start);
+            while let Some(due) = since_start.and_then(|now| schedule.pop(now)) {
                 if let Some(on_due) = &mut self.due {
                     on_due();
                 }

@@ -35,6 +35,14 @@ pub enum TargetError {
         /// Its scheme.
         scheme: String,
     },
+    /// A port that is none: left out, it would be 80.
+    #[error(
+        "`{0}` has no usable port: write one from 1 to 65535 behind the colon, or leave both out for 80"
+    )]
+    Port(String),
+    /// A part that is for browsers alone.
+    #[error("`{0}` has a fragment, which is never sent: leave out what is behind `#`")]
+    Fragment(String),
     /// Credentials.
     #[error("`{0}` holds a user name, which is not sent: use --header 'Authorization: …'")]
     User(String),
@@ -57,6 +65,14 @@ impl FromStr for Target {
         }
         if authority.as_str().contains('@') {
             return Err(TargetError::User(url.to_owned()));
+        }
+        if url.contains('#') {
+            return Err(TargetError::Fragment(url.to_owned()));
+        }
+        let host = authority.host();
+        let port = authority.as_str().strip_prefix(host).unwrap_or_default();
+        if !port.is_empty() && authority.port_u16().is_none_or(|port| port == 0) {
+            return Err(TargetError::Port(url.to_owned()));
         }
         if authority.host().is_empty() {
             return Err(TargetError::NoUrl(url.to_owned()));
@@ -132,6 +148,11 @@ mod tests {
             ("/sleep/5", "not a URL"),
             ("", "not a URL"),
             ("http://user@localhost/", "user name"),
+            ("http://127.0.0.1:99999/", "usable port"),
+            ("http://127.0.0.1:0/", "usable port"),
+            ("http://127.0.0.1:/", "usable port"),
+            ("http://[::1]:65536/", "usable port"),
+            ("http://localhost/a#b", "fragment"),
         ] {
             let error = url.parse::<Target>().expect_err(url).to_string();
             assert!(error.contains(word), "{url}: {error}");

@@ -40,16 +40,20 @@ impl Server {
     ) -> Self {
         let bounded = |told: Option<Duration>| told.map(|duration| duration.min(LONGEST));
         let told = Told { delay: bounded(told.delay), drain: bounded(told.drain) };
+        let variables = variables(container, maps);
         let words: Vec<_> = container
             .command
             .iter()
             .flatten()
             .chain(container.args.iter().flatten())
-            .cloned()
+            // What only the cluster knows is left as it is written.
+            .map(|word| expanded(word, &variables).unwrap_or_else(|| word.clone()))
             .collect();
+        let known_here: Vec<_> =
+            variables.into_iter().filter_map(|(name, value)| Some((name, value?))).collect();
         let given = Given {
             image: image::name(container.image.as_deref().unwrap_or_default()),
-            variables: &variables(container, maps),
+            variables: &known_here,
             words: &words,
         };
         match known.termination(given) {
@@ -104,26 +108,61 @@ impl Server {
     }
 }
 
-/// The environment as far as the manifests show it, later ones winning: ConfigMaps that were read
-/// too, then the container's own.
-fn variables(container: &Container, maps: &[&Object<ConfigMap>]) -> Vec<(String, String)> {
-    let mut found = Vec::new();
+/// A variable, and its value where the manifests show it.
+type Variable = (String, Option<String>);
+
+/// The environment, later ones winning: ConfigMaps that were read too, then the container's own.
+fn variables(container: &Container, maps: &[&Object<ConfigMap>]) -> Vec<Variable> {
+    let mut found: Vec<Variable> = Vec::new();
     for source in container.env_from.iter().flatten() {
         let Some(reference) = &source.config_map_ref else { continue };
         let prefix = source.prefix.as_deref().unwrap_or_default();
         let map = maps.iter().find(|map| map.origin.name == reference.name);
         for (name, value) in map.iter().filter_map(|map| map.object.data.as_ref()).flatten() {
-            found.push((format!("{prefix}{name}"), value.clone()));
+            found.push((format!("{prefix}{name}"), Some(value.clone())));
         }
     }
     for EnvVar { name, value, value_from } in container.env.iter().flatten() {
-        found.retain(|(earlier, _)| earlier != name);
         // What comes from elsewhere is known only to the cluster, and so left at its default.
-        if value_from.is_none() {
-            found.push((name.clone(), value.clone().unwrap_or_default()));
-        }
+        let value = match value_from {
+            Some(_) => None,
+            None => expanded(value.as_deref().unwrap_or_default(), &found),
+        };
+        found.retain(|(earlier, _)| earlier != name);
+        found.push((name.clone(), value));
     }
     found
+}
+
+/// A value with its references to earlier variables replaced; `None` where one of them is known only
+/// to the cluster. A reference to nothing stays as it is, and `$$` is one dollar sign
+/// (kubernetes: third_party/forked/golang/expansion).
+fn expanded(text: &str, variables: &[Variable]) -> Option<String> {
+    let mut out = String::with_capacity(text.len());
+    let mut rest = text;
+    while let Some(dollar) = rest.find('$') {
+        out.push_str(&rest[..dollar]);
+        rest = &rest[dollar + 1..];
+        if let Some(after) = rest.strip_prefix('$') {
+            out.push('$');
+            rest = after;
+        } else if let Some((name, after)) =
+            rest.strip_prefix('(').and_then(|reference| reference.split_once(')'))
+        {
+            if let Some((_, value)) = variables.iter().rev().find(|(known, _)| known == name) {
+                out.push_str(value.as_deref()?);
+            } else {
+                out.push_str("$(");
+                out.push_str(name);
+                out.push(')');
+            }
+            rest = after;
+        } else {
+            out.push('$');
+        }
+    }
+    out.push_str(rest);
+    Some(out)
 }
 
 #[cfg(test)]
@@ -183,6 +222,23 @@ mod tests {
     }
 
     #[test]
+    fn references_to_variables_are_followed_as_far_as_they_are_known() {
+        let text = "{ name: a, image: x, args: [--listen, '$(IP):5000', '$(PORT)'], env: [{ name: IP, \
+                    valueFrom: { fieldRef: { fieldPath: status.podIP } } }, { name: PORT, value: \
+                    '5000' }, { name: A, value: '$(IP):5000' }, { name: B, value: '[::]:$(PORT)' }, \
+                    { name: C, value: '$$(PORT) $(NONE) $PORT $(' }] }";
+        let container = container(text);
+        let known: Vec<_> =
+            variables(&container, &[]).into_iter().filter_map(|(n, v)| Some((n, v?))).collect();
+        let expected = [("PORT", "5000"), ("B", "[::]:5000"), ("C", "$(PORT) $(NONE) $PORT $(")];
+        assert_eq!(known, expected.map(|(name, value)| (name.to_owned(), value.to_owned())));
+        let Server::Refusing(given) = Server::of(&container, &[], Told::default(), &Echo) else {
+            panic!("it knows")
+        };
+        assert!(given.contains(r#"words: ["--listen", "$(IP):5000", "5000"]"#), "{given}");
+    }
+
+    #[test]
     fn config_maps_count_and_the_containers_own_variables_win() {
         let (one, other) = (map("one", "graceful"), map("other", "immediate"));
         let mode = |env: &str| {
@@ -192,7 +248,7 @@ mod tests {
             );
             variables(&container(&text), &[&other, &one])
         };
-        let only = |value: &str| vec![("WEBSAMPLE_MODE".to_owned(), value.to_owned())];
+        let only = |value: &str| vec![("WEBSAMPLE_MODE".to_owned(), Some(value.to_owned()))];
         assert_eq!(mode(""), only("graceful"));
         assert_eq!(mode("{ name: WEBSAMPLE_MODE, value: ignore }"), only("ignore"));
     }

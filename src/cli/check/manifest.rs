@@ -1,8 +1,9 @@
 //! `websample check --manifest`: what a rollout of these manifests will lose.
 
 use std::{
-    env, fs,
-    io::{self, IsTerminal, Read},
+    env,
+    io::{self, IsTerminal},
+    path::Path,
     process::ExitCode,
     time::Duration,
 };
@@ -10,6 +11,7 @@ use std::{
 use clap::{Arg, ArgAction, ArgMatches, Command};
 use websample::{
     config::{EX_USAGE, KEYS},
+    input,
     known::SampleServer,
 };
 use websample_manifest::{
@@ -148,11 +150,10 @@ fn sources(files: &[&str]) -> Result<Vec<Source>, Unusable> {
 }
 
 fn source(file: &str) -> Result<Source, Problem> {
-    let mut bytes = Vec::new();
     let read = if file == STANDARD_INPUT {
-        io::stdin().lock().read_to_end(&mut bytes).map(drop)
+        input::read_from(io::stdin().lock())
     } else {
-        fs::read(file).map(|read| bytes = read)
+        input::read(Path::new(file))
     };
     match read {
         Err(error) if error.kind() == io::ErrorKind::IsADirectory => Err(problem(
@@ -165,7 +166,7 @@ fn source(file: &str) -> Result<Source, Problem> {
             format!("it cannot be read: {error}"),
             "name a file that exists and that you may read, or - for standard input",
         )),
-        Ok(()) => {
+        Ok(bytes) => {
             let text = String::from_utf8(bytes)
                 .map_err(|_| problem(file, "it is not UTF-8".to_owned(), "convert it"))?;
             Ok(Source { name: file.to_owned(), text })

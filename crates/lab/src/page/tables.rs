@@ -189,8 +189,7 @@ fn facts(environment: &Environment, seeds: &[u64]) -> Vec<(&'static str, String)
     let mut seeds = seeds.to_vec();
     seeds.dedup();
     seeds.truncate(20);
-    let started = std::time::Duration::try_from_secs_f64(environment.started).unwrap_or_default();
-    let started = humantime::format_rfc3339_seconds(std::time::UNIX_EPOCH + started);
+    let started = started(environment.started);
     vec![
         ("requests a second", format!("{:.1}", environment.rate)),
         ("streams", environment.mix.clone()),
@@ -223,6 +222,14 @@ fn facts(environment: &Environment, seeds: &[u64]) -> Vec<(&'static str, String)
         ("platform", format!("{}, {} CPUs", environment.platform, environment.cpus)),
         ("begun", started.to_string()),
     ]
+}
+
+/// The time of day that a report says, as far as dates have four digits for the year.
+fn started(unix: f64) -> humantime::Rfc3339Timestamp {
+    const END_OF_9999: f64 = 253_402_300_799.0;
+    let seconds = if unix.is_finite() { unix.clamp(0.0, END_OF_9999) } else { 0.0 };
+    let since = std::time::Duration::from_secs_f64(seconds);
+    humantime::format_rfc3339_seconds(std::time::UNIX_EPOCH + since)
 }
 
 /// The command as a shell takes it; the program by its name, wherever it lay.
@@ -259,4 +266,22 @@ pub(super) fn mode_filter(reports: &[Saved]) -> String {
         )
     });
     boxes.collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn any_number_is_some_time_of_day() {
+        for (unix, text) in [
+            (0.0, "1970-01-01T00:00:00Z"),
+            (9_007_199_254_740_992.0, "9999-12-31T23:59:59Z"),
+            (1e300, "9999-12-31T23:59:59Z"),
+            (-1.0, "1970-01-01T00:00:00Z"),
+            (f64::NAN, "1970-01-01T00:00:00Z"),
+        ] {
+            assert_eq!(started(unix).to_string(), text, "{unix}");
+        }
+    }
 }

@@ -190,3 +190,28 @@ async fn streams_keep_their_own_rates_on_one_clock() {
     all.sort_by_key(|attempt| attempt.seq);
     assert!(all.is_sorted_by_key(|attempt| attempt.intended), "vegeta's plot relies on it");
 }
+
+#[tokio::test]
+async fn a_start_that_is_still_to_come_is_waited_for() {
+    let address = serve(|mut socket, _| async move {
+        while read_request(&mut socket).await {
+            write(&mut socket, OK).await;
+        }
+    })
+    .await;
+    let mix = "100/s new GET /, 50/s keep-alive GET /";
+    let (engine, mut attempts) = Run::of(mix, Direct(address), Limits::default()).into_parts();
+    let origin = Instant::now() + Duration::from_millis(300);
+    engine
+        .clock(origin)
+        .run(Some(Duration::from_millis(50)), CancellationToken::new())
+        .await
+        .expect("a report");
+    let mut count = 0;
+    while let Some(attempt) = attempts.recv().await {
+        count += 1;
+        // Sent before the clock began, it would have been sent at its zero.
+        assert!(attempt.sent > Duration::ZERO, "{attempt:?}");
+    }
+    assert_eq!(count, 5 + 3);
+}

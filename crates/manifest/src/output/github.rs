@@ -56,7 +56,9 @@ fn command(
 
 /// Escapes a command's message as @actions/core does.
 fn data(text: &str) -> String {
-    text.replace('%', "%25").replace('\r', "%0D").replace('\n', "%0A")
+    let line = |c: char| c != '\n' && c != '\r' && c.is_control();
+    let plain: String = text.chars().map(|c| if line(c) { '\u{fffd}' } else { c }).collect();
+    plain.replace('%', "%25").replace('\r', "%0D").replace('\n', "%0A")
 }
 
 /// Escapes a property of a command.
