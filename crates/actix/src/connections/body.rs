@@ -33,7 +33,10 @@ pub(crate) fn limit_body(request: &mut Request, connection: &Rc<Connection>) -> 
     let payload = request.take_payload();
     if length != Some(0) {
         let connection = Rc::clone(connection);
-        let limited = Limited { payload, connection, came: 0, length, timer: None, waits: false };
+        // Looked for only where it matters.
+        let chunked = connection.has_followers() && request.chunked().unwrap_or(true);
+        let (came, timer, waits) = (0, None, false);
+        let limited = Limited { payload, connection, came, length, chunked, timer, waits };
         *request.payload() = Payload::Stream { payload: Box::pin(limited) };
     }
     takes_everything
@@ -76,6 +79,8 @@ struct Limited {
     came: usize,
     /// Where it ends, if that is not where the payload does.
     length: Option<usize>,
+    /// It is known to be a chunked one.
+    chunked: bool,
     timer: Option<Pin<Box<Sleep>>>,
     waits: bool,
 }
@@ -95,7 +100,9 @@ impl Limited {
                 self.came += chunk.len();
             }
             // Where the payload does not end, its connection carries no further request.
-            Poll::Ready(None) if self.length.is_none() => self.connection.has_body(self.came),
+            Poll::Ready(None) if self.length.is_none() => {
+                self.connection.has_body(self.came, self.chunked);
+            }
             _ => {}
         }
         item

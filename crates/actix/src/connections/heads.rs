@@ -6,11 +6,14 @@
 
 use std::collections::VecDeque;
 
+/// The longest end of a head: two ends of lines. A head is much longer.
+const TWO_LINES: u32 = 4;
+
 /// Follows what the client sends.
 ///
 /// A body is not followed: how it ends is known only once all of it has been read. What is
-/// pipelined behind a body, and has come before its end was read, is then known by its last bytes
-/// alone: half a head is noticed, whole requests are not.
+/// pipelined behind a body is therefore known exactly where it came with the head and the body has a
+/// length. Else it is known by the last bytes alone: half a head is noticed, whole requests are not.
 #[derive(Debug, Default)]
 pub(super) struct Heads {
     /// Bytes that have come, counted round and round.
@@ -19,8 +22,8 @@ pub(super) struct Heads {
     tail: u32,
     /// The last of those that belong to the head that has begun.
     head_tail: u32,
-    /// Where the head of the request ended that was begun last.
-    end: u32,
+    /// Where the head of the request ended that was begun last, if that is known.
+    end: Option<u32>,
     /// A head has begun, and is not complete.
     half: bool,
     /// The request that was begun last has a body of which more may come.
@@ -75,6 +78,7 @@ impl Heads {
         if self.body {
             // What is left of a body that its handler did not want, or what comes behind it.
             self.half = idle && !ends_head(self.tail);
+            self.ends.clear();
             return true;
         }
         let waited = self.is_waiting();
@@ -106,25 +110,43 @@ impl Heads {
         if self.body {
             // Nobody has read the last body to its end, so what was behind it was not followed.
             self.half = false;
+            self.ends.clear();
         }
-        self.end = self.ends.pop().unwrap_or(self.came);
+        self.end = self.ends.pop();
         self.body = has_body;
         if has_body {
             // What came behind the head may be its body.
-            self.ends.clear();
             self.half = false;
         }
+    }
+
+    /// Whether a body that ends now may have something behind it that was taken for heads.
+    pub(super) const fn has_followers(&self) -> bool {
+        self.ends.first.is_some()
     }
 
     /// All of the body has come, which is of so many bytes.
     ///
     /// What else came behind the head is the framing of a chunked body, which ends as a head does,
     /// or the beginning of a further request.
-    pub(super) fn end_body(&mut self, bytes: usize) {
+    pub(super) fn end_body(&mut self, bytes: usize, chunked: bool) {
         self.body = false;
-        let more = self.came.wrapping_sub(self.end).wrapping_sub(bytes as u32);
-        // Where the end of the head is not known, it was taken to be behind all that had come.
-        let more = if more > u32::MAX / 2 { 0 } else { more };
+        let Some(end) = self.end else {
+            // Nor is it known whether something is behind.
+            self.half = false;
+            self.ends.clear();
+            return;
+        };
+        if chunked {
+            self.ends.clear();
+        } else {
+            let end = end.wrapping_add(bytes as u32).wrapping_add(TWO_LINES);
+            // What looked like the end of a head was within the body, or was empty lines behind it.
+            while self.ends.first.is_some_and(|at| !is_after(at, end)) {
+                self.ends.pop();
+            }
+        }
+        let more = self.came.wrapping_sub(end).wrapping_sub(bytes as u32);
         let last = self.tail.to_be_bytes();
         let is_empty = more <= 2 && is_empty_lines(&last[last.len() - more as usize..]);
         self.half = more > 0 && !is_empty && !ends_head(self.tail);
@@ -140,13 +162,19 @@ impl Heads {
     /// Whether something has come of a request that nobody has begun.
     #[inline]
     pub(super) const fn is_waiting(&self) -> bool {
-        self.half || self.ends.first.is_some()
+        self.half || (!self.body && self.ends.first.is_some())
     }
 
     /// Of how many requests something has come that nobody has begun.
     pub(super) fn waiting(&self) -> usize {
-        self.ends.len() + usize::from(self.half)
+        let whole = if self.body { 0 } else { self.ends.len() };
+        whole + usize::from(self.half)
     }
+}
+
+/// Whether a place is behind another one, of places that are not far from each other.
+const fn is_after(place: u32, other: u32) -> bool {
+    place != other && place.wrapping_sub(other) < u32::MAX / 2
 }
 
 /// The last four of these bytes, and of those before them.

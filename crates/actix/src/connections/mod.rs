@@ -13,6 +13,8 @@
 
 mod body;
 mod frames;
+#[cfg(any(test, feature = "fuzzing"))]
+pub(crate) mod fuzzing;
 mod goaway;
 mod heads;
 mod http2;

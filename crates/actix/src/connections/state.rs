@@ -255,9 +255,14 @@ impl Connection {
         self.heads.borrow_mut().begin(body);
     }
 
+    /// Whether [`Connection::has_body`] has to know whether the body is a chunked one.
+    pub(super) fn has_followers(&self) -> bool {
+        self.heads.borrow().has_followers()
+    }
+
     /// All of the body has come, which is of so many bytes.
-    pub(super) fn has_body(&self, bytes: usize) {
-        self.heads.borrow_mut().end_body(bytes);
+    pub(super) fn has_body(&self, bytes: usize, chunked: bool) {
+        self.heads.borrow_mut().end_body(bytes, chunked);
     }
 
     /// A request on it was answered or given up.

@@ -66,9 +66,27 @@ fn a_body_is_not_half_a_head() {
                     heads.begin(true);
                 }
             }
-            heads.end_body(4);
+            heads.end_body(4, head == chunked);
             assert_eq!(heads.is_waiting(), waits, "{rest:?} split at {split}");
         }
+    }
+}
+
+#[test]
+fn requests_behind_a_body_wait_where_they_came_with_it() {
+    let head = "POST / HTTP/1.1\r\ncontent-length: 4\r\n\r\n";
+    for (rest, waiting) in [
+        ("bodyGET / HTTP/1.1\r\n\r\n", 1),
+        ("b\n\nyGET / HTTP/1.1\r\n\r\nG", 2),
+        ("bo\n\nGET / HTTP/1.1\n\nGET / HTTP/1.1\n\n", 2),
+        ("bo\n\n", 0),
+    ] {
+        let mut heads = Heads::default();
+        hear(&mut heads, &format!("{head}{rest}"));
+        heads.begin(true);
+        assert!(!heads.is_waiting(), "it may all be the body");
+        heads.end_body(4, false);
+        assert_eq!(heads.waiting(), waiting, "{rest:?}");
     }
 }
 
