@@ -17,7 +17,9 @@ use std::{
 };
 
 use clap::{ArgMatches, Command};
+use tokio::runtime::{Builder, Runtime};
 use websample::config::EX_USAGE;
+use websample_lifecycle::Signals;
 
 /// The command could not be carried out: sysexits' `EX_UNAVAILABLE`.
 const UNAVAILABLE: u8 = 69;
@@ -25,7 +27,16 @@ const UNAVAILABLE: u8 = 69;
 /// A subcommand: how it is called, and what it does.
 struct Subcommand {
     command: Command,
-    run: fn(&ArgMatches) -> ExitCode,
+    run: Run,
+}
+
+/// How a subcommand is carried out.
+#[derive(Clone, Copy)]
+enum Run {
+    /// By itself.
+    Plain(fn(&ArgMatches) -> ExitCode),
+    /// With what was begun before the command line was read.
+    Early(fn(&ArgMatches, Early) -> ExitCode),
 }
 
 /// Every subcommand, in the order of `--help`.
@@ -61,16 +72,61 @@ Examples:
 Exit codes: 0 clean, 1 losses or findings where that was asked for, 3 something was cut at the
 deadline, 64 usage or bad configuration, 69 the command could not be carried out.";
 
+/// A runtime, and the signals of this process, which are caught from here on.
+pub(crate) struct Early {
+    runtime: Runtime,
+    signals: Signals,
+}
+
+impl Early {
+    /// Begins where the command is one that serves; the others are ended by signals as anything is.
+    pub(crate) fn begin(
+        mut arguments: impl Iterator<Item = OsString>,
+    ) -> Result<Option<Self>, ExitCode> {
+        if arguments.nth(1).is_some_and(|command| command == serve::NAME) {
+            return Self::new().map(Some);
+        }
+        Ok(None)
+    }
+
+    fn new() -> Result<Self, ExitCode> {
+        let unavailable = |what: String| {
+            complain(&what);
+            ExitCode::from(UNAVAILABLE)
+        };
+        let runtime = Builder::new_current_thread()
+            .enable_all()
+            .build()
+            .map_err(|error| unavailable(format!("no runtime could be had: {error}")))?;
+        let signals = {
+            let _entered = runtime.enter();
+            Signals::catch()
+        };
+        let signals = signals.map_err(|error| {
+            unavailable(format!("SIGTERM and SIGINT cannot be caught: {error}"))
+        })?;
+        Ok(Self { runtime, signals })
+    }
+}
+
 /// A command line that was understood.
 pub(crate) struct Invocation {
-    run: fn(&ArgMatches) -> ExitCode,
+    run: Run,
     matches: ArgMatches,
 }
 
 impl Invocation {
     /// Does what was asked.
-    pub(crate) fn run(self) -> ExitCode {
-        (self.run)(&self.matches)
+    pub(crate) fn run(self, early: Option<Early>) -> ExitCode {
+        match (self.run, early) {
+            (Run::Plain(run), _) => run(&self.matches),
+            (Run::Early(run), Some(early)) => run(&self.matches, early),
+            // Not called by its first argument: nothing has been begun yet.
+            (Run::Early(run), None) => match Early::new() {
+                Ok(early) => run(&self.matches, early),
+                Err(exit) => exit,
+            },
+        }
     }
 }
 

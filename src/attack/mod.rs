@@ -396,7 +396,7 @@ fn warn(report: &LoadReport, limit: usize) {
 fn body(args: &AttackArgs) -> anyhow::Result<Payload> {
     match (&args.body, &args.body_file) {
         (Some(text), _) => Ok(Payload::Given(Bytes::copy_from_slice(text.as_bytes()))),
-        (None, Some(path)) => crate::input::read(path)
+        (None, Some(path)) => crate::input::read(path, None)
             .map(|bytes| Payload::Given(bytes.into()))
             .with_context(|| format!("--body-file {}", path.display())),
         (None, None) => Ok(Payload::Filler(0)),

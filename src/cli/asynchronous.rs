@@ -4,7 +4,7 @@ use std::{future::Future, process::ExitCode};
 
 use clap::{ArgMatches, Args, Command, FromArgMatches};
 
-use super::{Subcommand, UNAVAILABLE, complain, usage};
+use super::{Run, Subcommand, UNAVAILABLE, complain, usage};
 
 pub(super) fn subcommand<A: Args>(
     name: &'static str,
@@ -13,7 +13,7 @@ pub(super) fn subcommand<A: Args>(
 ) -> Subcommand {
     // What it is about comes last: the arguments bring a description of their own.
     let command = A::augment_args(Command::new(name)).about(about).long_about(None::<&str>);
-    Subcommand { command, run }
+    Subcommand { command, run: Run::Plain(run) }
 }
 
 /// Runs a command with its arguments on a runtime.

@@ -10,7 +10,7 @@ use std::process::ExitCode;
 use clap::{Arg, ArgMatches, Command, builder::PossibleValuesParser};
 use websample::config::Loaded;
 
-use super::{Subcommand, complain, print, settings, usage};
+use super::{Run, Subcommand, complain, print, settings, usage};
 
 const OUTPUT: &str = "output";
 
@@ -45,7 +45,7 @@ pub(super) fn subcommand() -> Subcommand {
         .arg(output);
     #[cfg(feature = "lab")]
     let command = manifest::with_flags(command);
-    Subcommand { command: settings::with_flags(command), run }
+    Subcommand { command: settings::with_flags(command), run: Run::Plain(run) }
 }
 
 fn run(matches: &ArgMatches) -> ExitCode {

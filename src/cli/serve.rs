@@ -7,9 +7,11 @@ use websample::config::Settings;
 use websample::logs;
 use websample::sample;
 use websample_actix::ServerError;
-use websample_lifecycle::Signals;
 
-use super::{Subcommand, UNAVAILABLE, complain, settings, usage};
+use super::{Early, Run, Subcommand, UNAVAILABLE, complain, settings, usage};
+
+/// How it is called.
+pub(super) const NAME: &str = "serve";
 
 const EXAMPLES: &str = "\
 Examples:
@@ -22,27 +24,11 @@ Later wins: defaults, file, environment, flags. In the file: [delay] min = \"2s\
 Durations are written 500ms, 5s, 2m; sizes 64KiB, 1MiB.";
 
 pub(super) fn subcommand() -> Subcommand {
-    let command = Command::new("serve").about("Run the sample server").after_help(EXAMPLES);
-    Subcommand { command: settings::with_flags(command), run }
+    let command = Command::new(NAME).about("Run the sample server").after_help(EXAMPLES);
+    Subcommand { command: settings::with_flags(command), run: Run::Early(run) }
 }
 
-fn run(matches: &ArgMatches) -> ExitCode {
-    let runtime = match tokio::runtime::Builder::new_current_thread().enable_all().build() {
-        Ok(runtime) => runtime,
-        Err(error) => {
-            complain(&format!("no runtime could be had: {error}"));
-            return ExitCode::from(UNAVAILABLE);
-        }
-    };
-    let _entered = runtime.enter();
-    // Before anything that takes its time: until then, the kernel discards the SIGTERM of PID 1.
-    let signals = match Signals::catch() {
-        Ok(signals) => signals,
-        Err(error) => {
-            complain(&format!("SIGTERM and SIGINT cannot be caught: {error}"));
-            return ExitCode::from(UNAVAILABLE);
-        }
-    };
+fn run(matches: &ArgMatches, Early { runtime, signals }: Early) -> ExitCode {
     let settings = match Settings::load(&settings::sources(matches)) {
         Ok(settings) => settings,
         Err(error) => {

@@ -1,6 +1,6 @@
 //! The layer of the file.
 
-use std::{io, path::Path};
+use std::{io, path::Path, time::Duration};
 
 use config::{ConfigError, File, FileFormat, Map, Source, Value, ValueKind};
 
@@ -12,6 +12,9 @@ use super::{
     sources::ConfigFile,
 };
 use crate::input;
+
+/// How long a file that is a pipe is waited for: a server that starts must not hang there.
+const PATIENCE: Duration = Duration::from_secs(5);
 
 pub(super) fn layer(file: &ConfigFile) -> Layer {
     let mut layer = Layer::default();
@@ -47,7 +50,7 @@ pub(super) fn layer(file: &ConfigFile) -> Layer {
 }
 
 fn read(path: &Path, required: bool) -> Result<Map<String, Value>, (String, String)> {
-    let read = input::read(path).and_then(|bytes| {
+    let read = input::read(path, Some(PATIENCE)).and_then(|bytes| {
         String::from_utf8(bytes)
             .map_err(|_| io::Error::new(io::ErrorKind::InvalidData, "it is not UTF-8"))
     });

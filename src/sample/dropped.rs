@@ -9,19 +9,27 @@ use prometheus::{
 use crate::logs;
 
 /// `websample_log_lines_dropped_total`.
-pub(super) struct DroppedLines {
+#[derive(Debug)]
+pub struct DroppedLines {
     opts: Opts,
     desc: Vec<Desc>,
 }
 
 impl DroppedLines {
-    pub(super) fn new() -> Self {
+    /// Reads what was dropped at every scrape.
+    pub fn new() -> Self {
         let opts = Opts::new(
             "websample_log_lines_dropped_total",
             "Log lines that were dropped, since nobody took them in time.",
         );
         let desc = opts.describe().into_iter().collect();
         Self { opts, desc }
+    }
+}
+
+impl Default for DroppedLines {
+    fn default() -> Self {
+        Self::new()
     }
 }
 

@@ -28,7 +28,8 @@ use websample_actix::{Server, ServerError};
 use websample_lifecycle::{Lifecycle, Report, Signals};
 use websample_metrics::BuildInfo;
 
-use self::{answer::Identity, dropped::DroppedLines};
+use self::answer::Identity;
+pub use self::dropped::DroppedLines;
 use crate::config::Settings;
 
 /// The source revision, where the build says it.

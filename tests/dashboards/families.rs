@@ -15,10 +15,16 @@ use crate::{
 };
 
 /// What no dashboard and no rule asks for, and why.
-const UNUSED: [(&str, &str); 1] = [(
-    "process_virtual_memory_bytes",
-    "reserved addresses, not memory: allocators and threads reserve at will, so it tells nothing",
-)];
+const UNUSED: [(&str, &str); 2] = [
+    (
+        "process_virtual_memory_bytes",
+        "reserved addresses, not memory: allocators and threads reserve at will, so it tells nothing",
+    ),
+    (
+        "websample_log_lines_dropped_total",
+        "no request is lost by it; for those whose logs are evidence, and the log tells it too",
+    ),
+];
 
 /// What Prometheus itself writes for every target.
 const PROMETHEUS: [&str; 2] = ["up", "scrape_duration_seconds"];
@@ -43,9 +49,9 @@ pub(crate) fn exported() -> BTreeMap<String, Family> {
     let (lifecycle, _drain) = Lifecycle::new(Policy::default()).expect("a policy that adds up");
     let build = BuildInfo { version: "v1".to_owned(), revision: "0".to_owned() };
     let mut server = Vec::new();
-    Metrics::new(&lifecycle, &build, &[("/", 200)], prometheus::Registry::new())
-        .write(&mut server)
-        .expect("written");
+    let registry = prometheus::Registry::new();
+    registry.register(Box::new(websample::sample::DroppedLines::new())).expect("registered");
+    Metrics::new(&lifecycle, &build, &[("/", 200)], registry).write(&mut server).expect("written");
     let mut lab = Vec::new();
     let modes = Mode::ALL.map(|mode| (mode.name(), Some(mode)));
     rollout::metrics::Metrics::new(modes).write(&mut lab).expect("written");

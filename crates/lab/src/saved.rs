@@ -2,6 +2,7 @@
 
 use std::{
     fs, io,
+    os::unix::fs::FileTypeExt as _,
     path::{Path, PathBuf},
 };
 
@@ -73,6 +74,10 @@ const LARGEST: u64 = 256 * 1024 * 1024;
 
 /// Reads a file that may be anything, also without an end.
 fn bounded(path: &Path) -> io::Result<Vec<u8>> {
+    // To open a pipe waits for somebody who writes to it.
+    if fs::metadata(path)?.file_type().is_fifo() {
+        return Err(io::Error::new(io::ErrorKind::InvalidInput, "it is a pipe, not a file"));
+    }
     let mut bytes = Vec::new();
     io::Read::read_to_end(&mut io::Read::take(fs::File::open(path)?, LARGEST + 1), &mut bytes)?;
     if bytes.len() as u64 > LARGEST {

@@ -1,5 +1,7 @@
 //! A finding: what is wrong with which object, where, and what would be right.
 
+use std::collections::HashSet;
+
 use super::{
     objects::Origin,
     rule::{Rule, Severity},
@@ -7,7 +9,7 @@ use super::{
 };
 
 /// Something that is wrong.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq, Hash)]
 pub struct Finding {
     /// What, in general.
     pub rule: Rule,
@@ -38,7 +40,7 @@ impl Finding {
 
 /// What has been found so far.
 #[derive(Debug, Default)]
-pub(super) struct Findings(Vec<Finding>);
+pub(super) struct Findings(HashSet<Finding>);
 
 impl Findings {
     /// About an object; `path` is where in it.
@@ -88,19 +90,19 @@ impl Findings {
             fix,
         };
         // A Service of two workloads is looked at twice.
-        if !self.0.contains(&finding) {
-            self.0.push(finding);
-        }
+        self.0.insert(finding);
     }
 
     /// All of them: by file and object, the worst first.
     pub(super) fn sorted(self) -> Vec<Finding> {
-        let mut all = self.0;
+        let mut all: Vec<_> = self.0.into_iter().collect();
         all.sort_by(|a, b| {
             let key = |finding: &Finding| (finding.severity(), finding.line, finding.rule);
             (&a.file, &a.kind, &a.namespace, &a.name)
                 .cmp(&(&b.file, &b.kind, &b.namespace, &b.name))
                 .then_with(|| key(a).cmp(&key(b)))
+                // The same for every run, whatever order they were found in.
+                .then_with(|| (&a.container, &a.message).cmp(&(&b.container, &b.message)))
         });
         all
     }

@@ -9,7 +9,7 @@
 //! |---|---|
 //! | `documents`, `node` | streams of YAML and JSON; trees that know their lines |
 //! | `read`, `objects`, `unknown` | typed objects; fields that the API does not have |
-//! | `subject`, `select` | a workload with everything that was read about it |
+//! | `subject`, `select`, `index` | a workload with everything that was read about it |
 //! | `hook`, `server`, `known`, `image` | what is known of its containers |
 //! | `rule`, `finding` | what can be wrong, and what is |
 //! | `checks` | the checks themselves |
@@ -23,6 +23,7 @@ mod documents;
 mod finding;
 mod hook;
 mod image;
+mod index;
 mod known;
 mod node;
 mod objects;

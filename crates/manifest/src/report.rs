@@ -7,6 +7,7 @@ use super::{
     checks,
     finding::{Finding, Findings},
     hook::Hook,
+    index::Index,
     known::Knows,
     objects::Rollout,
     problem::Unusable,
@@ -97,13 +98,14 @@ impl Report {
 /// Input that cannot be read, or holds nothing to check.
 pub fn check(sources: &[Source], told: Told, known: &dyn Knows) -> Result<Report, Unusable> {
     let objects = read::read(sources)?;
+    let index = Index::new(&objects);
     let subjects: Vec<_> = objects
         .workloads
         .iter()
-        .filter_map(|workload| Subject::of(workload, &objects, told, known))
+        .filter_map(|workload| Subject::of(workload, &objects, &index, told, known))
         .collect();
     let mut found = Findings::default();
-    checks::check(&objects, &subjects, &mut found);
+    checks::check(&objects, &index, &subjects, &mut found);
     let checked = subjects.iter().map(checked).collect();
     Ok(Report { findings: found.sorted(), checked, skipped: objects.skipped })
 }

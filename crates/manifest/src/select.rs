@@ -10,7 +10,7 @@ use k8s_openapi::{
     apimachinery::pkg::apis::meta::v1::LabelSelector,
 };
 
-type Labels = BTreeMap<String, String>;
+pub(super) type Labels = BTreeMap<String, String>;
 
 /// Whether a selector selects what has these labels. An empty one selects everything.
 pub(super) fn labels(selector: &LabelSelector, labels: Option<&Labels>) -> bool {

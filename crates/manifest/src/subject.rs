@@ -14,6 +14,7 @@ use websample_kubernetes::Fenceposts;
 use super::{
     hook::Hook,
     image,
+    index::Index,
     known::Knows,
     objects::{Object, Objects, Rollout, Workload},
     select,
@@ -59,42 +60,39 @@ impl<'a> Subject<'a> {
     pub(super) fn of(
         workload: &'a Workload,
         objects: &'a Objects,
+        index: &Index<'a>,
         told: Told,
         known: &dyn Knows,
     ) -> Option<Self> {
         let pod = workload.template.spec.as_ref()?;
         let labels = workload.template.metadata.as_ref().and_then(|meta| meta.labels.as_ref());
-        let here = |other: &super::objects::Origin| workload.origin.shares_namespace(other);
-        let services: Vec<_> = objects
-            .services
-            .iter()
-            .filter(|service| here(&service.origin))
+        let origin = &workload.origin;
+        let services: Vec<_> = index
+            .services(labels)
+            .into_iter()
+            .map(|place| &objects.services[place])
+            .filter(|service| origin.shares_namespace(&service.origin))
             .filter(|service| select::service(&service.object, labels))
             .collect();
-        let budgets = objects
-            .budgets
-            .iter()
-            .filter(|budget| here(&budget.origin))
+        let budgets = index
+            .budgets(labels)
+            .into_iter()
+            .map(|place| &objects.budgets[place])
+            .filter(|budget| origin.shares_namespace(&budget.origin))
             .filter(|budget| {
                 let selector = budget.object.spec.as_ref().and_then(|spec| spec.selector.as_ref());
                 selector.is_some_and(|selector| select::labels(selector, labels))
             })
             .collect();
         let ingress =
-            objects.ingresses.iter().filter(|ingress| here(&ingress.origin)).any(|ingress| {
-                let backends = select::backends(&ingress.object);
-                services.iter().any(|service| backends.contains(&service.origin.name.as_str()))
-            });
-        let autoscaled = objects
-            .autoscalers
-            .iter()
-            .filter(|scaler| here(&scaler.origin))
-            .find(|scaler| {
-                scaler.object.kind == workload.origin.kind
-                    && scaler.object.name == workload.origin.name
-            })
-            .map(|scaler| scaler.object.min);
-        let maps: Vec<_> = objects.config_maps.iter().filter(|map| here(&map.origin)).collect();
+            services.iter().any(|service| index.has_ingress(&service.origin.name, origin));
+        let autoscaled = index.autoscaler(workload).map(|scaler| scaler.object.min);
+        let all = pod.containers.iter().chain(pod.init_containers.iter().flatten());
+        let maps: Vec<_> = all
+            .flat_map(|container| container.env_from.iter().flatten())
+            .filter_map(|source| source.config_map_ref.as_ref())
+            .filter_map(|reference| index.config_map(&reference.name, origin))
+            .collect();
         let mut units = units(pod, &maps, told, known);
         let serving = serving(&units, &services);
         for (unit, serving) in units.iter_mut().zip(serving) {

@@ -153,7 +153,7 @@ fn source(file: &str) -> Result<Source, Problem> {
     let read = if file == STANDARD_INPUT {
         input::read_from(io::stdin().lock())
     } else {
-        input::read(Path::new(file))
+        input::read(Path::new(file), None)
     };
     match read {
         Err(error) if error.kind() == io::ErrorKind::IsADirectory => Err(problem(

@@ -1,13 +1,15 @@
 //! PodDisruptionBudgets: what protects the pods when nodes are drained, such as in the upgrade of
 //! a cluster, which is a rollout of everything.
 
+use std::{collections::HashSet, ptr};
+
 use k8s_openapi::{
     api::policy::v1::PodDisruptionBudgetSpec, apimachinery::pkg::util::intstr::IntOrString,
 };
 use websample_kubernetes::IntOrPercent;
 
-use super::{super::rule::Rule, Findings, Subject, labels};
-use crate::{objects::Objects, select};
+use super::{super::rule::Rule, Findings, Named, Subject, labels};
+use crate::objects::Objects;
 
 pub(super) fn check(subject: &Subject<'_>, found: &mut Findings) {
     let origin = &subject.workload.origin;
@@ -76,24 +78,19 @@ fn text(value: &IntOrString) -> String {
 }
 
 /// Budgets that select nobody and are named after somebody.
-pub(super) fn unmatched(objects: &Objects, subjects: &[Subject<'_>], found: &mut Findings) {
+pub(super) fn unmatched(
+    objects: &Objects,
+    subjects: &[Subject<'_>],
+    named: &Named<'_>,
+    found: &mut Findings,
+) {
+    let select: HashSet<_> =
+        subjects.iter().flat_map(|s| &s.budgets).map(|budget| ptr::from_ref(*budget)).collect();
     for budget in &objects.budgets {
-        let selector = budget.object.spec.as_ref().and_then(|spec| spec.selector.as_ref());
-        let selects = |subject: &Subject<'_>| {
-            let labels =
-                subject.workload.template.metadata.as_ref().and_then(|meta| meta.labels.as_ref());
-            selector.is_some_and(|selector| select::labels(selector, labels))
-        };
-        let here =
-            || subjects.iter().filter(|s| s.workload.origin.shares_namespace(&budget.origin));
-        let meant = here().find(|subject| {
-            let name = subject.workload.origin.name.as_str();
-            let budget = budget.origin.name.as_str();
-            ["", "-pdb", "-budget"].iter().any(|end| budget.strip_suffix(end) == Some(name))
-        });
-        if let Some(meant) = meant
-            && !here().any(selects)
-        {
+        if select.contains(&ptr::from_ref(budget)) {
+            continue;
+        }
+        if let Some(meant) = named.meant(subjects, &budget.origin, ["", "-pdb", "-budget"]) {
             let message = format!(
                 "its selector matches the pods of no workload that was read, not even those of {}: \
                  they are as good as without a budget",

@@ -22,10 +22,22 @@ mod probes;
 mod replacing;
 mod services;
 
-use super::{finding::Findings, objects::Objects, subject::Subject};
+use std::collections::HashMap;
+
+use super::{
+    finding::Findings,
+    index::Index,
+    objects::{Objects, Origin},
+    subject::Subject,
+};
 
 /// Everything there is to find.
-pub(super) fn check(objects: &Objects, subjects: &[Subject<'_>], found: &mut Findings) {
+pub(super) fn check(
+    objects: &Objects,
+    index: &Index<'_>,
+    subjects: &[Subject<'_>],
+    found: &mut Findings,
+) {
     api::check(objects, found);
     for subject in subjects {
         ending::check(subject, found);
@@ -33,12 +45,41 @@ pub(super) fn check(objects: &Objects, subjects: &[Subject<'_>], found: &mut Fin
         ours::check(subject, found);
         probes::check(subject, found);
         replacing::check(subject, found);
-        placing::check(subject, objects, found);
+        placing::check(subject, index, found);
         disruption::check(subject, found);
         services::check(subject, found);
     }
-    disruption::unmatched(objects, subjects, found);
-    services::unmatched(objects, subjects, found);
+    let named = Named::new(subjects);
+    disruption::unmatched(objects, subjects, &named, found);
+    services::unmatched(objects, subjects, &named, found);
+}
+
+/// Workloads by name, for those who are named after one and select nobody.
+struct Named<'a>(HashMap<&'a str, Vec<usize>>);
+
+impl<'a> Named<'a> {
+    fn new(subjects: &'a [Subject<'_>]) -> Self {
+        let mut by_name: HashMap<_, Vec<_>> = HashMap::new();
+        for (place, subject) in subjects.iter().enumerate() {
+            by_name.entry(subject.workload.origin.name.as_str()).or_default().push(place);
+        }
+        Self(by_name)
+    }
+
+    /// The first workload beside `origin` that its name is made of, with one of these endings.
+    fn meant<'s, 'o>(
+        &self,
+        subjects: &'s [Subject<'o>],
+        origin: &Origin,
+        endings: [&str; 3],
+    ) -> Option<&'s Subject<'o>> {
+        let places = endings.iter().filter_map(|end| origin.name.strip_suffix(end));
+        let places = places.filter_map(|name| self.0.get(name)).flatten();
+        let beside = places
+            .filter(|place| subjects[**place].workload.origin.shares_namespace(origin))
+            .min()?;
+        subjects.get(*beside)
+    }
 }
 
 /// The labels that select a workload's pods, as lines of YAML.

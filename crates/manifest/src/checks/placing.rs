@@ -2,15 +2,15 @@
 //! unavailable, a new pod that does not is the end of the rollout.
 
 use super::{super::rule::Rule, Findings, Subject};
-use crate::{objects::Objects, select};
+use crate::{index::Index, select};
 
-pub(super) fn check(subject: &Subject<'_>, objects: &Objects, found: &mut Findings) {
+pub(super) fn check(subject: &Subject<'_>, index: &Index<'_>, found: &mut Findings) {
     let waits = subject.bounds().is_some_and(|bounds| {
         bounds.replicas > 0 && bounds.max_surge > 0 && bounds.max_unavailable == 0
     });
     if waits {
         host_ports(subject, found);
-        volumes(subject, objects, found);
+        volumes(subject, index, found);
         anti_affinity(subject, found);
     }
 }
@@ -33,15 +33,13 @@ fn host_ports(subject: &Subject<'_>, found: &mut Findings) {
     found.unit(Rule::HostPortBlocksSurge, &subject.workload.origin, unit, "ports", message, fix);
 }
 
-fn volumes(subject: &Subject<'_>, objects: &Objects, found: &mut Findings) {
-    for (index, volume) in subject.pod.volumes.iter().flatten().enumerate() {
+fn volumes(subject: &Subject<'_>, index: &Index<'_>, found: &mut Findings) {
+    for (place, volume) in subject.pod.volumes.iter().flatten().enumerate() {
         let Some(name) = volume.persistent_volume_claim.as_ref().map(|claim| &claim.claim_name)
         else {
             continue;
         };
-        let claim = objects.claims.iter().find(|claim| {
-            claim.origin.name == *name && subject.workload.origin.shares_namespace(&claim.origin)
-        });
+        let claim = index.claim(name, &subject.workload.origin);
         let modes = claim.and_then(|claim| claim.object.spec.as_ref()?.access_modes.as_ref());
         let single = |mode: &String| mode == "ReadWriteOnce" || mode == "ReadWriteOncePod";
         if modes.is_some_and(|modes| !modes.is_empty() && modes.iter().all(single)) {
@@ -51,7 +49,7 @@ fn volumes(subject: &Subject<'_>, objects: &Objects, found: &mut Findings) {
                  never gets",
                 volume.name
             );
-            let path = format!("spec.template.spec.volumes[{index}]");
+            let path = format!("spec.template.spec.volumes[{place}]");
             let fix =
                 "accessModes: [ReadWriteMany]\n# or a StatefulSet, with a volume for each pod";
             found.object(Rule::SingleAttachVolume, &subject.workload.origin, &path, message, fix);

@@ -1,11 +1,13 @@
 //! Whether Services and pods fit together.
 
+use std::{collections::HashSet, ptr};
+
 use k8s_openapi::{
     api::core::v1::{Service, ServicePort},
     apimachinery::pkg::util::intstr::IntOrString,
 };
 
-use super::{super::rule::Rule, Findings, Subject, labels};
+use super::{super::rule::Rule, Findings, Named, Subject, labels};
 use crate::{
     objects::{Object, Objects},
     select,
@@ -93,26 +95,20 @@ fn target(
 }
 
 /// Services that send to nobody and are named after somebody.
-pub(super) fn unmatched(objects: &Objects, subjects: &[Subject<'_>], found: &mut Findings) {
+pub(super) fn unmatched(
+    objects: &Objects,
+    subjects: &[Subject<'_>],
+    named: &Named<'_>,
+    found: &mut Findings,
+) {
+    let send: HashSet<_> =
+        subjects.iter().flat_map(|s| &s.services).map(|service| ptr::from_ref(*service)).collect();
     for service in &objects.services {
-        if select::selector(&service.object).is_none() {
+        if select::selector(&service.object).is_none() || send.contains(&ptr::from_ref(service)) {
             continue;
         }
-        let here =
-            || subjects.iter().filter(|s| s.workload.origin.shares_namespace(&service.origin));
-        let sends = |subject: &Subject<'_>| {
-            let labels =
-                subject.workload.template.metadata.as_ref().and_then(|meta| meta.labels.as_ref());
-            select::service(&service.object, labels)
-        };
-        let meant = here().find(|subject| {
-            let name = subject.workload.origin.name.as_str();
-            let service = service.origin.name.as_str();
-            ["", "-svc", "-service"].iter().any(|end| service.strip_suffix(end) == Some(name))
-        });
-        if let Some(meant) = meant
-            && !here().any(sends)
-        {
+        let endings = ["", "-svc", "-service"];
+        if let Some(meant) = named.meant(subjects, &service.origin, endings) {
             let message = format!(
                 "its selector matches the pods of no workload that was read, not even those of {}: \
                  it has no endpoint, and every request is refused",

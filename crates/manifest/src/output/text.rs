@@ -1,6 +1,6 @@
 //! For eyes.
 
-use std::fmt::Write;
+use std::{collections::HashMap, fmt::Write};
 
 use humantime::format_duration as shown;
 
@@ -18,19 +18,23 @@ use super::{
 pub fn text(report: &Report, colour: bool) -> String {
     let paint = Paint(colour);
     let mut text = String::new();
-    let mut left: Vec<_> = report.findings.iter().collect();
+    let mut by_object: HashMap<_, Vec<&Finding>> = HashMap::new();
+    for finding in &report.findings {
+        let object = (&finding.file, &finding.kind, &finding.namespace, &finding.name);
+        by_object.entry(object).or_default().push(finding);
+    }
     for checked in &report.checked {
-        let own = |finding: &&Finding| {
-            (&finding.file, &finding.kind, &finding.namespace, &finding.name)
-                == (&checked.file, &checked.kind, &checked.namespace, &checked.name)
-        };
-        let (own, others) = left.into_iter().partition(own);
-        left = others;
+        let object = (&checked.file, &checked.kind, &checked.namespace, &checked.name);
+        let own = by_object.remove(&object).unwrap_or_default();
         workload(&mut text, checked, &own, paint);
     }
     // Of Services, budgets, objects of old versions.
     let mut heading = String::new();
-    for finding in left {
+    for finding in &report.findings {
+        let object = (&finding.file, &finding.kind, &finding.namespace, &finding.name);
+        if !by_object.contains_key(&object) {
+            continue;
+        }
         let title =
             title(&finding.file, &finding.kind, finding.namespace.as_deref(), &finding.name);
         if heading != title {
