@@ -60,34 +60,6 @@ fn a_response_that_nobody_reads_is_in_flight_until_it_is_cut() {
 }
 
 #[test]
-fn requests_that_were_not_begun_are_cut_and_reported() {
-    let server = Server::start(SHORT);
-    let mut first = Client::to(server.app);
-    first.send("GET / HT");
-    let mut second = Client::to(server.app);
-    assert_eq!(second.get("/").status, 201);
-    second.send("GET / HTTP/1.1\r\nhost: x\r\n");
-    let mut pipelined = Client::to(server.app);
-    pipelined.send("GET /sleep/60 HTTP/1.1\r\nhost: x\r\n\r\nGET / HTTP/1.1\r\nhost: x\r\n\r\nGET");
-    // Nothing of a request.
-    let mut idle = Client::to(server.app);
-    assert_eq!(idle.get("/").status, 201);
-    idle.send("\r\n");
-    server.until_counts(1, 4);
-    server.sigterm();
-    for client in [&mut first, &mut second, &mut pipelined, &mut idle] {
-        assert_eq!(client.end(), (Vec::new(), End::Fin));
-    }
-    let ended = server.wait();
-    assert_eq!((ended.code, &ended.report["outcome"]), (Some(3), &"cut".into()));
-    let mut cut = ended.cut();
-    cut.sort();
-    let not_begun = "a request that was not begun";
-    assert_eq!(cut, ["/sleep/{seconds}", not_begun, not_begun, not_begun, not_begun]);
-    assert_eq!(ended.report["cut_total"], 5);
-}
-
-#[test]
 fn a_second_signal_while_draining_forces_the_exit() {
     let server = Server::start(&[]);
     let mut client = Client::to(server.app);

@@ -34,48 +34,6 @@ fn a_body_that_stops_arriving_is_given_up() {
     server.stop().clean();
 }
 
-/// Only an answered 101 makes another protocol of a connection.
-#[test]
-fn an_upgrade_that_is_not_answered_lifts_no_limit() {
-    let server = Server::start(&["--limits.body_timeout", "500ms"]);
-    let upgrades = [
-        "connection: upgrade\r\nupgrade: websocket",
-        "connection: upgrade\r\nupgrade: websocket\r\nsec-websocket-version: 13\r\nsec-websocket-key: dGhlIHNhbXBsZSBub25jZQ==",
-        "upgrade: websocket",
-        "connection: upgrade\r\nupgrade: h2c",
-        "connection: upgrade\r\nupgrade: anything",
-    ];
-    for upgrade in upgrades {
-        // A header that a server may ignore.
-        for path in ["/", "/sleep/0", "/stream/0", "/liveness"] {
-            let mut client = Client::to(server.app);
-            client.send(format!("GET {path} HTTP/1.1\r\nhost: x\r\n{upgrade}\r\n\r\n"));
-            let answer = client.try_response().map(|response| response.status);
-            assert!(matches!(answer, Ok(200 | 201)), "{path} {upgrade}: {answer:?}");
-        }
-        let mut whole = Client::to(server.app);
-        whole.send(format!(
-            "POST /echo HTTP/1.1\r\nhost: x\r\n{upgrade}\r\ncontent-length: 3\r\n\r\nabcGET"
-        ));
-        assert_eq!(whole.response().body, b"abc", "{upgrade}");
-        for stalled in ["content-length: 9\r\n\r\nabc", "transfer-encoding: chunked\r\n\r\n3\r\na"]
-        {
-            let mut client = Client::to(server.app);
-            client.send(format!("POST /echo HTTP/1.1\r\nhost: x\r\n{upgrade}\r\n{stalled}"));
-            assert_eq!(client.response().status, 408, "{upgrade} {stalled}");
-        }
-    }
-    server.until_counts(0, 0);
-    let mut open = Client::to(server.app);
-    open.send(format!("GET /ws HTTP/1.1\r\nhost: x\r\n{}\r\n\r\n", upgrades[1]));
-    assert_eq!(open.head().expect("a head").status, 101);
-    // It may be silent for longer.
-    std::thread::sleep(Duration::from_millis(1500));
-    assert!(!open.has_something());
-    drop(open);
-    server.stop().clean();
-}
-
 #[test]
 fn a_response_that_nobody_reads_is_given_up() {
     let server = Server::start(&["--limits.write_timeout", "500ms", "--limits.body", "16MiB"]);

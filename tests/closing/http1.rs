@@ -153,52 +153,6 @@ fn pipelined_requests_are_all_answered() {
 }
 
 #[test]
-fn close_is_said_on_the_last_of_pipelined_requests_alone() {
-    let server = Server::start(&["--delay.min", "1s"]);
-    server.sigterm().phase("lame_duck");
-    let pipelined = [
-        "GET / HTTP/1.1\r\nhost: x\r\n\r\n",
-        "GET /liveness HTTP/1.1\r\nhost: x\r\n\r\n",
-        "\r\nPOST /echo HTTP/1.1\r\nhost: x\r\ncontent-length: 2\r\n\r\n\n\n",
-    ];
-    let mut client = Client::to(server.app);
-    client.send(pipelined.concat());
-    let says_close = [client.response(), client.response(), client.response()];
-    assert_eq!(says_close.map(|response| response.says_close()), [false, false, true]);
-    client.ends();
-    server.wait().clean();
-}
-
-/// A server that has said close processes no further request (RFC 9112, section 9.6).
-#[test]
-fn what_comes_behind_a_response_that_says_close_is_not_begun() {
-    let server = Server::start(&["--delay.min", "1s"]);
-    server.sigterm().phase("lame_duck");
-    let mut client = Client::to(server.app);
-    let head = client.ask("/stream/2").head().expect("a head");
-    assert!(head.says_close());
-    client.ask("/").send("GET / HT");
-    while !client.chunk().expect("a chunk").is_empty() {}
-    client.ends();
-    let ended = server.wait().clean();
-    assert_eq!(ended.arrived(), 1);
-}
-
-/// The body of a request may still be on its way when its response has said close.
-#[test]
-fn a_body_is_read_behind_a_response_that_says_close() {
-    let server = Server::start(&["--delay.min", "1s"]);
-    server.sigterm().phase("lame_duck");
-    let mut client = Client::to(server.app);
-    client.send("POST /stream/2 HTTP/1.1\r\nhost: x\r\ncontent-length: 3\r\n\r\na");
-    assert!(client.head().expect("a head").says_close());
-    client.send("bc");
-    while !client.chunk().expect("a chunk").is_empty() {}
-    client.ends();
-    server.wait().clean();
-}
-
-#[test]
 fn half_a_request_behind_another_may_be_finished_too() {
     let server = Server::start(&["--delay.min", "500ms"]);
     let mut client = used(&server);
@@ -212,78 +166,6 @@ fn half_a_request_behind_another_may_be_finished_too() {
     assert!(client.response().says_close());
     client.ends();
     server.wait().clean();
-}
-
-/// Half a request, in the same segment as the one before it, which may have a body.
-#[test]
-fn half_a_request_in_the_segment_of_another_may_be_finished_too() {
-    let server = Server::start(&["--delay.min", "0s", "--delay.quiet", "0s"]);
-    let firsts = [
-        "GET /sleep/2 HTTP/1.1\r\nhost: x\r\n\r\n",
-        "POST /sleep/2 HTTP/1.1\r\nhost: x\r\ncontent-length: 4\r\n\r\nbody",
-        "POST /sleep/2 HTTP/1.1\r\nhost: x\r\ncontent-length: 4\r\n\r\nb\r\n\n",
-        "POST /sleep/2 HTTP/1.1\r\nhost: x\r\ntransfer-encoding: chunked\r\n\r\n4\r\nbody\r\n0\r\n\r\n",
-        "GET /sleep/2 HTTP/1.1\r\nhost: x\r\n\r\nPOST /echo HTTP/1.1\r\nhost: x\r\ncontent-length: 4\r\n\r\nbody",
-    ];
-    let mut clients = firsts.map(|_| used(&server));
-    for (client, first) in clients.iter_mut().zip(firsts) {
-        client.send(format!("{first}GET / HTTP/1.1\r\nho"));
-    }
-    server.until_counts(5, 5);
-    server.sigterm().phase("draining");
-    for (client, first) in clients.iter_mut().zip(firsts) {
-        for _ in 0..first.matches("HTTP/1.1").count() {
-            // While half of another one waits, none may say that it is the last.
-            assert!(!client.response().says_close(), "{first:?}");
-        }
-        client.send("st: x\r\n\r\n");
-        assert!(client.response().says_close(), "{first:?}");
-        client.ends();
-    }
-    let ended = server.wait().clean();
-    assert_eq!(ended.arrived(), 16);
-}
-
-/// RFC 9112, section 2.2.
-#[test]
-fn empty_lines_between_requests_are_ignored() {
-    let server = Server::start(&["--limits.header_timeout", "300ms", "--keep_alive", "4s"]);
-    let mut split = used(&server);
-    split.send("\r\n");
-    let mut behind = used(&server);
-    behind.send("GET / HTTP/1.1\r\nhost: x\r\n\r\n\r\n\r\n");
-    assert_eq!(behind.response().status, 201);
-    let mut upload = used(&server);
-    upload.send("POST /echo HTTP/1.1\r\nhost: x\r\ncontent-length: 1\r\n\r\na\r\n");
-    assert_eq!(upload.response().body, b"a");
-    let mut alone = used(&server);
-    for byte in "\n\n\r\n".split_inclusive('\n') {
-        alone.send(byte);
-    }
-    let mut clients = [split, behind, upload, alone];
-    // Longer than a head that has begun may take: the time limit and a second.
-    std::thread::sleep(Duration::from_millis(1600));
-    for client in &mut clients {
-        assert!(!client.has_something());
-        assert_eq!(client.get("/").status, 201);
-    }
-    // Nor do they keep it for ever.
-    for client in &mut clients {
-        client.send("\r\n");
-    }
-    let last = clients.map(|mut client| client.end().1);
-    assert_eq!(last, [End::Fin; 4]);
-    server.stop().clean();
-}
-
-#[test]
-fn empty_lines_do_not_hold_the_exit() {
-    let server = Server::start(&["--delay.min", "0s", "--delay.quiet", "0s"]);
-    let mut client = used(&server);
-    client.send("\r\n");
-    let ended = server.stop().clean();
-    assert!(ended.took < Duration::from_secs(3), "{:?}", ended.took);
-    client.ends();
 }
 
 #[test]

@@ -160,7 +160,7 @@ fn requests_that_were_not_begun_are_cut_and_reported() {
     record.sock.write_all(&bytes[..bytes.len() / 2]).expect("it is taken");
     let ended = server.stop();
     assert_eq!((ended.code, &ended.report["outcome"]), (Some(3), &"cut".into()));
-    assert_eq!(ended.cut(), ["a request that was not begun"; 2]);
+    assert_eq!(ended.cut(), ["a request whose head was still arriving"; 2]);
     drop((half, record));
 }
 

@@ -49,13 +49,6 @@ pub use websample_lifecycle as lifecycle;
 /// What `/metrics` has, and the registry behind it.
 pub use websample_metrics as metrics;
 
-/// What `fuzz/` calls.
-#[cfg(any(test, feature = "fuzzing"))]
-#[doc(hidden)]
-pub mod fuzzing {
-    pub use super::connections::fuzzing::{frames, segments};
-}
-
 /// The README's example compiles.
 #[cfg(doctest)]
 #[doc = include_str!("../README.md")]

@@ -165,10 +165,15 @@ impl Heads {
         self.half || (!self.body && self.ends.first.is_some())
     }
 
-    /// Of how many requests something has come that nobody has begun.
-    pub(super) fn waiting(&self) -> usize {
-        let whole = if self.body { 0 } else { self.ends.len() };
-        whole + usize::from(self.half)
+    /// Of how many requests the whole head has come that nobody has begun. A body that waits too may
+    /// hold lines that look like the end of one.
+    pub(super) fn whole(&self) -> usize {
+        if self.body { 0 } else { self.ends.len() }
+    }
+
+    /// Whether a head has begun, and is not complete.
+    pub(super) const fn is_half(&self) -> bool {
+        self.half
     }
 }
 
@@ -221,5 +226,7 @@ fn head_end(tail: u32, bytes: &[u8]) -> Option<usize> {
         .map(|index| index + 1)
 }
 
+#[cfg(test)]
+mod decoder;
 #[cfg(test)]
 mod tests;

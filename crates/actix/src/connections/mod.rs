@@ -13,8 +13,6 @@
 
 mod body;
 mod frames;
-#[cfg(any(test, feature = "fuzzing"))]
-pub(crate) mod fuzzing;
 mod goaway;
 mod heads;
 mod http2;

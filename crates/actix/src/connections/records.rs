@@ -40,7 +40,7 @@ impl Records {
 }
 
 #[derive(Debug, Default)]
-pub(super) struct Boundaries {
+struct Boundaries {
     /// Bytes of the current header so far.
     have: u8,
     length: [u8; 2],
@@ -49,11 +49,11 @@ pub(super) struct Boundaries {
 }
 
 impl Boundaries {
-    pub(super) fn is_inside(&self) -> bool {
+    fn is_inside(&self) -> bool {
         self.have > 0 || self.left > 0
     }
 
-    pub(super) fn follow(&mut self, mut bytes: &[u8]) {
+    fn follow(&mut self, mut bytes: &[u8]) {
         while let Some((&byte, rest)) = bytes.split_first() {
             if self.left > 0 {
                 let here = bytes.len().min(usize::from(self.left));

@@ -41,10 +41,6 @@ const LINGER: Duration = Duration::from_secs(2);
 /// The same at the deadline, when the process is about to exit.
 const LAST_LINGER: Duration = Duration::from_millis(200);
 
-/// What a request is called that is cut before it was begun: its head has not come completely, or
-/// it waits behind another one. Its route is not known.
-const NOT_BEGUN: &str = "a request that was not begun";
-
 /// Time limits of one connection.
 #[derive(Debug, Clone, Copy)]
 #[expect(clippy::struct_field_names, reason = "called as the settings are")]
@@ -250,14 +246,8 @@ async fn dispatch<F: Future>(
     poll_fn(|cx| {
         connection.set_waker(cx.waker());
         if connection.stage() == Stage::Cut {
-            // Nobody else knows of them, and they are cut with their connection.
-            for _ in 0..io.borrow().waiting(connection) {
-                lifecycle.note_cut(Unfinished {
-                    kind: "request",
-                    what: NOT_BEGUN.to_owned(),
-                    age_seconds: partial_since.map_or(0.0, |at| at.elapsed().as_secs_f64()),
-                });
-            }
+            let age = partial_since.map_or(0.0, |at| at.elapsed().as_secs_f64());
+            note_cut(connection, &io.borrow(), lifecycle, age);
             return Poll::Ready(End::Cut);
         }
         loop {
@@ -304,6 +294,19 @@ async fn dispatch<F: Future>(
         }
     })
     .await
+}
+
+/// Requests that were not begun are nobody's but their connection's, and they are cut with it.
+fn note_cut(connection: &Connection, io: &Io, lifecycle: &Lifecycle, age_seconds: f64) {
+    let note = |what: &str| {
+        lifecycle.note_cut(Unfinished { kind: "request", what: what.to_owned(), age_seconds });
+    };
+    for _ in 0..connection.whole() {
+        note("a request that waited behind another");
+    }
+    if io.is_half(connection) {
+        note("a request whose head was still arriving");
+    }
 }
 
 /// Waits until an instant, with one timer for all.

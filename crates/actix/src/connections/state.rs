@@ -189,9 +189,14 @@ impl Connection {
         self.heads.borrow().is_waiting()
     }
 
-    /// Of how many requests something has come that nobody has begun.
-    pub(super) fn waiting(&self) -> usize {
-        self.heads.borrow().waiting()
+    /// Of how many requests the whole head has come that nobody has begun.
+    pub(super) fn whole(&self) -> usize {
+        self.heads.borrow().whole()
+    }
+
+    /// Whether a head has begun, and is not complete.
+    pub(super) fn is_half(&self) -> bool {
+        self.heads.borrow().is_half()
     }
 
     /// Whether the response that is about to be written may say that it is the last one, which is

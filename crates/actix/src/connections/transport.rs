@@ -231,18 +231,14 @@ impl Io {
         }
     }
 
-    /// Of how many requests something has come that nobody has begun. Of HTTP/2 one at most can
-    /// have come in part; it is looked for only where no other is in flight.
-    pub(super) fn waiting(&self, connection: &Connection) -> usize {
-        let one = connection.is_idle()
-            && match &self.wire {
-                Wire::Plain => self.is_inside_record(),
-                Wire::Http2(h2) => h2.frames.is_in_head() || self.is_inside_record(),
-                Wire::WebSocket(_) => false,
-            };
+    /// Whether the head of a request has begun, and is not complete. Of HTTP/2, where the client
+    /// may send other things, it is looked for only where nothing is in flight.
+    pub(super) fn is_half(&self, connection: &Connection) -> bool {
+        let in_record = connection.is_idle() && self.is_inside_record();
         match &self.wire {
-            Wire::Plain => connection.waiting().max(usize::from(one)),
-            Wire::Http2(_) | Wire::WebSocket(_) => usize::from(one),
+            Wire::Plain => connection.is_half() || in_record,
+            Wire::Http2(h2) => (connection.is_idle() && h2.frames.is_in_head()) || in_record,
+            Wire::WebSocket(_) => false,
         }
     }
 

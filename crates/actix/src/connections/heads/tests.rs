@@ -2,6 +2,11 @@ use proptest::{collection::vec, prelude::*, sample::select};
 
 use super::*;
 
+/// Of how many requests something has come.
+fn waiting(heads: &Heads) -> usize {
+    heads.whole() + usize::from(heads.is_half())
+}
+
 /// Follows bytes that come on an idle connection, whose first request is begun if it is whole.
 fn hear(heads: &mut Heads, bytes: &str) -> bool {
     heads.follow(bytes.as_bytes(), true)
@@ -14,7 +19,7 @@ fn half_a_head_waits_however_it_comes() {
         let mut heads = Heads::default();
         let (first, second) = whole.split_at(split);
         assert!(hear(&mut heads, first));
-        assert_eq!(heads.waiting(), 1);
+        assert_eq!(waiting(&heads), 1);
         assert!(hear(&mut heads, second));
         heads.begin(false);
         assert!(!heads.is_waiting(), "split at {split}");
@@ -23,7 +28,7 @@ fn half_a_head_waits_however_it_comes() {
 
 #[test]
 fn what_came_behind_a_request_waits_when_that_is_begun() {
-    for (bytes, waiting) in [
+    for (bytes, expected) in [
         ("GET / HTTP/1.1\r\n\r\nGET / HT", 1),
         ("GET / HTTP/1.1\r\n\r\n", 0),
         ("GET / HTTP/1.1\n\n", 0),
@@ -35,7 +40,7 @@ fn what_came_behind_a_request_waits_when_that_is_begun() {
         let mut heads = Heads::default();
         hear(&mut heads, bytes);
         heads.begin(false);
-        assert_eq!(heads.waiting(), waiting, "{bytes:?}");
+        assert_eq!(waiting(&heads), expected, "{bytes:?}");
     }
 }
 
@@ -75,7 +80,7 @@ fn a_body_is_not_half_a_head() {
 #[test]
 fn requests_behind_a_body_wait_where_they_came_with_it() {
     let head = "POST / HTTP/1.1\r\ncontent-length: 4\r\n\r\n";
-    for (rest, waiting) in [
+    for (rest, expected) in [
         ("bodyGET / HTTP/1.1\r\n\r\n", 1),
         ("b\n\nyGET / HTTP/1.1\r\n\r\nG", 2),
         ("bo\n\nGET / HTTP/1.1\n\nGET / HTTP/1.1\n\n", 2),
@@ -86,7 +91,7 @@ fn requests_behind_a_body_wait_where_they_came_with_it() {
         heads.begin(true);
         assert!(!heads.is_waiting(), "it may all be the body");
         heads.end_body(4, false);
-        assert_eq!(heads.waiting(), waiting, "{rest:?}");
+        assert_eq!(waiting(&heads), expected, "{rest:?}");
     }
 }
 
@@ -151,7 +156,7 @@ proptest! {
         }
         let count = requests.iter().filter(|request| !request.trim().is_empty()).count();
         if !after_cr {
-            prop_assert_eq!(heads.waiting(), count + usize::from(!half.is_empty()));
+            prop_assert_eq!(waiting(&heads), count + usize::from(!half.is_empty()));
         }
         for _ in 0..count {
             heads.begin(false);
