@@ -13,6 +13,8 @@
 
 mod body;
 mod frames;
+#[cfg(test)]
+mod fuzzing;
 mod goaway;
 mod heads;
 mod http2;
