@@ -26,6 +26,9 @@ pub(super) struct Heads {
     end: Option<u32>,
     /// A head has begun, and is not complete.
     half: bool,
+    /// All that has come of it are empty lines, of which one came in two halves. The decoder has
+    /// them: it is better off with a time limit.
+    blank: bool,
     /// The request that was begun last has a body of which more may come.
     body: bool,
     /// Where heads ended whose requests nobody has begun.
@@ -73,23 +76,26 @@ impl Heads {
     #[inline]
     pub(super) fn follow(&mut self, bytes: &[u8], idle: bool) -> bool {
         let before = self.came;
+        let ends_with_cr = self.tail & 0xFF == u32::from(b'\r');
         self.came = before.wrapping_add(bytes.len() as u32);
         self.tail = fold(self.tail, bytes);
         if self.body {
             // What is left of a body that its handler did not want, or what comes behind it.
             self.half = idle && !ends_head(self.tail);
+            self.blank = false;
             self.ends.clear();
             return true;
         }
         let waited = self.is_waiting();
-        let mut at = 0;
+        let mut at = usize::from(self.blank && ends_with_cr && bytes.first() == Some(&b'\n'));
         while at < bytes.len() {
-            if !self.half {
+            if !self.half || self.blank {
                 at += empty_lines(&bytes[at..]);
                 if at == bytes.len() {
                     break;
                 }
                 self.half = true;
+                self.blank = bytes[at..] == [b'\r'];
                 self.head_tail = 0;
             }
             if let Some(length) = head_end(self.head_tail, &bytes[at..]) {
@@ -132,8 +138,10 @@ impl Heads {
     pub(super) fn end_body(&mut self, bytes: usize, chunked: bool) {
         self.body = false;
         let Some(end) = self.end else {
-            // Nor is it known whether something is behind.
-            self.half = false;
+            // Nor is it known whether something is behind. To wait for nothing is not as bad as to
+            // lose something.
+            self.half = !ends_head(self.tail);
+            self.head_tail = self.tail;
             self.ends.clear();
             return;
         };
@@ -227,6 +235,6 @@ fn head_end(tail: u32, bytes: &[u8]) -> Option<usize> {
 }
 
 #[cfg(test)]
-mod decoder;
+pub(super) mod decoder;
 #[cfg(test)]
 mod tests;
