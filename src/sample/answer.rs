@@ -3,10 +3,10 @@
 use std::io;
 
 use actix_web::{
-    HttpResponse, HttpResponseBuilder,
+    HttpRequest, HttpResponse, HttpResponseBuilder,
     error::PayloadError,
     http::{
-        StatusCode,
+        ConnectionType, StatusCode,
         header::{self, HeaderName, HeaderValue},
     },
     web,
@@ -84,15 +84,33 @@ impl Sample {
 }
 
 /// Every path without a meaning of its own: the version's status and no body.
-pub(super) async fn answer(sample: web::Data<Sample>, body: web::Payload) -> HttpResponse {
-    if let Err(refusal) = discard(&sample, body).await {
+pub(super) async fn answer(
+    sample: web::Data<Sample>,
+    request: HttpRequest,
+    body: web::Payload,
+) -> HttpResponse {
+    if let Err(refusal) = discard(&sample, &request, body).await {
         return refusal;
     }
     sample.respond().finish()
 }
 
 /// Reads a body that nobody wants, so that its connection can carry another request.
-pub(super) async fn discard(sample: &Sample, body: web::Payload) -> Result<(), HttpResponse> {
+///
+/// Where a request asks for a WebSocket, whatever comes behind its head is its payload. Here it gets
+/// none, and without a length it has no body.
+pub(super) async fn discard(
+    sample: &Sample,
+    request: &HttpRequest,
+    body: web::Payload,
+) -> Result<(), HttpResponse> {
+    let head = request.head();
+    if head.connection_type() == ConnectionType::Upgrade
+        && !head.headers.contains_key(header::CONTENT_LENGTH)
+        && !head.headers.contains_key(header::TRANSFER_ENCODING)
+    {
+        return Ok(());
+    }
     let mut body = body.into_inner();
     let mut length = 0;
     while let Some(chunk) = body.next().await {

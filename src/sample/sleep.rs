@@ -1,12 +1,13 @@
 //! `/sleep/N`: a slow request.
 
-use actix_web::{HttpResponse, http::StatusCode, web};
+use actix_web::{HttpRequest, HttpResponse, http::StatusCode, web};
 
 use super::{Sample, answer::discard, seconds};
 
 /// Answers after N seconds.
 pub(super) async fn sleep(
     sample: web::Data<Sample>,
+    request: HttpRequest,
     seconds: web::Path<String>,
     body: web::Payload,
 ) -> HttpResponse {
@@ -14,7 +15,7 @@ pub(super) async fn sleep(
         Ok(duration) => duration,
         Err(why) => return sample.refuse(StatusCode::BAD_REQUEST, why),
     };
-    if let Err(refusal) = discard(&sample, body).await {
+    if let Err(refusal) = discard(&sample, &request, body).await {
         return refusal;
     }
     tokio::time::sleep(duration).await;

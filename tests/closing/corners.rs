@@ -6,7 +6,7 @@ use std::{
 };
 
 use crate::common::{
-    raw::Client,
+    raw::{Client, End},
     server::Server,
     tls::{Pair, connect},
 };
@@ -14,21 +14,43 @@ use crate::common::{
 /// The deadline comes 1.5 s after the signal.
 const SHORT: &[&str] = &["--grace_period", "2s", "--margin", "500ms", "--delay.max", "500ms"];
 
+/// A connection that has carried a request.
+fn used(server: &Server) -> Client {
+    let mut client = Client::to(server.app);
+    assert_eq!(client.get("/").status, 201);
+    client
+}
+
+/// Only an answered 101 makes another protocol of a connection.
 #[test]
 fn asking_for_another_protocol_lifts_no_limit() {
     let server = Server::start(&["--limits.body_timeout", "500ms"]);
-    for request in [
-        "GET / HTTP/1.1\r\nhost: x\r\nconnection: upgrade\r\nupgrade: websocket\r\n\r\n",
-        "POST /echo HTTP/1.1\r\nhost: x\r\nconnection: upgrade\r\nupgrade: websocket\r\n\
-         content-length: 10\r\n\r\nabc",
-        "POST /echo HTTP/1.1\r\nhost: x\r\nconnection: upgrade\r\nupgrade: h2c\r\n\
-         content-length: 10\r\n\r\nabc",
-        "POST /sleep/0 HTTP/1.1\r\nhost: x\r\nconnection: upgrade\r\nupgrade: foo\r\n\
-         transfer-encoding: chunked\r\n\r\n3\r\nabc\r\n",
-    ] {
-        let mut client = Client::to(server.app);
-        let status = client.send(request).response().status;
-        assert_eq!(status, 408, "{request}");
+    let upgrades = [
+        "connection: upgrade\r\nupgrade: websocket",
+        "connection: upgrade\r\nupgrade: websocket\r\nsec-websocket-version: 13\r\nsec-websocket-key: dGhlIHNhbXBsZSBub25jZQ==",
+        "upgrade: websocket",
+        "connection: upgrade\r\nupgrade: h2c",
+        "connection: upgrade\r\nupgrade: anything",
+    ];
+    for upgrade in upgrades {
+        // A header that a server may ignore.
+        for path in ["/", "/sleep/0", "/stream/0", "/liveness"] {
+            let mut client = Client::to(server.app);
+            client.send(format!("GET {path} HTTP/1.1\r\nhost: x\r\n{upgrade}\r\n\r\n"));
+            let answer = client.try_response().map(|response| response.status);
+            assert!(matches!(answer, Ok(200 | 201)), "{path} {upgrade}: {answer:?}");
+        }
+        let mut whole = Client::to(server.app);
+        whole.send(format!(
+            "POST /echo HTTP/1.1\r\nhost: x\r\n{upgrade}\r\ncontent-length: 3\r\n\r\nabcGET"
+        ));
+        assert_eq!(whole.response().body, b"abc", "{upgrade}");
+        for stalled in ["content-length: 9\r\n\r\nabc", "transfer-encoding: chunked\r\n\r\n3\r\na"]
+        {
+            let mut client = Client::to(server.app);
+            client.send(format!("POST /echo HTTP/1.1\r\nhost: x\r\n{upgrade}\r\n{stalled}"));
+            assert_eq!(client.response().status, 408, "{upgrade} {stalled}");
+        }
     }
     server.until_counts(0, 0);
     server.stop().clean();
@@ -128,38 +150,149 @@ fn half_a_head_behind_a_body_is_waited_for_over_tls_too() {
     server.wait().clean();
 }
 
-/// RFC 9112, section 9.6: what follows a response that says close is not for this connection.
 #[test]
-fn half_a_request_behind_a_response_that_says_close_is_not_waited_for() {
-    let server = Server::start(&["--limits.header_timeout", "60s"]);
-    let mut client = Client::to(server.app);
-    client.send(POST_AND_HALF);
-    server.until_counts(1, 1);
+fn requests_that_were_not_begun_are_cut_and_reported() {
+    let server = Server::start(SHORT);
+    let mut first = Client::to(server.app);
+    first.send("GET / HT");
+    let mut second = Client::to(server.app);
+    assert_eq!(second.get("/").status, 201);
+    second.send("GET / HTTP/1.1\r\nhost: x\r\n");
+    let mut pipelined = Client::to(server.app);
+    pipelined.send("GET /sleep/60 HTTP/1.1\r\nhost: x\r\n\r\nGET / HTTP/1.1\r\nhost: x\r\n\r\nGET");
+    // Nothing of a request.
+    let mut idle = Client::to(server.app);
+    assert_eq!(idle.get("/").status, 201);
+    idle.send("\r\n");
+    server.until_counts(1, 4);
     server.sigterm();
-    assert!(client.response().says_close());
-    client.end();
+    for client in [&mut first, &mut second, &mut pipelined, &mut idle] {
+        assert_eq!(client.end(), (Vec::new(), End::Fin));
+    }
+    let ended = server.wait();
+    assert_eq!((ended.code, &ended.report["outcome"]), (Some(3), &"cut".into()));
+    let mut cut = ended.cut();
+    cut.sort();
+    let (half, behind) =
+        ("a request whose head was still arriving", "a request that waited behind another");
+    assert_eq!(cut, ["/sleep/{seconds}", behind, half, half, half]);
+    assert_eq!(ended.report["cut_total"], 5);
+}
+
+/// Half a request, in the same segment as the one before it, which may have a body.
+#[test]
+fn half_a_request_in_the_segment_of_another_may_be_finished_too() {
+    let server = Server::start(&["--delay.min", "0s", "--delay.quiet", "0s"]);
+    let firsts = [
+        "GET /sleep/2 HTTP/1.1\r\nhost: x\r\n\r\n",
+        "POST /sleep/2 HTTP/1.1\r\nhost: x\r\ncontent-length: 4\r\n\r\nbody",
+        "POST /sleep/2 HTTP/1.1\r\nhost: x\r\ncontent-length: 4\r\n\r\nb\r\n\n",
+        "POST /sleep/2 HTTP/1.1\r\nhost: x\r\ntransfer-encoding: chunked\r\n\r\n4\r\nbody\r\n0\r\n\r\n",
+        "GET /sleep/2 HTTP/1.1\r\nhost: x\r\n\r\nPOST /echo HTTP/1.1\r\nhost: x\r\ncontent-length: 4\r\n\r\nbody",
+    ];
+    let mut clients = firsts.map(|_| used(&server));
+    for (client, first) in clients.iter_mut().zip(firsts) {
+        client.send(format!("{first}GET / HTTP/1.1\r\nho"));
+    }
+    server.until_counts(5, 5);
+    server.sigterm().phase("draining");
+    for (client, first) in clients.iter_mut().zip(firsts) {
+        for _ in 0..first.matches("HTTP/1.1").count() {
+            // While half of another one waits, none may say that it is the last.
+            assert!(!client.response().says_close(), "{first:?}");
+        }
+        client.send("st: x\r\n\r\n");
+        assert!(client.response().says_close(), "{first:?}");
+        client.ends();
+    }
     let ended = server.wait().clean();
-    assert!(ended.took < Duration::from_secs(5), "{:?}", ended.took);
+    assert_eq!(ended.arrived(), 16);
 }
 
 #[test]
-fn empty_lines_between_requests_close_nothing() {
-    let server = Server::start(&["--limits.header_timeout", "200ms"]);
+fn close_is_said_on_the_last_of_pipelined_requests_alone() {
+    let server = Server::start(&["--delay.min", "1s"]);
+    server.sigterm().phase("lame_duck");
+    let pipelined = [
+        "GET / HTTP/1.1\r\nhost: x\r\n\r\n",
+        "GET /liveness HTTP/1.1\r\nhost: x\r\n\r\n",
+        "\r\nPOST /echo HTTP/1.1\r\nhost: x\r\ncontent-length: 2\r\n\r\n\n\n",
+    ];
     let mut client = Client::to(server.app);
-    client.get("/");
-    client.send("\r\n");
-    // Longer than a head may take, and what is added to that.
-    std::thread::sleep(Duration::from_millis(1_800));
-    assert!(!client.has_something(), "neither an answer nor an end");
-    assert_eq!(client.get("/").status, 201);
-    let mut posts = Client::to(server.app);
-    posts.send("POST /echo HTTP/1.1\r\nhost: x\r\ncontent-length: 4\r\n\r\nbody\r\n");
-    assert_eq!(posts.response().body, b"body");
-    std::thread::sleep(Duration::from_millis(1_800));
-    assert!(!posts.has_something(), "neither an answer nor an end");
-    assert_eq!(posts.get("/").status, 201);
-    server.sigterm().phase("draining");
+    client.send(pipelined.concat());
+    let says_close = [client.response(), client.response(), client.response()];
+    assert_eq!(says_close.map(|response| response.says_close()), [false, false, true]);
     client.ends();
-    posts.ends();
     server.wait().clean();
+}
+
+/// A server that has said close processes no further request (RFC 9112, section 9.6).
+#[test]
+fn what_comes_behind_a_response_that_says_close_is_not_begun() {
+    let server = Server::start(&["--delay.min", "1s"]);
+    server.sigterm().phase("lame_duck");
+    let mut client = Client::to(server.app);
+    let head = client.ask("/stream/2").head().expect("a head");
+    assert!(head.says_close());
+    client.ask("/").send("GET / HT");
+    while !client.chunk().expect("a chunk").is_empty() {}
+    client.ends();
+    let ended = server.wait().clean();
+    assert_eq!(ended.arrived(), 1);
+}
+
+/// The body of a request may still be on its way when its response has said close.
+#[test]
+fn a_body_is_read_behind_a_response_that_says_close() {
+    let server = Server::start(&["--delay.min", "1s"]);
+    server.sigterm().phase("lame_duck");
+    let mut client = Client::to(server.app);
+    client.send("POST /stream/2 HTTP/1.1\r\nhost: x\r\ncontent-length: 3\r\n\r\na");
+    assert!(client.head().expect("a head").says_close());
+    client.send("bc");
+    while !client.chunk().expect("a chunk").is_empty() {}
+    client.ends();
+    server.wait().clean();
+}
+
+/// RFC 9112, section 2.2.
+#[test]
+fn empty_lines_between_requests_close_nothing() {
+    let server = Server::start(&["--limits.header_timeout", "300ms", "--keep_alive", "4s"]);
+    let mut split = used(&server);
+    split.send("\r\n");
+    let mut behind = used(&server);
+    behind.send("GET / HTTP/1.1\r\nhost: x\r\n\r\n\r\n\r\n");
+    assert_eq!(behind.response().status, 201);
+    let mut upload = used(&server);
+    upload.send("POST /echo HTTP/1.1\r\nhost: x\r\ncontent-length: 1\r\n\r\na\r\n");
+    assert_eq!(upload.response().body, b"a");
+    let mut alone = used(&server);
+    for byte in "\n\n\r\n".split_inclusive('\n') {
+        alone.send(byte);
+    }
+    let mut clients = [split, behind, upload, alone];
+    // Longer than a head that has begun may take: the time limit and a second.
+    std::thread::sleep(Duration::from_millis(1600));
+    for client in &mut clients {
+        assert!(!client.has_something());
+        assert_eq!(client.get("/").status, 201);
+    }
+    // Nor do they keep it for ever.
+    for client in &mut clients {
+        client.send("\r\n");
+    }
+    let last = clients.map(|mut client| client.end().1);
+    assert_eq!(last, [End::Fin; 4]);
+    server.stop().clean();
+}
+
+#[test]
+fn empty_lines_do_not_hold_the_exit() {
+    let server = Server::start(&["--delay.min", "0s", "--delay.quiet", "0s"]);
+    let mut client = used(&server);
+    client.send("\r\n");
+    let ended = server.stop().clean();
+    assert!(ended.took < Duration::from_secs(3), "{:?}", ended.took);
+    client.ends();
 }

@@ -109,6 +109,81 @@ fn a_request_whose_record_has_come_in_part_is_answered() {
 }
 
 #[test]
+fn half_a_request_in_the_record_of_another_may_be_finished_too() {
+    let pair = Pair::new("one");
+    let server = Server::start(&pair.flags(&["--delay.min", "0s", "--delay.quiet", "0s"]));
+    let mut client = used(&server);
+    client
+        .write_all(b"POST /sleep/0.3 HTTP/1.1\r\nhost: x\r\ncontent-length: 4\r\n\r\nbodyGET / HT")
+        .expect("it is taken");
+    server.until_counts(1, 1);
+    server.sigterm().phase("draining");
+    assert!(!response(&mut client).contains("connection: close"));
+    client.write_all(b"TP/1.1\r\nhost: x\r\n\r\n").expect("it is taken");
+    assert!(response(&mut client).contains("connection: close"));
+    ends(client);
+    server.wait().clean();
+}
+
+#[test]
+fn empty_lines_between_requests_are_ignored() {
+    let pair = Pair::new("one");
+    let server = Server::start(&pair.flags(&["--limits.header_timeout", "300ms"]));
+    let mut client = used(&server);
+    client.write_all(b"\r\n").expect("it is taken");
+    std::thread::sleep(Duration::from_millis(1600));
+    client.write_all(GET).expect("it is taken");
+    assert!(response(&mut client).starts_with("HTTP/1.1 201"));
+    server.sigterm();
+    ends(client);
+    server.wait().clean();
+}
+
+/// A request is one from the first byte of its record.
+#[test]
+fn requests_that_were_not_begun_are_cut_and_reported() {
+    let pair = Pair::new("one");
+    let server = Server::start(&pair.flags(&[
+        "--grace_period",
+        "2s",
+        "--margin",
+        "1s",
+        "--delay.max",
+        "500ms",
+    ]));
+    let mut half = used(&server);
+    half.write_all(b"GET / HT").expect("it is taken");
+    let mut record = used(&server);
+    let mut bytes = Vec::new();
+    record.conn.writer().write_all(GET).expect("it is taken");
+    record.conn.write_tls(&mut bytes).expect("a record");
+    record.sock.write_all(&bytes[..bytes.len() / 2]).expect("it is taken");
+    let ended = server.stop();
+    assert_eq!((ended.code, &ended.report["outcome"]), (Some(3), &"cut".into()));
+    assert_eq!(ended.cut(), ["a request whose head was still arriving"; 2]);
+    drop((half, record));
+}
+
+/// Nobody speaks WebSocket on this path.
+#[test]
+fn an_upgrade_that_is_not_answered_lifts_no_limit() {
+    let pair = Pair::new("one");
+    let server = Server::start(&pair.flags(&["--limits.body_timeout", "500ms"]));
+    let upgrade = "connection: upgrade\r\nupgrade: websocket";
+    let mut asks = connect(server.app, H1);
+    asks.write_all(format!("GET / HTTP/1.1\r\nhost: x\r\n{upgrade}\r\n\r\n").as_bytes())
+        .expect("it is taken");
+    assert!(response(&mut asks).starts_with("HTTP/1.1 201"));
+    let mut stalls = connect(server.app, H1);
+    let head = format!("POST /echo HTTP/1.1\r\nhost: x\r\n{upgrade}\r\ncontent-length: 9\r\n\r\n");
+    stalls.write_all(head.as_bytes()).expect("it is taken");
+    assert!(response(&mut stalls).starts_with("HTTP/1.1 408"));
+    drop((asks, stalls));
+    server.until_counts(0, 0);
+    server.stop().clean();
+}
+
+#[test]
 fn handshakes_that_are_never_finished_do_not_hold_the_exit() {
     let pair = Pair::new("one");
     let server = Server::start(&pair.flags(&["--limits.header_timeout", "1s"]));

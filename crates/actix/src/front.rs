@@ -109,9 +109,8 @@ where
     B: MessageBody + 'static,
 {
     fn serve(&self, mut request: Request, connection: Option<Rc<Connection>>) -> Self::Future {
-        if let Some(connection) = &connection {
-            limit_body(&mut request, connection);
-        }
+        let takes_everything =
+            connection.as_ref().is_some_and(|connection| limit_body(&mut request, connection));
         if let Some(answer) = self.probes.answer(&request, On::App) {
             let held = Held::Connection(connection.map(OnConnection::begin));
             let answer = match answer {
@@ -130,7 +129,12 @@ where
             let held = Some(Held::Request(in_flight));
             return Answering::Own { answer, held, lifecycle: self.lifecycle.clone() };
         }
-        Answering::App { response: self.app.call(request), in_flight: Some(in_flight), upgrades }
+        Answering::App {
+            response: self.app.call(request),
+            in_flight: Some(in_flight),
+            upgrades,
+            takes_everything,
+        }
     }
 }
 
@@ -150,6 +154,13 @@ fn leaves(lifecycle: &Lifecycle) -> bool {
     phase >= Phase::LameDuck && (lifecycle.policy().mode == Mode::Drain || phase >= Phase::Draining)
 }
 
+/// Says that this response is its connection's last one, if nothing waits behind it.
+fn say_close<B>(response: &mut Response<B>, connection: Option<&Connection>) {
+    if connection.is_none_or(Connection::may_say_close) {
+        response.head_mut().set_connection_type(ConnectionType::Close);
+    }
+}
+
 pin_project! {
     /// A response on its way.
     #[project = AnsweringProjection]
@@ -160,6 +171,8 @@ pin_project! {
             in_flight: Option<InFlight>,
             // Whether it is a WebSocket if it is answered with 101.
             upgrades: bool,
+            // Whether actix takes the request, and its response, for another protocol's.
+            takes_everything: bool,
         },
         Own {
             answer: Own,
@@ -184,22 +197,32 @@ where
 
     fn poll(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Self::Output> {
         match self.project() {
-            AnsweringProjection::App { response, in_flight, upgrades } => {
+            AnsweringProjection::App { response, in_flight, upgrades, takes_everything } => {
                 let answered = ready!(response.poll(cx));
                 let Some(mut in_flight) = in_flight.take() else {
                     return Poll::Pending;
                 };
                 let leaves = leaves(in_flight.lifecycle());
+                let connection = if leaves { in_flight.connection() } else { None };
                 let mut response = match answered {
                     Ok(answered) => {
                         let pattern = answered.request().match_pattern();
                         in_flight.answered(pattern.as_deref(), answered.status().as_u16());
-                        let response: Response<B> = answered.into();
-                        if response.status() == StatusCode::SWITCHING_PROTOCOLS && *upgrades {
-                            in_flight.set_protocol(Protocol::WebSocket);
+                        let mut response: Response<B> = answered.into();
+                        let status = response.status();
+                        if status == StatusCode::SWITCHING_PROTOCOLS {
+                            in_flight.set_protocol(if *upgrades {
+                                Protocol::WebSocket
+                            } else {
+                                Protocol::Other
+                            });
                         }
                         if !response.body().size().is_eof() {
                             in_flight.streams();
+                        }
+                        if *takes_everything && status != StatusCode::SWITCHING_PROTOCOLS {
+                            // actix would announce chunks and send none.
+                            response.head_mut().no_chunking(true);
                         }
                         response.map_body(|_, body| {
                             EitherBody::left(TrackedBody::new(body, Held::Request(in_flight)))
@@ -214,7 +237,7 @@ where
                     }
                 };
                 if leaves && response.status() != StatusCode::SWITCHING_PROTOCOLS {
-                    response.head_mut().set_connection_type(ConnectionType::Close);
+                    say_close(&mut response, connection.as_deref());
                 }
                 Poll::Ready(Ok(response))
             }
@@ -226,10 +249,10 @@ where
                     },
                     Own::Later { response } => ready!(response.as_mut().poll(cx)),
                 };
-                if leaves(lifecycle) {
-                    response.head_mut().set_connection_type(ConnectionType::Close);
-                }
                 let mut held = held.take().unwrap_or(Held::Connection(None));
+                if leaves(lifecycle) {
+                    say_close(&mut response, held.connection().as_deref());
+                }
                 if let Held::Request(in_flight) = &mut held {
                     in_flight.answered(None, response.status().as_u16());
                 }

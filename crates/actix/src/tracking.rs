@@ -207,6 +207,10 @@ impl OnConnection {
         connection.begin();
         Self(connection)
     }
+
+    fn connection(&self) -> Rc<Connection> {
+        Rc::clone(&self.0)
+    }
 }
 
 impl Drop for OnConnection {
@@ -237,6 +241,11 @@ impl InFlight {
         if let Some(OnConnection(connection)) = &self.connection {
             connection.set_protocol(protocol);
         }
+    }
+
+    /// The connection that it came on, where it is known.
+    pub(super) fn connection(&self) -> Option<Rc<Connection>> {
+        self.connection.as_ref().map(OnConnection::connection)
     }
 
     /// The response's head is known.
@@ -318,7 +327,17 @@ pin_project! {
 /// What a body keeps until it is dropped: a traffic request, or a probe on its connection.
 pub(super) enum Held {
     Request(InFlight),
-    Connection(#[allow(dead_code, reason = "held for its drop")] Option<OnConnection>),
+    Connection(Option<OnConnection>),
+}
+
+impl Held {
+    /// The connection that the request came on, where it is known.
+    pub(super) fn connection(&self) -> Option<Rc<Connection>> {
+        match self {
+            Self::Request(in_flight) => in_flight.connection(),
+            Self::Connection(on) => on.as_ref().map(OnConnection::connection),
+        }
+    }
 }
 
 impl<B> TrackedBody<B> {

@@ -212,6 +212,12 @@ impl Frames {
         !self.inbound.at_boundary()
     }
 
+    /// The client is in the middle of a header block.
+    pub(super) const fn is_in_head(&self) -> bool {
+        let Direction { header, payload, in_headers, .. } = &self.inbound;
+        *in_headers || (*payload > 0 && matches!(header[3], HEADERS | CONTINUATION))
+    }
+
     /// The client has opened a stream at some time.
     pub(super) const fn has_had_streams(&self) -> bool {
         self.last_stream > 0

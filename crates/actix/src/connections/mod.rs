@@ -7,7 +7,7 @@
 //!
 //! | protocol | told to leave | closed |
 //! |---|---|---|
-//! | HTTP/1.1 | `Connection: close` on every response from the lame duck on | last, once idle, with a lingering close |
+//! | HTTP/1.1 | `Connection: close` from the lame duck on, where nothing waits behind the response ([`heads`]) | last, once idle, with a lingering close |
 //! | HTTP/2 | GOAWAY for the largest stream id ([`frames`]) | once it has read that, when its streams have ended |
 //! | WebSocket | by its handler, which holds the lame-duck token | by its handler; at the deadline with 1012 ([`websocket`]) |
 
@@ -16,6 +16,7 @@ mod frames;
 #[cfg(test)]
 mod fuzzing;
 mod goaway;
+mod heads;
 mod http2;
 mod records;
 mod registry;

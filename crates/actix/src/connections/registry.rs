@@ -8,7 +8,7 @@ use std::{
 
 use slab::Slab;
 use tokio::time::{Instant, sleep_until};
-use websample_lifecycle::{Lifecycle, Mode, Phase, Unfinished};
+use websample_lifecycle::{Lifecycle, Mode, Phase};
 
 use super::state::{Connection, Stage};
 
@@ -75,22 +75,7 @@ impl Registry {
                 () = advance => {}
             }
         }
-        self.note_heads(&lifecycle);
         self.advance(Stage::Cut, Duration::ZERO).await;
-    }
-
-    /// Requests whose heads are still arriving are nobody's but their connection's, and they are cut
-    /// with it.
-    fn note_heads(&self, lifecycle: &Lifecycle) {
-        for (_, connection) in self.connections.borrow().iter() {
-            if connection.is_idle() && connection.is_partial() {
-                lifecycle.note_cut(Unfinished {
-                    kind: "connection",
-                    what: "a request whose head was still arriving".to_owned(),
-                    age_seconds: connection.accepted().elapsed().as_secs_f64(),
-                });
-            }
-        }
     }
 
     /// Moves every connection to a stage, evenly over a time.

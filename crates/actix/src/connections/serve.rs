@@ -21,7 +21,7 @@ use tokio::{
     time::{Instant, Sleep, sleep_until},
 };
 use tokio_rustls::TlsAcceptor;
-use websample_lifecycle::{Guard, Lifecycle};
+use websample_lifecycle::{Guard, Lifecycle, Unfinished};
 
 use super::{
     super::connect::OnConnect,
@@ -110,10 +110,10 @@ pub(crate) async fn serve<H1, S, B, H>(
             // Much larger than the other, which every connection would pay for.
             let mut dispatcher =
                 Box::pin(http2::serve(socket, app, Some(peer), data, services.http2));
-            dispatch(dispatcher.as_mut(), &connection, &io, limits).await
+            dispatch(dispatcher.as_mut(), &connection, &io, limits, &lifecycle).await
         } else {
             let dispatcher = pin!(services.http1.call((socket, Some(peer))));
-            dispatch(dispatcher, &connection, &io, limits).await
+            dispatch(dispatcher, &connection, &io, limits, &lifecycle).await
         };
         // The dispatcher and its buffers are gone; the socket is closed here.
         if end == End::Finished {
@@ -237,6 +237,7 @@ async fn dispatch<F: Future>(
     connection: &Connection,
     io: &RefCell<Io>,
     limits: Limits,
+    lifecycle: &Lifecycle,
 ) -> End {
     let mut timer: Option<Pin<Box<Sleep>>> = None;
     let mut partial_since: Option<Instant> = None;
@@ -245,6 +246,8 @@ async fn dispatch<F: Future>(
     poll_fn(|cx| {
         connection.set_waker(cx.waker());
         if connection.stage() == Stage::Cut {
+            let age = partial_since.map_or(0.0, |at| at.elapsed().as_secs_f64());
+            note_cut(connection, &io.borrow(), lifecycle, age);
             return Poll::Ready(End::Cut);
         }
         loop {
@@ -291,6 +294,19 @@ async fn dispatch<F: Future>(
         }
     })
     .await
+}
+
+/// Requests that were not begun are nobody's but their connection's, and they are cut with it.
+fn note_cut(connection: &Connection, io: &Io, lifecycle: &Lifecycle, age_seconds: f64) {
+    let note = |what: &str| {
+        lifecycle.note_cut(Unfinished { kind: "request", what: what.to_owned(), age_seconds });
+    };
+    for _ in 0..connection.whole() {
+        note("a request that waited behind another");
+    }
+    if io.is_half(connection) {
+        note("a request whose head was still arriving");
+    }
 }
 
 /// Waits until an instant, with one timer for all.

@@ -11,6 +11,8 @@ use std::{
 
 use tokio::time::Instant;
 
+use super::heads::Heads;
+
 /// A connection that was just accepted gets this long to say something before it counts as idle.
 pub(super) const FIRST_WORD: Duration = Duration::from_secs(1);
 
@@ -23,6 +25,8 @@ pub(crate) enum Protocol {
     Http2,
     /// A WebSocket that was an HTTP/1.1 connection.
     WebSocket,
+    /// Something else that was an HTTP/1.1 connection.
+    Other,
 }
 
 /// How far the end of a connection has been arranged.
@@ -51,10 +55,8 @@ pub(crate) struct Connection {
     /// Requests, probes and hook calls being answered on it.
     in_flight: Cell<u32>,
     flags: Cell<Flags>,
-    /// The last four bytes that came.
-    tail: Cell<u32>,
-    /// Bytes that came behind the head of the request in flight.
-    beyond: Cell<usize>,
+    /// Requests that have come on it, as long as it is HTTP/1.1's.
+    heads: RefCell<Heads>,
     accepted: Instant,
     body_timeout: Duration,
     /// Requests whose responses are complete, but not yet in the kernel's hands.
@@ -64,9 +66,6 @@ pub(crate) struct Connection {
     /// Wakes the task that serves it.
     waker: RefCell<Waker>,
 }
-
-/// More than what any client sends behind a head.
-const UNKNOWN: usize = usize::MAX / 2;
 
 /// Keeps requests whose responses are complete, until they have left.
 pub(crate) trait Sent {
@@ -112,12 +111,8 @@ impl Unsent {
 struct Flags {
     /// Any byte has come.
     spoken: bool,
-    /// Bytes have come that do not yet make a request.
-    partial: bool,
-    /// The request in flight has a body of which more may come.
-    body: bool,
-    /// Part of a further request has come behind the one in flight.
-    ahead: bool,
+    /// A response has said that it is the last one.
+    told: bool,
     /// A time limit has passed: the client gets to say nothing more.
     expired: bool,
     /// The connection's task has ended.
@@ -133,8 +128,7 @@ impl Connection {
             protocol: Cell::new(Protocol::Http1),
             in_flight: Cell::new(0),
             flags: Cell::default(),
-            tail: Cell::new(0),
-            beyond: Cell::new(0),
+            heads: RefCell::default(),
             accepted,
             body_timeout,
             unsent: RefCell::default(),
@@ -190,8 +184,39 @@ impl Connection {
         self.flags.get().spoken
     }
 
-    pub(super) fn is_partial(&self) -> bool {
-        self.flags.get().partial
+    /// Whether something has come of a request that nobody has begun.
+    pub(super) fn is_waiting(&self) -> bool {
+        self.heads.borrow().is_waiting()
+    }
+
+    /// Of how many requests the whole head has come that nobody has begun.
+    pub(super) fn whole(&self) -> usize {
+        self.heads.borrow().whole()
+    }
+
+    /// Whether a head has begun, and is not complete.
+    pub(super) fn is_half(&self) -> bool {
+        self.heads.borrow().is_half()
+    }
+
+    /// Whether the response that is about to be written may say that it is the last one, which is
+    /// then so: a server that has said it processes no further request (RFC 9112, section 9.6).
+    /// Therefore it is not said while a request waits.
+    pub(crate) fn may_say_close(&self) -> bool {
+        if self.protocol() != Protocol::Http1 {
+            return true;
+        }
+        if self.stage() < Stage::Abrupt && self.is_waiting() {
+            return false;
+        }
+        self.set(|flags| flags.told = true);
+        true
+    }
+
+    /// Whether what still comes is of no request that will be answered.
+    #[inline]
+    pub(super) fn ignores_more(&self) -> bool {
+        self.flags.get().told && !self.heads.borrow().is_in_body()
     }
 
     pub(super) fn is_idle(&self) -> bool {
@@ -216,88 +241,42 @@ impl Connection {
         self.set(|flags| flags.spoken = true);
     }
 
-    /// Bytes of HTTP/1.1 came from the client.
+    /// Bytes of HTTP/1.1 came from the client. Tells whether they mean anything.
     #[inline]
-    pub(super) fn heard(&self, bytes: &[u8]) {
-        let before = self.tail.get();
-        let start = bytes.len().saturating_sub(4);
-        let tail = bytes[start..].iter().fold(before, |t, b| t << 8 | u32::from(*b));
-        self.tail.set(tail);
-        let idle = self.is_idle();
-        // Lines that are empty, before a request, mean nothing (RFC 9112, section 2.2).
-        if idle && bytes.len() <= 4 && !self.is_partial() && is_empty_lines(bytes) {
-            self.set(|flags| flags.spoken = true);
-            return;
-        }
-        let beyond = if !idle {
-            self.beyond.get() + bytes.len()
-        } else if ends_head(tail)
-            && !self.is_partial()
-            && matches!(bytes.first(), Some(b'G' | b'H'))
-        {
-            // A GET or HEAD as most come, alone and whole: what is behind its head need not be
-            // looked for.
-            0
-        } else {
-            head_end(before, bytes).map_or(0, |end| bytes.len() - end)
-        };
-        self.beyond.set(beyond);
-        self.set(|flags| {
-            flags.spoken = true;
-            // Between two requests they are the beginning of one.
-            flags.partial |= idle;
-            // Unless they are a body, what does not end a head begins one.
-            flags.ahead = !flags.body && !ends_head_or_follows_it(tail);
-        });
+    pub(super) fn heard(&self, bytes: &[u8]) -> bool {
+        self.spoke();
+        self.heads.borrow_mut().follow(bytes, self.is_idle())
     }
 
     /// A request was read from it.
     #[inline]
     pub(crate) fn begin(&self) {
         self.in_flight.set(self.in_flight.get() + 1);
-        if !self.is_partial() {
-            // It came whole behind another one: where its head ended, nobody has seen.
-            self.beyond.set(UNKNOWN);
-        }
-        self.set(|flags| flags.partial = false);
     }
 
     /// Whether the request that was just read has a body.
     #[inline]
     pub(super) fn expects_body(&self, body: bool) {
-        self.set(|flags| {
-            flags.body = body;
-            flags.ahead &= !body;
-        });
+        self.heads.borrow_mut().begin(body);
+    }
+
+    /// Whether [`Connection::has_body`] has to know whether the body is a chunked one.
+    pub(super) fn has_followers(&self) -> bool {
+        self.heads.borrow().has_followers()
     }
 
     /// All of the body has come, which is of so many bytes.
-    ///
-    /// What else came behind the head is the framing of a chunked body, which ends as a head does, or
-    /// the beginning of a further request.
-    pub(super) fn has_body(&self, bytes: usize) {
-        let tail = self.tail.get();
-        let more = self.beyond.get().saturating_sub(bytes);
-        let last = tail.to_be_bytes();
-        let ahead = more > 0
-            && !ends_head_or_follows_it(tail)
-            && !(more <= 2 && is_empty_lines(&last[last.len() - more..]));
-        self.set(|flags| {
-            flags.body = false;
-            flags.ahead = ahead;
-        });
+    pub(super) fn has_body(&self, bytes: usize, chunked: bool) {
+        self.heads.borrow_mut().end_body(bytes, chunked);
     }
 
     /// A request on it was answered or given up.
     #[inline]
     pub(crate) fn end(&self) {
         self.in_flight.set(self.in_flight.get() - 1);
-        if self.is_idle() {
-            self.set(|flags| flags.partial |= flags.ahead);
-            if self.stage.get() > Stage::Open {
-                // The task may be waiting for exactly this before it closes.
-                self.wake();
-            }
+        if self.is_idle() && self.stage.get() > Stage::Open {
+            // The task may be waiting for exactly this before it closes.
+            self.wake();
         }
     }
 
@@ -356,124 +335,5 @@ impl Connection {
         if !current.will_wake(waker) {
             current.clone_from(waker);
         }
-    }
-}
-
-/// Whether the last of these bytes is that of a request's head. A line may also end with LF alone
-/// (RFC 9112, section 2.2).
-const fn ends_head(tail: u32) -> bool {
-    tail & 0xFF_FFFF == 0x0A_0D_0A || tail & 0xFFFF == 0x0A0A
-}
-
-/// The same, or the last of these bytes are empty lines behind it, which mean nothing.
-fn ends_head_or_follows_it(tail: u32) -> bool {
-    let bytes = tail.to_be_bytes();
-    (0..=2).any(|lines| ends_head(tail >> (8 * lines)) && is_empty_lines(&bytes[4 - lines..]))
-}
-
-fn is_empty_lines(bytes: &[u8]) -> bool {
-    bytes.iter().all(|byte| matches!(byte, b'\r' | b'\n'))
-}
-
-/// Where the first head in these bytes ends, which came behind `tail`.
-fn head_end(tail: u32, bytes: &[u8]) -> Option<usize> {
-    let before = tail.to_be_bytes();
-    let at = |index: usize, back: usize| match index.checked_sub(back) {
-        Some(index) => bytes[index],
-        // The tail is the four bytes before the first one.
-        None => before[before.len() + index - back],
-    };
-    memchr::memchr_iter(b'\n', bytes)
-        .find(|&index| at(index, 1) == b'\n' || (at(index, 1) == b'\r' && at(index, 2) == b'\n'))
-        .map(|index| index + 1)
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    fn connection() -> Rc<Connection> {
-        Connection::new(Stage::Open, Duration::from_secs(30))
-    }
-
-    #[test]
-    fn half_a_head_is_partial_however_it_comes() {
-        let whole = "GET / HTTP/1.1\r\nhost: x\r\n\r\n";
-        for split in 1..whole.len() {
-            let connection = connection();
-            let (first, second) = whole.split_at(split);
-            connection.heard(first.as_bytes());
-            assert!(connection.is_partial());
-            connection.heard(second.as_bytes());
-            connection.begin();
-            connection.end();
-            assert!(!connection.is_partial(), "split at {split}");
-        }
-    }
-
-    #[test]
-    fn half_a_head_behind_a_request_is_partial_once_that_is_answered() {
-        for (bytes, partial) in [
-            ("GET / HTTP/1.1\r\n\r\nGET / HT", true),
-            ("GET / HTTP/1.1\r\n\r\n", false),
-            ("GET / HTTP/1.1\r\n\r\n\r", false),
-            ("GET / HTTP/1.1\n\n", false),
-        ] {
-            let connection = connection();
-            connection.heard(bytes.as_bytes());
-            connection.begin();
-            assert!(!connection.is_partial());
-            connection.end();
-            assert_eq!(connection.is_partial(), partial, "{bytes:?}");
-        }
-    }
-
-    #[test]
-    fn a_body_is_not_half_a_head() {
-        let length = "POST / HTTP/1.1\r\ncontent-length: 4\r\n\r\n";
-        let chunked = "POST / HTTP/1.1\r\ntransfer-encoding: chunked\r\n\r\n";
-        for (head, rest, partial) in [
-            (length, "body", false),
-            (length, "bodyGET / HT", true),
-            (length, "bodyGET / HTTP/1.1\r\n\r\n", false),
-            // Some clients send an empty line behind a body.
-            (length, "body\r\n", false),
-            (chunked, "4\r\nbody\r\n0\r\n\r\n", false),
-            (chunked, "4\r\nbody\r\n0\r\n\r\nGET / HT", true),
-        ] {
-            let whole = format!("{head}{rest}");
-            for split in 0..whole.len() {
-                let connection = connection();
-                let (first, second) = whole.split_at(split);
-                let mut begun = false;
-                for piece in [first, second].into_iter().filter(|piece| !piece.is_empty()) {
-                    connection.heard(piece.as_bytes());
-                    if !begun && (split >= head.len() || piece == second) {
-                        begun = true;
-                        connection.begin();
-                        connection.expects_body(true);
-                    }
-                }
-                connection.has_body(4);
-                connection.end();
-                assert_eq!(connection.is_partial(), partial, "{rest:?} split at {split}");
-            }
-        }
-    }
-
-    #[test]
-    fn empty_lines_between_requests_are_no_request() {
-        let connection = connection();
-        connection.heard(b"GET / HTTP/1.1\r\n\r\n");
-        connection.begin();
-        connection.end();
-        for empty in ["\r\n", "\n", "\r", "\r\n\r\n"] {
-            connection.heard(empty.as_bytes());
-            assert!(!connection.is_partial(), "{empty:?}");
-        }
-        connection.heard(b"G");
-        assert!(connection.is_partial());
-        connection.heard(b"\r\n");
-        assert!(connection.is_partial(), "inside a request they end a line");
     }
 }

@@ -77,7 +77,7 @@ impl Io {
     pub(super) fn new(transport: Transport, protocol: Protocol, begun: Vec<u8>) -> Self {
         let wire = match protocol {
             Protocol::Http2 => Wire::Http2(Box::new(Leaving::new())),
-            Protocol::Http1 | Protocol::WebSocket => Wire::Plain,
+            Protocol::Http1 | Protocol::WebSocket | Protocol::Other => Wire::Plain,
         };
         Self { transport, wire, ended: false, finished: false, stalled: None, begun }
     }
@@ -130,39 +130,58 @@ impl Io {
         {
             return Poll::Ready(Ok(()));
         }
-        let before = buf.filled().len();
-        let read = if self.begun.is_empty() {
-            Pin::new(&mut self.transport).poll_read(cx, buf)
-        } else {
-            let here = self.begun.len().min(buf.remaining());
-            buf.put_slice(&self.begun[..here]);
-            self.begun.drain(..here);
-            Poll::Ready(Ok(()))
-        };
-        match read {
-            Poll::Ready(Ok(())) => {
-                let bytes = &mut buf.filled_mut()[before..];
-                if bytes.is_empty() {
-                    self.ended = true;
-                } else {
-                    match &mut self.wire {
-                        Wire::Plain => connection.heard(bytes),
-                        Wire::Http2(h2) => {
-                            connection.spoke();
-                            h2.frames.received(bytes);
-                        }
-                        Wire::WebSocket(_) => {}
-                    }
-                }
-                Poll::Ready(Ok(()))
-            }
-            Poll::Ready(Err(error)) => {
-                self.ended = true;
-                Poll::Ready(Err(error))
-            }
-            Poll::Pending if self.may_end(connection) => Poll::Ready(Ok(())),
-            Poll::Pending => Poll::Pending,
+        if connection.ignores_more() {
+            return self.poll_ignore(cx);
         }
+        let before = buf.filled().len();
+        loop {
+            let read = if self.begun.is_empty() {
+                Pin::new(&mut self.transport).poll_read(cx, buf)
+            } else {
+                let here = self.begun.len().min(buf.remaining());
+                buf.put_slice(&self.begun[..here]);
+                self.begun.drain(..here);
+                Poll::Ready(Ok(()))
+            };
+            return match read {
+                Poll::Ready(Ok(())) => {
+                    let bytes = &mut buf.filled_mut()[before..];
+                    if bytes.is_empty() {
+                        self.ended = true;
+                    } else {
+                        match &mut self.wire {
+                            // What means nothing would stop the dispatcher's keep-alive timer.
+                            Wire::Plain
+                                if connection.protocol() == Protocol::Http1
+                                    && !connection.heard(bytes) =>
+                            {
+                                buf.set_filled(before);
+                                continue;
+                            }
+                            Wire::Http2(h2) => {
+                                connection.spoke();
+                                h2.frames.received(bytes);
+                            }
+                            Wire::Plain | Wire::WebSocket(_) => {}
+                        }
+                    }
+                    Poll::Ready(Ok(()))
+                }
+                Poll::Ready(Err(error)) => {
+                    self.ended = true;
+                    Poll::Ready(Err(error))
+                }
+                Poll::Pending if self.may_end(connection) => Poll::Ready(Ok(())),
+                Poll::Pending => Poll::Pending,
+            };
+        }
+    }
+
+    /// Reads what will not be answered any more, to see when the client has gone.
+    fn poll_ignore(&mut self, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
+        let read = self.poll_discard(cx);
+        self.ended |= read.is_ready();
+        read
     }
 
     /// The abrupt close does not look at what the client may have sent.
@@ -180,7 +199,7 @@ impl Io {
         let greeted = connection.has_spoken() || connection.accepted().elapsed() >= FIRST_WORD;
         match &self.wire {
             // A head that has begun to arrive gets its time limit; see `serve`.
-            Wire::Plain => greeted && !connection.is_partial() && !self.has_unread(),
+            Wire::Plain => greeted && !connection.is_waiting() && !self.has_unread(),
             // A handshake that never came. Everything later ends with GOAWAY: what nobody counts
             // as in flight any more may still wait in the h2 server for its client's window.
             Wire::Http2(h2) => greeted && !h2.frames.has_begun() && !self.has_unread(),
@@ -206,8 +225,19 @@ impl Io {
             return false;
         }
         match &self.wire {
-            Wire::Plain => connection.is_partial() || self.is_inside_record(),
+            Wire::Plain => connection.is_waiting() || self.is_inside_record(),
             Wire::Http2(h2) => h2.frames.is_partial() || self.is_inside_record(),
+            Wire::WebSocket(_) => false,
+        }
+    }
+
+    /// Whether the head of a request has begun, and is not complete. Of HTTP/2, where the client
+    /// may send other things, it is looked for only where nothing is in flight.
+    pub(super) fn is_half(&self, connection: &Connection) -> bool {
+        let in_record = connection.is_idle() && self.is_inside_record();
+        match &self.wire {
+            Wire::Plain => connection.is_half() || in_record,
+            Wire::Http2(h2) => (connection.is_idle() && h2.frames.is_in_head()) || in_record,
             Wire::WebSocket(_) => false,
         }
     }
@@ -335,7 +365,7 @@ impl Socket {
     #[inline]
     fn poll_before_write(&self, io: &mut Io, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
         match self.connection.protocol() {
-            Protocol::Http1 => Poll::Ready(Ok(())),
+            Protocol::Http1 | Protocol::Other => Poll::Ready(Ok(())),
             Protocol::Http2 => io.poll_leave(&self.connection, cx, When::BeforeWrite),
             Protocol::WebSocket => {
                 io.upgrade();
