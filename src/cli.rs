@@ -162,6 +162,12 @@ fn print(text: &str) {
     let _ = out.write_all(text.as_bytes()).and_then(|()| out.flush());
 }
 
+/// Prints what is seen meanwhile to standard error, which may be closed.
+#[cfg(feature = "lab")]
+fn complain_plainly(text: &impl std::fmt::Display) {
+    let _ = writeln!(io::stderr().lock(), "{text}");
+}
+
 /// Prints an error, or warnings.
 fn complain(text: &impl std::fmt::Display) {
     let _ = writeln!(io::stderr().lock(), "websample: {text}");

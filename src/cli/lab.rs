@@ -1,15 +1,32 @@
 //! The lab's commands: `websample rollout` and `websample report`.
 
-use std::process::ExitCode;
+mod progress;
+
+use std::{env, process::ExitCode, sync::Arc};
 
 use clap::ArgMatches;
-use websample_lab::{args::RolloutArgs, comparison, rebuild};
+use tokio::time::Instant;
+use websample::config::EX_USAGE;
+use websample_lab::{
+    args::RolloutArgs,
+    audience::{Audience, Said},
+    comparison::{self, RolloutError},
+    experiment::Experiment,
+    rebuild::{self, ReportError},
+    saved::SavedError,
+    summary,
+};
+use websample_lifecycle::Signals;
+use websample_load::raise_file_limit;
 
 use super::{
-    Subcommand,
+    Subcommand, UNAVAILABLE,
     asynchronous::{parsed, subcommand},
-    complain, print,
+    complain, complain_plainly, print,
 };
+
+/// Exit code when `--fail-on-loss` found a loss.
+const LOST: u8 = 1;
 
 pub(super) fn subcommands() -> [Subcommand; 2] {
     [
@@ -26,13 +43,53 @@ pub(super) fn subcommands() -> [Subcommand; 2] {
     ]
 }
 
+/// Whoever sits before the terminal, or reads a log of it.
+struct Person;
+
+impl Audience for Person {
+    fn tell(&self, said: Said) {
+        complain_plainly(&said);
+    }
+
+    async fn show(&self, experiments: &[Arc<Experiment>], start: Instant) {
+        progress::show(experiments, start).await;
+    }
+}
+
 fn run_rollout(matches: &ArgMatches) -> ExitCode {
     parsed(matches, |args: RolloutArgs| async move {
-        comparison::rollout(&args).await.unwrap_or_else(|error| {
+        rollout(&args).await.unwrap_or_else(|error| {
             complain(&error);
-            ExitCode::from(error.exit_code())
+            ExitCode::from(match error {
+                RolloutError::Plan(_) => EX_USAGE,
+                RolloutError::Interrupted(signal) => signal.exit_code(),
+                _ => UNAVAILABLE,
+            })
         })
     })
+}
+
+/// Compares, and prints the table. What is printed does not decide how it ends: a reader that has
+/// gone hides no loss.
+async fn rollout(args: &RolloutArgs) -> Result<ExitCode, RolloutError> {
+    let own = env::current_exe()?.to_string_lossy().into_owned();
+    let mut signals = Signals::catch()?;
+    raise_file_limit();
+    let command = env::args_os().map(|word| word.to_string_lossy().into_owned()).collect();
+    let compared = comparison::rollout(args, &own, command, &mut signals, &Person).await?;
+    let table = summary::text(&compared.report.runs);
+    let (report, page) = (compared.path.display(), compared.page.display());
+    print(&format!("{table}\n{report}\n{page}\n"));
+    if let Some(endpoint) = compared.endpoint {
+        comparison::last_scrape(endpoint, &mut signals, &Person).await;
+    }
+    if compared.failed.is_empty() {
+        return Ok(ExitCode::SUCCESS);
+    }
+    let failed: Vec<_> =
+        compared.failed.iter().map(|(mode, lost)| format!("{mode} lost {lost}")).collect();
+    complain(&format!("--fail-on-loss: {}", failed.join(", ")));
+    Ok(ExitCode::from(LOST))
 }
 
 fn run_report(matches: &ArgMatches) -> ExitCode {
@@ -44,7 +101,14 @@ fn run_report(matches: &ArgMatches) -> ExitCode {
             }
             Err(error) => {
                 complain(&error);
-                ExitCode::from(error.exit_code())
+                ExitCode::from(match error {
+                    ReportError::Saved(SavedError::Malformed { .. } | SavedError::Empty(_)) => {
+                        EX_USAGE
+                    }
+                    ReportError::Saved(SavedError::Unreadable { .. }) | ReportError::Io(_) => {
+                        UNAVAILABLE
+                    }
+                })
             }
         }
     })

@@ -75,3 +75,21 @@ fn single_results_are_written_for_vegeta_when_asked_for() {
         assert!(line.contains(",immediate,"), "{line}");
     }
 }
+
+/// `websample rollout … | head -1`: a reader that has gone does not hide what was lost.
+#[test]
+fn a_reader_of_the_table_that_has_gone_hides_no_loss() {
+    let directory = tempfile::tempdir().expect("a directory");
+    let mut child = std::process::Command::new(env!("CARGO_BIN_EXE_websample"))
+        .args(["rollout", "--modes", "immediate", "--fail-on-loss", "immediate", "--replicas", "2"])
+        .args(["--rate", "200", "--seed", "5", "--out"])
+        .arg(directory.path())
+        .stdin(std::process::Stdio::null())
+        .stdout(std::process::Stdio::piped())
+        .stderr(std::process::Stdio::piped())
+        .spawn()
+        .expect("it starts");
+    drop((child.stdout.take(), child.stderr.take()));
+    assert_eq!(child.wait().expect("it ends").code(), Some(1));
+    assert!(directory.path().join("report.json").exists());
+}

@@ -1,6 +1,10 @@
 //! Everything that was planned: the variants side by side, repeat after repeat.
 
-use std::{io, path::Path, process::ExitCode, sync::Arc};
+use std::{
+    io,
+    path::{Path, PathBuf},
+    sync::Arc,
+};
 
 use futures_util::future::{join_all, try_join_all};
 use tokio::{sync::Notify, time::Instant};
@@ -10,23 +14,18 @@ use websample_load::raise_file_limit;
 
 use super::{
     args::RolloutArgs,
+    audience::{Audience, Said},
     cluster::kubernetes::{KubernetesError, Session},
-    experiment::{Cue, Experiment, ExperimentError, Ground, run_id},
+    experiment::{Cue, Experiment, ExperimentError, run_id},
+    ground::Ground,
     metrics::{Endpoint, EndpointError, Metrics},
     page,
     plan::{Plan, PlanError},
-    progress,
     report::{Environment, Report, RunReport},
     saved::Saved,
     summary,
     through::{Installed, ProxyError},
 };
-
-/// Exit code when `--fail-on-loss` found a loss.
-const LOST: u8 = 1;
-
-/// sysexits' EX_UNAVAILABLE: the rollout could not be run.
-const UNAVAILABLE: u8 = 69;
 
 /// Why there is no comparison.
 #[derive(Debug, thiserror::Error)]
@@ -54,32 +53,38 @@ pub enum RolloutError {
     Interrupted(Signal),
 }
 
-impl RolloutError {
-    /// The exit code that says so.
-    pub fn exit_code(&self) -> u8 {
-        match self {
-            Self::Plan(_) => crate::EX_USAGE,
-            Self::Proxy(_)
-            | Self::Metrics(_)
-            | Self::Kubernetes(_)
-            | Self::Experiment(_)
-            | Self::Io(_) => UNAVAILABLE,
-            Self::Interrupted(signal) => signal.exit_code(),
-        }
-    }
+/// What came of it all.
+#[derive(Debug)]
+pub struct Compared {
+    /// The report, with the file that it was written to.
+    pub report: Report,
+    /// Where that is.
+    pub path: PathBuf,
+    /// Where the page is.
+    pub page: PathBuf,
+    /// Of the modes that must not lose anything: those that did, and how much.
+    pub failed: Vec<(String, u64)>,
+    /// The metrics, which whoever scrapes them may not have taken yet.
+    pub endpoint: Option<Endpoint>,
 }
 
-/// Does what the command line asks, prints the table, writes the report.
+/// Does what was asked, writes the report and its page.
+///
+/// `own` is this program, which the local cluster runs; `command` is how it was called.
 ///
 /// # Errors
 /// Says what could not be done; nothing that was started is left.
-pub async fn rollout(args: &RolloutArgs) -> Result<ExitCode, RolloutError> {
-    let own = std::env::current_exe()?.to_string_lossy().into_owned();
-    let plan = Plan::new(args, &own, rand::random::<u32>().into())?;
+pub async fn rollout(
+    args: &RolloutArgs,
+    own: &str,
+    command: Vec<String>,
+    signals: &mut Signals,
+    audience: &impl Audience,
+) -> Result<Compared, RolloutError> {
+    let plan = Plan::new(args, own, rand::random::<u32>().into())?;
     // Nobody wants to learn after a minute that there is no place for the results.
     writable(&plan.out)?;
     raise_file_limit();
-    let mut signals = Signals::catch()?;
     // What is only looked at, nobody has to clear away.
     let ground = tokio::select! {
         biased;
@@ -89,49 +94,38 @@ pub async fn rollout(args: &RolloutArgs) -> Result<ExitCode, RolloutError> {
     let metrics = Metrics::new(plan.variants.iter().map(|v| (v.label.as_str(), v.mode)));
     let endpoint = plan.metrics.map(|address| Endpoint::bind(address, &metrics)).transpose()?;
     if let Some(endpoint) = &endpoint {
-        let address = endpoint.address();
-        eprintln!("metrics at http://{address}/metrics, targets at http://{address}/targets");
+        audience.tell(Said::Metrics(endpoint.address()));
     }
-    let environment = Environment::new(&plan, &ground, std::env::args().collect());
-    announce(&plan, &environment);
+    let environment = Environment::new(&plan, &ground, command);
+    audience.tell(Said::Begins(announcement(&plan, &environment)));
 
     // Dropping the runs ends every process they started, within their own limits.
     let done = tokio::select! {
         biased;
         signal = signals.next() => Err(RolloutError::Interrupted(signal)),
-        done = repeats(&plan, &ground, &metrics, endpoint.as_ref()) => done,
+        done = repeats(&plan, &ground, &metrics, endpoint.as_ref(), audience) => done,
     };
     // What is on a cluster does not go with this process; whatever the end was, it is removed.
     if let Ground::Kubernetes(session) = &ground {
         tokio::select! {
-            () = session.close() => {}
-            _ = signals.next() => eprintln!("websample: {}", session.left()),
+            said = session.close() => said.into_iter().for_each(|said| audience.tell(said)),
+            _ = signals.next() => audience.tell(Said::Warning(session.left())),
         }
     }
     let runs = done?;
 
     let report = Report { runs, environment };
     let path = report.write(&plan.out)?;
-    println!("{}", summary::text(&report.runs));
-    println!("{}", path.display());
     let saved = [Saved { label: String::new(), report }];
     let page = path.with_file_name(page::FILE);
     page::write(&saved, &page)?;
-    println!("{}", page.display());
-    let [Saved { report, .. }] = &saved;
-    if let Some(endpoint) = endpoint {
-        last_scrape(endpoint, &mut signals).await;
-    }
+    let [Saved { report, .. }] = saved;
     let failed = summary::by_mode(&report.runs)
         .iter()
         .filter(|mode| mode.lost > 0 && plan.fail_on_loss.iter().any(|label| label == mode.mode))
-        .map(|mode| format!("{} lost {}", mode.mode, mode.lost))
-        .collect::<Vec<_>>();
-    if failed.is_empty() {
-        return Ok(ExitCode::SUCCESS);
-    }
-    eprintln!("websample: --fail-on-loss: {}", failed.join(", "));
-    Ok(ExitCode::from(LOST))
+        .map(|mode| (mode.mode.to_owned(), mode.lost))
+        .collect();
+    Ok(Compared { report, path, page, failed, endpoint })
 }
 
 /// Finds what it needs, and changes nothing.
@@ -146,8 +140,8 @@ async fn ground(plan: &Plan) -> Result<Ground, RolloutError> {
     }))
 }
 
-/// Says what is going to happen.
-fn announce(plan: &Plan, environment: &Environment) {
+/// What is going to happen.
+fn announcement(plan: &Plan, environment: &Environment) -> String {
     let labels: Vec<_> = plan.variants.iter().map(|v| v.label.as_str()).collect();
     let (on, which) = match &environment.cluster {
         Some(on) => (
@@ -156,13 +150,13 @@ fn announce(plan: &Plan, environment: &Environment) {
         ),
         None => (environment.propagation.clone(), format!("seed {}", plan.seed)),
     };
-    eprintln!(
+    format!(
         "{} replicas, {on}; {}{:.0} requests/s to each of: {}; {which}",
         environment.replicas,
         environment.proxy.as_ref().map_or_else(String::new, |proxy| format!("{proxy}; ")),
         environment.rate,
         labels.join(", "),
-    );
+    )
 }
 
 /// One repeat after the other.
@@ -171,38 +165,40 @@ async fn repeats(
     ground: &Ground,
     metrics: &Metrics,
     endpoint: Option<&Endpoint>,
+    audience: &impl Audience,
 ) -> Result<Vec<RunReport>, RolloutError> {
     if let Ground::Kubernetes(session) = ground {
         session.prepare().await?;
     }
     let mut runs = Vec::new();
     for repeat in 0..plan.repeat {
-        runs.extend(side_by_side(plan, ground, metrics, endpoint, repeat).await?);
+        runs.extend(side_by_side(plan, ground, metrics, endpoint, repeat, audience).await?);
         if plan.repeat > 1 {
-            let lost: Vec<_> =
-                summary::by_mode(&runs).iter().map(|m| format!("{} {}", m.mode, m.lost)).collect();
-            eprintln!("{} of {} done; lost so far: {}", repeat + 1, plan.repeat, lost.join(", "));
+            let lost =
+                summary::by_mode(&runs).iter().map(|m| (m.mode.to_owned(), m.lost)).collect();
+            audience.tell(Said::Repeat { done: repeat + 1, of: plan.repeat, lost });
         }
     }
     Ok(runs)
 }
 
 /// Holds the results for the scrape that takes them away; whoever does not want to wait says so.
-async fn last_scrape(endpoint: Endpoint, signals: &mut Signals) {
+pub async fn last_scrape(endpoint: Endpoint, signals: &mut Signals, audience: &impl Audience) {
     let finish = async {
         if let Some(limit) = endpoint.last_scrape_due() {
-            eprintln!(
-                "waiting for the last scrape of --metrics, {:.0} s at most; Ctrl-C ends the wait",
-                limit.as_secs_f64().ceil()
-            );
+            audience.tell(Said::LastScrape(limit.as_secs_f64()));
             endpoint.last_scrape(limit).await;
         }
-        endpoint.finish().await;
+        endpoint.finish().await
     };
     tokio::select! {
         biased;
-        _ = signals.next() => eprintln!("not waiting for the last scrape any longer"),
-        () = finish => {}
+        _ = signals.next() => audience.tell(Said::NoLastScrape),
+        trouble = finish => {
+            if let Some(trouble) = trouble {
+                audience.tell(Said::Warning(format!("--metrics: {trouble}")));
+            }
+        }
     }
 }
 
@@ -225,6 +221,7 @@ async fn side_by_side(
     metrics: &Metrics,
     endpoint: Option<&Endpoint>,
     repeat: u32,
+    audience: &impl Audience,
 ) -> Result<Vec<RunReport>, ExperimentError> {
     let start = Instant::now();
     let go = CancellationToken::new();
@@ -252,6 +249,6 @@ async fn side_by_side(
     tokio::select! {
         reports = try_join_all(runs) => reports,
         () = begin => unreachable!("it waits for ever"),
-        () = progress::show(&experiments, start) => unreachable!("it shows for ever"),
+        () = audience.show(&experiments, start) => unreachable!("it shows for ever"),
     }
 }

@@ -3,6 +3,8 @@
 mod kubernetes;
 mod local;
 mod measured;
+mod script;
+mod sending;
 
 pub(super) use self::kubernetes::run_id;
 
@@ -20,27 +22,15 @@ use websample_load::{
 };
 
 use super::{
-    cluster::{
-        kubernetes::{KubernetesError, Session},
-        local::ClusterError,
-    },
+    cluster::{kubernetes::KubernetesError, local::ClusterError},
+    ground::Ground,
     metrics::ModeMetrics,
     plan::{Plan, Variant, file_name},
     recorder::{Counts, Recorder},
     report::RunReport,
-    through::{Installed, ProxyError},
+    through::ProxyError,
+    versions::TO,
 };
-
-/// The versions of the update.
-pub const FROM: &str = "v1";
-/// The version that is rolled out.
-pub const TO: &str = "v2";
-
-/// Load before the update begins, so that connections are established and kept.
-const WARM_UP: Duration = Duration::from_secs(2);
-
-/// Load after the last old pod is gone: its losses may come late.
-const COOL_DOWN: Duration = Duration::from_secs(1);
 
 /// The time limit of a request; above the slow requests' five seconds.
 const REQUEST_LIMIT: Duration = Duration::from_secs(20);
@@ -98,15 +88,6 @@ impl Pods {
     }
 }
 
-/// Where experiments take place, ready for them.
-#[derive(Debug)]
-pub enum Ground {
-    /// On this machine, with the proxy that was asked for.
-    Local(Option<Installed>),
-    /// On a Kubernetes cluster.
-    Kubernetes(Box<Session>),
-}
-
 /// When an experiment begins: side by side, all are under the same load at the same time.
 #[derive(Debug)]
 pub struct Cue {
@@ -156,17 +137,24 @@ impl Experiment {
     /// until its session is closed.
     ///
     /// # Errors
-    /// A cluster or a proxy that does not come up or breaks down.
+    /// A cluster or a proxy that does not come up or breaks down, or a load that cannot be sent.
     pub async fn run(
         &self,
         plan: &Plan,
         ground: &Ground,
         cue: Cue,
     ) -> Result<RunReport, ExperimentError> {
-        match ground {
-            Ground::Local(installed) => self.run_locally(plan, installed.as_ref(), cue).await,
-            Ground::Kubernetes(session) => self.run_on(plan, session, cue).await,
-        }
+        let done = match ground {
+            Ground::Local(installed) => {
+                let up = local::Local::up(self, plan, installed.as_ref(), &cue);
+                script::run(self, plan, &cue, up).await
+            }
+            Ground::Kubernetes(session) => {
+                let up = kubernetes::OnCluster::up(self, plan, session, cue.start);
+                script::run(self, plan, &cue, up).await
+            }
+        };
+        done.map_err(|source| ExperimentError { label: self.label().to_owned(), source })
     }
 
     /// The file of single results, if it was asked for.

@@ -10,30 +10,31 @@
 //! |---|---|
 //! | `args`, `plan` | what was asked, and what is going to be done |
 //! | `comparison` | all experiments, side by side, until they end or are interrupted |
-//! | `experiment` | one rolling update of one mode under load |
+//! | `experiment`, `ground` | one rolling update of one mode under load, and where it takes place |
 //! | `recorder` | what the requests of an experiment add up to, a second at a time |
 //! | `causes`, `unseen`, `losses` | why each lost request was lost, and what they add up to |
 //! | `report`, `summary`, `confidence` | the results: as JSON, as a table, and how sure they are |
 //! | `page`, `markdown` | the results for others: a page with charts, a comment |
 //! | `saved`, `rebuild` | reports read back, and `websample report` |
 //! | `metrics` | the same for Prometheus, and the pods as its targets |
-//! | `progress` | what is seen meanwhile |
+//! | `audience` | who looks on, and what is told meanwhile |
 //! | `timeline` | what happened to every pod |
 //! | `cluster` | where it happens, here or on Kubernetes; what is sent is [`websample_load`]'s |
 //! | `through` | a real proxy between the load and the pods |
 
 pub mod args;
+pub mod audience;
 pub mod causes;
 pub mod cluster;
 pub mod comparison;
 pub mod confidence;
 pub mod experiment;
+pub mod ground;
 pub mod losses;
 pub mod markdown;
 pub mod metrics;
 pub mod page;
 pub mod plan;
-mod progress;
 pub mod rebuild;
 pub mod recorder;
 pub mod report;
@@ -42,9 +43,7 @@ pub mod summary;
 pub mod through;
 pub mod timeline;
 pub mod unseen;
-
-/// Exit code of a command line that cannot work (sysexits.h).
-const EX_USAGE: u8 = 64;
+pub mod versions;
 
 /// The README's example compiles.
 #[cfg(doctest)]

@@ -94,17 +94,46 @@ pub struct CauseCount {
     pub latest_after_sigterm: Option<f64>,
 }
 
+/// Adds all losses up by cause, the most frequent first. Those that were counted and not kept, beyond
+/// what anybody looks at one by one, have no cause that was seen.
+pub fn count_all(losses: &[Loss], all: &BTreeMap<Outcome, u64>) -> Vec<CauseCount> {
+    let mut counts = count(losses);
+    let mut rest: BTreeMap<Outcome, u64> =
+        all.iter().filter(|(outcome, _)| outcome.is_lost()).map(|(o, n)| (*o, *n)).collect();
+    for loss in losses {
+        if let Some(left) = rest.get_mut(&loss.outcome) {
+            *left = left.saturating_sub(1);
+        }
+    }
+    rest.retain(|_, left| *left > 0);
+    if rest.is_empty() {
+        return counts;
+    }
+    let index = counts.iter().position(|count| count.cause == Cause::Unexplained);
+    let index = index.unwrap_or_else(|| {
+        counts.push(CauseCount::none(Cause::Unexplained));
+        counts.len() - 1
+    });
+    for (outcome, left) in rest {
+        counts[index].count += left;
+        *counts[index].outcomes.entry(outcome).or_default() += left;
+    }
+    counts.sort_by_key(|count| std::cmp::Reverse(count.count));
+    counts
+}
+
+impl CauseCount {
+    fn none(cause: Cause) -> Self {
+        Self { cause, count: 0, outcomes: BTreeMap::new(), latest_after_sigterm: None }
+    }
+}
+
 /// Adds losses up by cause, the most frequent first.
 pub fn count(losses: &[Loss]) -> Vec<CauseCount> {
     let mut counts: Vec<CauseCount> = Vec::new();
     for loss in losses {
         let index = counts.iter().position(|c| c.cause == loss.cause).unwrap_or_else(|| {
-            counts.push(CauseCount {
-                cause: loss.cause,
-                count: 0,
-                outcomes: BTreeMap::new(),
-                latest_after_sigterm: None,
-            });
+            counts.push(CauseCount::none(loss.cause));
             counts.len() - 1
         });
         let count = &mut counts[index];
@@ -123,6 +152,30 @@ pub fn count(losses: &[Loss]) -> Vec<CauseCount> {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn causes_add_up_to_what_was_lost_however_much_was_kept() {
+        let loss = Loss {
+            at: 1.0,
+            sent: 0.5,
+            stream: "s".into(),
+            outcome: Outcome::Refused,
+            pod: None,
+            after_deletion: None,
+            after_sigterm: None,
+            routed: None,
+            cause: Cause::ClosedListener,
+        };
+        let all = BTreeMap::from([(Outcome::Ok, 9), (Outcome::Refused, 5), (Outcome::Reset, 2)]);
+        let counts = count_all(&[loss.clone(), loss.clone()], &all);
+        let by_cause: Vec<_> = counts.iter().map(|count| (count.cause, count.count)).collect();
+        assert_eq!(by_cause, [(Cause::Unexplained, 5), (Cause::ClosedListener, 2)]);
+        assert_eq!(
+            counts[0].outcomes,
+            BTreeMap::from([(Outcome::Refused, 3), (Outcome::Reset, 2)])
+        );
+        assert_eq!(count_all(&[loss], &BTreeMap::from([(Outcome::Refused, 1)])).len(), 1);
+    }
 
     #[test]
     fn a_lost_request_counts_from_its_sending_where_that_decided_it() {

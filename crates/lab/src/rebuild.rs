@@ -57,16 +57,6 @@ pub enum ReportError {
     Io(#[from] io::Error),
 }
 
-impl ReportError {
-    /// The exit code that says so: 64 for what is no report, 69 for files that are out of reach.
-    pub fn exit_code(&self) -> u8 {
-        match self {
-            Self::Saved(SavedError::Malformed { .. } | SavedError::Empty(_)) => crate::EX_USAGE,
-            Self::Saved(SavedError::Unreadable { .. }) | Self::Io(_) => 69,
-        }
-    }
-}
-
 /// Does what the command line asks; gives what is to be printed.
 ///
 /// # Errors

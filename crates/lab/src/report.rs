@@ -13,7 +13,7 @@ use websample_load::{Distribution, Outcome, Tally};
 
 use super::{
     cluster::kubernetes::clock::ClockReport,
-    experiment::Ground,
+    ground::Ground,
     losses::{CauseCount, Loss},
     plan::Plan,
     recorder::Second,

@@ -1,144 +1,146 @@
-//! One rolling update on this machine.
+//! The script's verbs on this machine.
 
-use std::sync::Arc;
+use std::{sync::Arc, time::Duration};
 
-use tokio_util::sync::CancellationToken;
-use websample_load::{self as load, Attempt, Connect, Direct, Engine};
+use websample_load::{Attempt, Connect, Direct, LoadReport};
 
 use super::{
-    COOL_DOWN, Cue, Experiment, ExperimentError, FROM, Failure, Pods, REQUEST_LIMIT, Stage, TO,
-    WARM_UP, measured::Measured,
+    Cue, Experiment, Failure, Pods,
+    measured::Measured,
+    script::{Live, Scene},
+    sending::Sending,
 };
 use crate::{
-    cluster::local::{ClusterError, Consumer, Fallback, Listener, LocalCluster},
+    cluster::local::{Consumer, Fallback, Listener, LocalCluster},
     losses::Loss,
-    plan::{Plan, connect_timeout},
+    metrics::Following,
+    plan::Plan,
     report::RunReport,
     through::{Installed, Proxy, ProxyError},
+    timeline::Timeline,
+    versions::{FROM, TO},
 };
 
-impl Experiment {
-    /// Runs it on this machine. Dropping the future ends every process it started.
+/// A cluster on this machine, with what is in front of it. Dropping it ends every process it started.
+pub(super) struct Local<'a> {
+    experiment: &'a Experiment,
+    plan: &'a Plan,
+    cluster: LocalCluster,
+    consumer: Arc<Consumer>,
+    proxy: Option<Proxy>,
+    target: Arc<dyn Connect>,
+    _listener: Option<Listener>,
+    _following: Following,
+}
+
+impl<'a> Local<'a> {
+    /// Brings the first version up.
     ///
     /// # Errors
-    /// A cluster or a proxy that does not come up or breaks down, or a listener that cannot be
-    /// had.
-    pub(super) async fn run_locally(
-        &self,
-        plan: &Plan,
+    /// A cluster or a proxy that does not come up, or a listener that cannot be had.
+    pub(super) async fn up(
+        experiment: &'a Experiment,
+        plan: &'a Plan,
         installed: Option<&Installed>,
-        cue: Cue,
-    ) -> Result<RunReport, ExperimentError> {
-        let Cue { start, up, go, first: listen } = cue;
-        let because = |source| ExperimentError { label: self.label().to_owned(), source };
-        let failed = |source| because(Failure::Cluster(source));
-        let mut spec = self.variant.cluster.clone();
-        spec.seed = self.seed;
-        let cluster = LocalCluster::new(spec, start).map_err(failed)?;
+        cue: &Cue,
+    ) -> Result<Self, Failure> {
+        let mut spec = experiment.variant.cluster.clone();
+        spec.seed = experiment.seed;
+        let cluster = LocalCluster::new(spec, cue.start)?;
         let admin = Box::new(cluster.admin_addresses());
-        let _following = self.metrics.follow(cluster.timeline().clone(), admin);
+        let following = experiment.metrics.follow(cluster.timeline().clone(), admin);
         // The controller of a proxy learns of changes by itself, and knows ready endpoints only.
         let consumer = match plan.proxy {
             Some(options) => {
-                let propagation = &self.variant.cluster.propagation;
+                let propagation = &experiment.variant.cluster.propagation;
                 cluster.add_consumer(options.program.name(), propagation, Fallback::None)
             }
             None => Arc::clone(cluster.consumer()),
         };
-        cluster.start(FROM).await.map_err(failed)?;
-        let proxy = start_proxy(plan, installed, &cluster, &consumer)
-            .await
-            .map_err(|error| because(Failure::Proxy(error)))?;
+        cluster.start(FROM).await?;
+        let proxy = start_proxy(plan, installed, &cluster, &consumer).await?;
         let target: Arc<dyn Connect> = match &proxy {
             Some(proxy) => Arc::new(Direct(proxy.address())),
             None => cluster.service(),
         };
-        let _listener = match plan.listen {
-            Some(address) if listen => {
-                Some(Listener::bind(address, Arc::clone(&target)).await.map_err(failed)?)
-            }
+        let listener = match plan.listen {
+            Some(address) if cue.first => Some(Listener::bind(address, Arc::clone(&target)).await?),
             _ => None,
         };
-        self.enter(Stage::Up);
-        up.notify_one();
-        go.cancelled().await;
+        Ok(Self {
+            experiment,
+            plan,
+            cluster,
+            consumer,
+            proxy,
+            target,
+            _listener: listener,
+            _following: following,
+        })
+    }
+}
 
-        let stop = CancellationToken::new();
-        let recorder = Arc::clone(&self.recorder);
-        let limits = load::Limits {
-            connect_timeout: connect_timeout(),
-            timeout: REQUEST_LIMIT,
-            ..load::Limits::default()
-        };
-        let results =
-            self.results(plan, start).map_err(|error| because(Failure::Results(error.into())))?;
-        let (single, written) = results.unzip();
-        let mut measure = self.metrics.attempts(cluster.timeline().clone());
-        let engine = Engine::new(plan.mix.clone(), target, limits)
-            .clock(start.into_std())
-            .on_due(self.metrics.due())
-            .on_attempt(move |attempt| {
-                measure(&attempt);
-                if let Some(single) = &single {
-                    // A writer that is gone has failed: its error is reported at the end.
-                    let _ = single.send(attempt.clone());
-                }
-                recorder.add(attempt);
-            });
-        let load = engine.run(None, stop.clone());
-        let update = async {
-            self.enter(Stage::WarmingUp);
-            tokio::time::sleep(WARM_UP).await;
-            let began = start.elapsed();
-            self.metrics.rollout_began();
-            let rolled_out = tokio::select! {
-                rolled_out = cluster.rollout(TO) => rolled_out.map_err(Failure::Cluster),
-                error = broken(proxy.as_ref()) => Err(Failure::Proxy(error)),
-                () = self.watch(&cluster) => unreachable!("it watches for ever"),
-            };
-            let took = start.elapsed().saturating_sub(began);
-            self.metrics.rollout_ended();
-            self.enter(Stage::CoolingDown);
-            tokio::time::sleep(COOL_DOWN).await;
-            stop.cancel();
-            rolled_out.map(|()| (began, took))
-        };
-        let (load, update) = tokio::join!(load, update);
-        let (began, took) = update.map_err(because)?;
-        let load = load.map_err(|error| failed(ClusterError::Spec(error.to_string())))?;
-        if let Some(written) = written {
-            written.finish().await.map_err(|error| because(Failure::Results(error.into())))?;
-        }
-        self.enter(Stage::Done);
+impl Scene for Local<'_> {
+    type Load = Sending;
+    type Sent = LoadReport;
 
-        let timeline = cluster.timeline();
-        let report =
-            Measured { load: &load.streams, recorder: &self.recorder, began, took, clock: None };
-        let explain = |attempt: &Attempt, stream: &Arc<str>| {
-            Loss::new(attempt, stream, timeline, consumer.name())
-        };
-        let report = self.report(plan, &report, timeline, explain);
-        if let Some(proxy) = proxy {
-            proxy.stop().await;
-        }
-        cluster.shutdown().await;
-        Ok(report)
+    fn timeline(&self) -> &Timeline {
+        self.cluster.timeline()
     }
 
-    /// Keeps the stage in step with the pods, for whoever looks.
-    async fn watch(&self, cluster: &LocalCluster) {
-        let mut changes = cluster.timeline().subscribe();
+    async fn load(&self, live: Live) -> Result<Sending, Failure> {
+        let due = self.experiment.metrics.due();
+        let target = Arc::clone(&self.target);
+        Ok(Sending::start(self.plan, target, self.timeline(), |engine| {
+            engine.on_due(due).on_attempt(live)
+        }))
+    }
+
+    async fn update(&self) -> Result<(), Failure> {
+        Ok(self.cluster.rollout(TO).await?)
+    }
+
+    async fn broken(&self, load: &mut Sending) -> Failure {
+        tokio::select! {
+            failure = load.failed() => failure,
+            error = proxy_fails(self.proxy.as_ref()) => Failure::Proxy(error),
+        }
+    }
+
+    async fn show(&self, tell: impl Fn(Pods)) {
+        let mut changes = self.timeline().subscribe();
         loop {
             let mut pods = Pods::default();
-            for pod in cluster.pods() {
+            for pod in self.cluster.pods() {
                 pods.count(&pod.version, pod.ready, pod.terminating);
             }
-            self.enter(Stage::RollingOut(pods));
+            tell(pods);
             // Lagging behind only means that several events show as one.
             if let Err(tokio::sync::broadcast::error::RecvError::Closed) = changes.recv().await {
                 std::future::pending::<()>().await;
             }
         }
+    }
+
+    async fn stop(&self, load: Sending) -> Result<LoadReport, Failure> {
+        load.stop().await
+    }
+
+    fn measured(&self, sent: &LoadReport, began: Duration, took: Duration) -> RunReport {
+        let (experiment, timeline) = (self.experiment, self.timeline());
+        let recorder = &experiment.recorder;
+        let measured = Measured { load: &sent.streams, recorder, began, took, clock: None };
+        let explain = |attempt: &Attempt, stream: &Arc<str>| {
+            Loss::new(attempt, stream, timeline, self.consumer.name())
+        };
+        experiment.report(self.plan, &measured, timeline, explain)
+    }
+
+    async fn clear(self) {
+        if let Some(proxy) = self.proxy {
+            proxy.stop().await;
+        }
+        self.cluster.shutdown().await;
     }
 }
 
@@ -154,7 +156,7 @@ async fn start_proxy(
 }
 
 /// Returns when the proxy has failed; never without one.
-async fn broken(proxy: Option<&Proxy>) -> ProxyError {
+async fn proxy_fails(proxy: Option<&Proxy>) -> ProxyError {
     match proxy {
         Some(proxy) => proxy.failed().await,
         None => std::future::pending().await,

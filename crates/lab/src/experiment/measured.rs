@@ -63,7 +63,7 @@ impl Experiment {
             rollout_began: began.as_secs_f64(),
             rollout_seconds: took.as_secs_f64(),
             killed: pods.iter().filter(|pod| pod.killed()).count(),
-            causes: losses::count(&losses),
+            causes: losses::count_all(&losses, &total.outcomes),
             streams: streams
                 .iter()
                 .zip(load)

@@ -8,6 +8,9 @@ use std::{net::SocketAddr, sync::Arc};
 
 use serde::Serialize;
 
+/// Where a pod's admin listener is, by the pod's name; `None` for one that has none.
+pub type AdminAddress = Box<dyn Fn(&str) -> Option<SocketAddr> + Send>;
+
 /// One pod.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
 pub struct TargetGroup {

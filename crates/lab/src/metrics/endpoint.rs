@@ -54,7 +54,7 @@ pub struct Endpoint {
     began: Instant,
     visits: Arc<Visits>,
     lifecycle: Lifecycle,
-    ended: oneshot::Receiver<()>,
+    ended: oneshot::Receiver<Option<String>>,
 }
 
 impl fmt::Debug for Endpoint {
@@ -121,11 +121,9 @@ impl Endpoint {
         thread::Builder::new()
             .name("metrics".to_owned())
             .spawn(move || {
-                if let Err(error) = runtime.block_on(server.run()) {
-                    eprintln!("websample: --metrics: {error}");
-                }
+                let ran = runtime.block_on(server.run());
                 // Nobody waits any more: then nobody needs to know.
-                let _ = end.send(());
+                let _ = end.send(ran.err().map(|error| error.to_string()));
             })
             .map_err(EndpointError::Thread)?;
         let (metrics, began) = (metrics.clone(), Instant::now());
@@ -168,11 +166,10 @@ impl Endpoint {
         let _ = timeout(limit, landed).await;
     }
 
-    /// Ends it, when the answers under way have been sent.
-    pub async fn finish(self) {
+    /// Ends it, when the answers under way have been sent; says why, if it has failed before.
+    pub async fn finish(self) -> Option<String> {
         self.lifecycle.signal(Signal::Sigterm);
-        // An error says that it has ended before.
-        let _ = self.ended.await;
+        self.ended.await.unwrap_or_else(|error| Some(error.to_string()))
     }
 }
 

@@ -7,10 +7,10 @@ use prometheus::{
 use websample_lifecycle::Mode;
 use websample_load::Outcome;
 
-use super::pods::State;
+use super::state::State;
 use crate::{
-    experiment::{FROM, TO},
     recorder::NO_VERSION,
+    versions::{FROM, TO},
 };
 
 /// Edges on the objectives, and one just above the five seconds of the mix's slow requests: with

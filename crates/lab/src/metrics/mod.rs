@@ -7,7 +7,7 @@
 //! | file | its subject |
 //! |---|---|
 //! | `families` | the metrics: names, labels, help, what is 0 from the start |
-//! | `pods` | what a pod's history adds up to: its state, its terminations |
+//! | `pods`, `state` | what a pod's history adds up to: its state, its terminations |
 //! | `discovery` | the pods as targets, in Prometheus' HTTP service discovery |
 //! | `endpoint` | the listener behind `--metrics`, and the wait for its last scrape |
 //! | `found` | the wait until whoever scrapes has found the pods |
@@ -17,11 +17,11 @@ mod endpoint;
 mod families;
 mod found;
 mod pods;
+mod state;
 
 use std::{
     collections::{BTreeMap, HashMap},
     io,
-    net::SocketAddr,
     sync::{Arc, Mutex, MutexGuard, PoisonError},
     time::SystemTime,
 };
@@ -29,20 +29,17 @@ use std::{
 use prometheus::{Encoder as _, TextEncoder};
 
 pub use self::{
-    discovery::TargetGroup,
+    discovery::{AdminAddress, TargetGroup},
     endpoint::{Endpoint, EndpointError},
 };
 use self::{families::Families, pods::Live};
 use super::{
-    experiment::{FROM, TO},
     recorder::NO_VERSION,
     timeline::Timeline,
+    versions::{FROM, TO},
 };
 use websample_lifecycle::Mode;
 use websample_load::{Attempt, Version};
-
-/// Where a pod's admin listener is, by the pod's name; `None` for one that has none.
-pub type AdminAddress = Box<dyn Fn(&str) -> Option<SocketAddr> + Send>;
 
 /// The metrics of a comparison. Cheap to clone.
 #[derive(Debug, Clone)]

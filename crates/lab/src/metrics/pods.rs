@@ -2,49 +2,15 @@
 
 use std::{collections::HashMap, fmt, sync::Arc, time::Duration};
 
-use super::{AdminAddress, discovery::TargetGroup, families::Families};
-use crate::{
-    experiment::{FROM, TO},
-    timeline::{Exit, PodRecord, Timeline, What},
+use super::{
+    discovery::{AdminAddress, TargetGroup},
+    families::Families,
+    state::State,
 };
-
-/// What a pod is to whoever counts pods.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) enum State {
-    /// Not ready, and not told to go.
-    Starting,
-    /// Ready.
-    Ready,
-    /// Deleted, and still there.
-    Terminating,
-}
-
-impl State {
-    pub(super) const ALL: [Self; 3] = [Self::Starting, Self::Ready, Self::Terminating];
-
-    pub(super) const fn name(self) -> &'static str {
-        match self {
-            Self::Starting => "starting",
-            Self::Ready => "ready",
-            Self::Terminating => "terminating",
-        }
-    }
-
-    /// The state of a pod; `None` once its object is gone.
-    fn of(pod: &PodRecord) -> Option<Self> {
-        let mut state = Self::Starting;
-        for event in &pod.events {
-            state = match (&event.what, state) {
-                (What::Removed, _) => return None,
-                (What::Deleted, _) | (_, Self::Terminating) => Self::Terminating,
-                (What::Ready, _) => Self::Ready,
-                (What::NotReady, _) => Self::Starting,
-                (_, state) => state,
-            };
-        }
-        Some(state)
-    }
-}
+use crate::{
+    timeline::{Exit, PodRecord, Timeline, What},
+    versions::{FROM, TO},
+};
 
 /// Whether the pod's process has been started and has not ended.
 fn has_process(pod: &PodRecord) -> bool {

@@ -1,4 +1,4 @@
-use std::time::Duration;
+use std::{net::SocketAddr, time::Duration};
 
 use tokio::time::{Instant, advance};
 use websample_load::Outcome;

@@ -1,29 +1,9 @@
 //! What a proxy needs to be told, behind one interface for the three of them.
 
-use std::{
-    io,
-    net::SocketAddr,
-    path::{Path, PathBuf},
-    process::Command,
-};
+use std::{io, net::SocketAddr, path::Path, process::Command};
 
-use super::{Options, Program, envoy::Envoy, haproxy::Haproxy, nginx::Nginx};
+use super::{envoy::Envoy, haproxy::Haproxy, nginx::Nginx, options::Program, site::Site};
 use crate::cluster::local::Companion;
-
-/// Worker threads or processes of a proxy. Several experiments share this machine, and with one
-/// alone nothing would show that has to do with several.
-pub(super) const WORKERS: usize = 2;
-
-/// Where a proxy lives.
-#[derive(Debug, Clone)]
-pub(super) struct Site {
-    /// For its files.
-    pub(super) directory: PathBuf,
-    /// Where it listens.
-    pub(super) address: SocketAddr,
-    /// How it is set up.
-    pub(super) options: Options,
-}
 
 /// How one program is configured and told of changes.
 #[derive(Debug)]

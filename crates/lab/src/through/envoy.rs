@@ -14,9 +14,9 @@ use serde_json::{Value, json};
 use websample_load::{FAILURE_HEADER, UPSTREAM_HEADER};
 
 use super::{
-    Retries, Upstream,
     directory::replace,
-    driver::{Site, WORKERS},
+    options::{Retries, Upstream},
+    site::{Site, WORKERS},
 };
 
 /// Circuit breakers are not what is measured; Istio's gateway has them as wide.

@@ -20,9 +20,9 @@ use tokio::{
 use websample_load::{FAILURE_HEADER, UPSTREAM_HEADER};
 
 use super::{
-    Retries, Upstream,
     directory::replace,
-    driver::{Site, WORKERS},
+    options::{Retries, Upstream},
+    site::{Site, WORKERS},
 };
 
 /// How long its answer to a command may take.

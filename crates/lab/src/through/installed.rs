@@ -10,7 +10,7 @@ use std::{
 
 use tokio::{process::Command, time::timeout};
 
-use super::{Program, ProxyError};
+use super::{error::ProxyError, options::Program};
 
 /// Where Debian and others put servers; not on every user's PATH.
 const SYSTEM: [&str; 2] = ["/usr/sbin", "/usr/local/sbin"];

@@ -16,9 +16,9 @@ use nix::sys::signal::Signal;
 use websample_load::{FAILURE_HEADER, UPSTREAM_HEADER};
 
 use super::{
-    Retries,
     directory::replace,
-    driver::{Site, WORKERS},
+    options::Retries,
+    site::{Site, WORKERS},
 };
 use crate::cluster::local::Companion;
 

@@ -16,9 +16,12 @@ use tokio::{
 };
 
 use super::{
-    Installed, Options, Program, ProxyError,
     directory::Directory,
-    driver::{Driver, Site},
+    driver::Driver,
+    error::ProxyError,
+    installed::Installed,
+    options::{Options, Program},
+    site::Site,
 };
 use crate::{
     cluster::local::{Companion, Companions, Consumer, Table},

@@ -85,7 +85,7 @@ impl Manifest {
 #[derive(Debug, Clone)]
 pub struct Made<'a> {
     /// Which rollout.
-    pub run: &'a str,
+    pub run: String,
     /// The label of the variant, such as `graceful+sleep:5s`.
     pub label: &'a str,
     /// The drain mode's name, as the server takes it.
@@ -96,9 +96,7 @@ pub struct Made<'a> {
 
 macro_rules! base {
     ($file:literal) => {
-        LazyLock::new(|| {
-            parsed(include_str!(concat!("../../../../../deploy/kubernetes/base/", $file)))
-        })
+        LazyLock::new(|| parsed(include_str!(concat!("../../../base/", $file))))
     };
 }
 
@@ -309,7 +307,7 @@ impl Made<'_> {
 
     fn relabel(&self, labels: &mut BTreeMap<String, String>) {
         labels.insert(MODE.to_owned(), self.value());
-        labels.insert(RUN.to_owned(), self.run.to_owned());
+        labels.insert(RUN.to_owned(), self.run.clone());
     }
 
     fn reselect(&self, selector: Option<&mut LabelSelector>) {

@@ -22,6 +22,7 @@ use super::{
     manifests::{FIELD_MANAGER, MANAGED_BY, MANAGER, Made, Manifest, RUN},
     persist::persist,
 };
+use crate::audience::Said;
 
 /// Removing everything takes no longer, whatever the cluster does.
 const REMOVAL_LIMIT: Duration = Duration::from_secs(20);
@@ -38,6 +39,8 @@ pub struct Session {
     id: String,
     /// What was asked for, before it was: an interrupt may come in between.
     placed: Mutex<Vec<Placed>>,
+    /// What is to be told at the end.
+    said: Mutex<Vec<Said>>,
 }
 
 #[derive(Debug, Clone, PartialEq)]
@@ -66,7 +69,7 @@ impl Session {
     pub async fn open(options: Options, id: String) -> Result<Self, KubernetesError> {
         let cluster = Cluster::connect(&options).await?;
         access::check(&cluster, options.url.is_none()).await?;
-        Ok(Self { cluster, options, id, placed: Mutex::default() })
+        Ok(Self { cluster, options, id, placed: Mutex::default(), said: Mutex::default() })
     }
 
     /// Makes the namespace, if it is missing.
@@ -104,7 +107,7 @@ impl Session {
         made: &Made<'_>,
         manifest: &Manifest,
     ) -> Result<DynamicObject, KubernetesError> {
-        let placed = placed(made.run, &made.value(), manifest);
+        let placed = placed(&made.run, &made.value(), manifest);
         if !self.lock().contains(&placed) {
             self.unoccupied(manifest).await?;
         }
@@ -184,26 +187,33 @@ impl Session {
 
     /// Removes everything that is still there, within 20 s, or says how to; with --keep it says
     /// how to look at it, too.
-    pub async fn close(&self) {
+    pub async fn close(&self) -> Vec<Said> {
+        let mut said = std::mem::take(&mut *self.said());
         let namespace = &self.cluster.namespace;
         let runs = self.runs();
         if runs.is_empty() {
-            return;
+            return said;
         }
         if self.options.keep {
-            eprintln!("{}", kept(namespace, &runs, self.made_namespace()));
-            return;
+            said.push(Said::Kept(kept(namespace, &runs, self.made_namespace())));
+            return said;
         }
         let left = tokio::time::timeout(REMOVAL_LIMIT, self.remove_all(|_| true)).await;
         let left = left.unwrap_or_else(|_| vec!["no answer in time".to_owned()]);
         if !left.is_empty() {
-            eprintln!(
-                "websample: {}: not everything could be removed ({}); what is left: {}",
+            said.push(Said::Warning(format!(
+                "{}: not everything could be removed ({}); what is left: {}",
                 self.cluster.name,
                 left.join("; "),
                 removal_command(namespace, &runs, self.made_namespace()),
-            );
+            )));
         }
+        said
+    }
+
+    /// Something could not be removed: told when the session is closed.
+    pub(crate) fn could_not_remove(&self, what: &str) {
+        self.said().push(Said::Warning(format!("could not be removed: {what}")));
     }
 
     /// What may be left, and how to remove it: for whoever does not wait for [`close`](Self::close).
@@ -256,6 +266,10 @@ impl Session {
 
     fn failed(&self, error: &kube::Error, title: &str, action: &'static str) -> KubernetesError {
         self.cluster.failed(Problem::of(error, title, action))
+    }
+
+    fn said(&self) -> std::sync::MutexGuard<'_, Vec<Said>> {
+        self.said.lock().unwrap_or_else(std::sync::PoisonError::into_inner)
     }
 
     fn lock(&self) -> std::sync::MutexGuard<'_, Vec<Placed>> {

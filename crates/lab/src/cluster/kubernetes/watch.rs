@@ -1,6 +1,10 @@
 //! Pods, endpoints and the Deployment as they change, until dropped.
 
-use std::{collections::BTreeMap, sync::Arc, time::Duration};
+use std::{
+    collections::{BTreeMap, HashMap},
+    sync::Arc,
+    time::Duration,
+};
 
 use futures_util::{Stream, StreamExt as _, stream};
 use k8s_openapi::api::{apps::v1::Deployment, core::v1::Pod, discovery::v1::EndpointSlice};
@@ -130,7 +134,7 @@ impl Watch {
             changes(watcher(deployments, config().fields(&named)), Change::Deployment),
         ]);
         let (sender, view) = watch::channel(View::default());
-        let mut watching = Watching { observer: Observer::default(), timeline, view: sender };
+        let mut watching = Watching::new(timeline, sender);
         let task = tokio::spawn(async move {
             let mut changes = std::pin::pin!(changes);
             let mut broken: Option<Instant> = None;
@@ -178,9 +182,16 @@ struct Watching {
     observer: Observer,
     timeline: Timeline,
     view: watch::Sender<View>,
+    /// Since when pods are known, while they are listed anew: a watch that breaks again and again
+    /// must not begin everybody's patience again.
+    listed: HashMap<String, Instant>,
 }
 
 impl Watching {
+    fn new(timeline: Timeline, view: watch::Sender<View>) -> Self {
+        Self { observer: Observer::default(), timeline, view, listed: HashMap::new() }
+    }
+
     fn broke(&mut self, why: String, for_good: bool) {
         self.view.send_modify(|view| {
             view.restarts += 1;
@@ -190,7 +201,7 @@ impl Watching {
 
     fn take(&mut self, change: Change, version: &impl Fn(&str) -> Arc<str>) {
         let at = self.timeline.now();
-        let Self { observer, timeline, view } = self;
+        let Self { observer, timeline, view, listed } = self;
         view.send_modify(|view| {
             view.blind = None;
             match change {
@@ -201,8 +212,9 @@ impl Watching {
                         observer.pod(at, &pod, version, timeline);
                     }
                     let name = pod.metadata.name.clone().unwrap_or_default();
-                    let known = view.objects.get(&name).map(|(_, since)| *since);
-                    let since = known.unwrap_or_else(Instant::now);
+                    let known = view.objects.get(&name).map(|(_, since)| since);
+                    let since = known.or(listed.get(&name)).copied();
+                    let since = since.unwrap_or_else(Instant::now);
                     view.objects.insert(name, (Arc::new(pod), since));
                 }
                 Change::Pod(Event::Delete(pod)) => {
@@ -213,9 +225,13 @@ impl Watching {
                 }
                 Change::Pod(Event::Init) => {
                     observer.pods_listing();
-                    view.objects.clear();
+                    let known = std::mem::take(&mut view.objects);
+                    listed.extend(known.into_iter().map(|(name, (_, since))| (name, since)));
                 }
-                Change::Pod(Event::InitDone) => observer.pods_listed(at, timeline),
+                Change::Pod(Event::InitDone) => {
+                    observer.pods_listed(at, timeline);
+                    listed.clear();
+                }
                 Change::Slice(Event::Apply(slice) | Event::InitApply(slice)) => {
                     observer.slice(at, &slice, timeline);
                 }
@@ -232,5 +248,36 @@ impl Watching {
             view.published = observer.published();
             view.reports = observer.reports();
         });
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::time::Duration;
+
+    use super::*;
+
+    #[tokio::test(start_paused = true)]
+    async fn a_pod_that_is_listed_again_and_again_is_known_since_it_was_first_seen() {
+        let (sender, view) = watch::channel(View::default());
+        let mut watching = Watching::new(Timeline::new(Instant::now()), sender);
+        let mut pod = Pod::default();
+        pod.metadata.name = Some("web-1".to_owned());
+        let version = |_: &str| Arc::from("v1");
+        let first = Instant::now();
+        for _ in 0..3 {
+            watching.take(Change::Pod(Event::Init), &version);
+            // The watch may break in the middle of a listing, too.
+            watching.take(Change::Pod(Event::Init), &version);
+            watching.take(Change::Pod(Event::InitApply(pod.clone())), &version);
+            watching.take(Change::Pod(Event::InitDone), &version);
+            assert_eq!(view.borrow().objects["web-1"].1, first);
+            tokio::time::sleep(Duration::from_secs(10)).await;
+        }
+        // One that has gone meanwhile, and comes back, is a new one.
+        watching.take(Change::Pod(Event::Init), &version);
+        watching.take(Change::Pod(Event::InitDone), &version);
+        watching.take(Change::Pod(Event::Apply(pod)), &version);
+        assert_eq!(view.borrow().objects["web-1"].1, first + Duration::from_secs(30));
     }
 }

@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use super::Fenceposts;
+use websample_kubernetes::Fenceposts;
 
 /// A ReplicaSet as the controller sees it. Terminating pods count nowhere (facts 3.8).
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]

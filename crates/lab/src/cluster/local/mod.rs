@@ -34,6 +34,7 @@ pub mod probe;
 mod prober;
 mod process;
 pub mod propagation;
+mod publisher;
 pub mod replica_set;
 mod seed;
 mod service;
@@ -68,8 +69,8 @@ pub use self::{
     store::Pod,
 };
 use self::{
-    endpoints::Publisher,
     node::Node,
+    publisher::Publisher,
     store::{State, Template},
 };
 use crate::timeline::Timeline;

@@ -2,8 +2,9 @@
 
 use std::{fmt, ops::Range, path::PathBuf, str::FromStr, time::Duration};
 
+use websample_kubernetes::{Fenceposts, IntOrPercent};
+
 use super::{
-    Fenceposts, IntOrPercent,
     error::ClusterError,
     probe::{Port, Probes},
     propagation::Propagation,

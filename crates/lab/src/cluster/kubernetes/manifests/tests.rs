@@ -14,7 +14,7 @@ fn spec(hook: &str) -> ClusterSpec {
 }
 
 fn made(spec: &ClusterSpec) -> Made<'_> {
-    Made { run: "r1", label: "graceful+sleep:5s", mode: "graceful", spec }
+    Made { run: "r1".to_owned(), label: "graceful+sleep:5s", mode: "graceful", spec }
 }
 
 /// Every map of labels in an object that is about the server's pods.

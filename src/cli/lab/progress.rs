@@ -6,7 +6,9 @@ use std::{io::IsTerminal as _, sync::Arc, time::Duration};
 use indicatif::{MultiProgress, ProgressBar, ProgressStyle};
 use tokio::time::{Instant, MissedTickBehavior, interval};
 
-use super::experiment::{Experiment, Pods, Stage};
+use websample_lab::experiment::{Experiment, Pods, Stage};
+
+use super::super::complain_plainly;
 
 const ON_TERMINAL: Duration = Duration::from_millis(200);
 const ELSEWHERE: Duration = Duration::from_secs(5);
@@ -57,7 +59,7 @@ async fn elsewhere(experiments: &[Arc<Experiment>], start: Instant) {
         ticks.tick().await;
         let width = width(experiments);
         for experiment in experiments {
-            eprintln!("{}", describe(experiment, start, width));
+            complain_plainly(&describe(experiment, start, width));
         }
     }
 }
