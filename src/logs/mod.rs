@@ -1,6 +1,6 @@
 //! Logs on standard output: for people on a terminal, as JSON elsewhere.
 //!
-//! They never hold the server up: see [`writer`].
+//! They never hold the server up: see `writer`.
 
 mod writer;
 

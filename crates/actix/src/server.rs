@@ -65,7 +65,7 @@ const TERMINATION_LOG: &str = "/dev/termination-log";
 /// | `shutdown_timeout`, `shutdown_signal`, `disable_signals` | the [policy](websample_lifecycle::Policy), [`Lifecycle::signal`], [`without_signals`](Self::without_signals) |
 /// | `system_exit` | no: [`run`](Self::run) returns a report, and `main` returns that |
 /// | `server_hostname`, `tls_handshake_timeout` | the `Host` header; [`header_timeout`](Self::header_timeout) |
-/// | `run().handle()` | [`run`](Self::run) is a [`Running`], with a [handle](Running::handle) |
+/// | `run().handle()` | [`run`](Self::run) is a [`Running`](crate::Running), with a [handle](crate::Running::handle) |
 ///
 /// [`Lifecycle::signal`]: websample_lifecycle::Lifecycle::signal
 #[must_use = "a server does nothing until it is run"]
@@ -109,8 +109,8 @@ impl<F> fmt::Debug for Server<F> {
 impl<F> Server<F> {
     /// A server of the application that `app` makes, once for every worker.
     ///
-    /// The other half of [`Lifecycle::new`] is for the application: its handlers and background
-    /// tasks may hold it.
+    /// The other half of [`Lifecycle::new`](websample_lifecycle::Lifecycle::new) is for the
+    /// application: its handlers and background tasks may hold it.
     pub fn new(drain: Drain, app: F) -> Self {
         let startup = drain.lifecycle().hold_startup();
         Self {
@@ -310,7 +310,8 @@ impl<F> Server<F> {
         self
     }
 
-    /// Leaves signals to the program, which then calls [`Lifecycle::signal`].
+    /// Leaves signals to the program, which then calls
+    /// [`Lifecycle::signal`](websample_lifecycle::Lifecycle::signal).
     pub fn without_signals(mut self) -> Self {
         self.signals = false;
         self
