@@ -96,7 +96,7 @@ const POST_AND_HALF: &[u8] = b"POST /sleep/1 HTTP/1.1\r\nhost: x\r\ncontent-leng
                                GET / HTTP/1.1\r\nho";
 
 #[test]
-fn half_a_head_behind_a_body_may_be_finished_while_draining() {
+fn half_a_head_behind_a_body_may_be_finished() {
     let server = Server::start(&["--mode", "graceful"]);
     // The naive mode does not say close, so that the second request is the client's right.
     let mut client = Client::to(server.app);

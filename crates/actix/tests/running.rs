@@ -15,6 +15,15 @@ use tokio::{
     net::TcpStream,
     time::timeout,
 };
+use tokio_rustls::{
+    TlsConnector,
+    rustls::{
+        ClientConfig, RootCertStore, ServerConfig,
+        crypto::ring,
+        pki_types::{PrivateKeyDer, ServerName},
+        server::WebPkiClientVerifier,
+    },
+};
 use websample_actix::{
     Server,
     lifecycle::{Delay, Drain, Lifecycle, Outcome, Phase, Policy},
@@ -256,6 +265,74 @@ fn what_is_kept_of_a_connection_is_found_in_http1_and_http2() {
         }
         ended.abort();
     });
+}
+
+/// How many certificates the client of this connection has shown.
+struct Shown(usize);
+
+async fn shown(request: HttpRequest) -> HttpResponse {
+    match with_connection_data(&request, |shown: &Shown| shown.0) {
+        Some(count) => HttpResponse::Ok().body(count.to_string()),
+        None => HttpResponse::NotFound().finish(),
+    }
+}
+
+#[test]
+fn a_tls_configuration_of_ones_own_may_ask_for_client_certificates() {
+    let made = rcgen::generate_simple_self_signed(["localhost".to_owned()]).expect("made");
+    let cert = made.cert.der().clone();
+    let key = || PrivateKeyDer::try_from(made.signing_key.serialize_der()).expect("a key");
+    let mut roots = RootCertStore::empty();
+    roots.add(cert.clone()).expect("added");
+    let roots = Arc::new(roots);
+    let provider = Arc::new(ring::default_provider());
+    let verifier =
+        WebPkiClientVerifier::builder_with_provider(Arc::clone(&roots), Arc::clone(&provider));
+    let config = ServerConfig::builder_with_provider(Arc::clone(&provider))
+        .with_safe_default_protocol_versions()
+        .expect("versions")
+        .with_client_cert_verifier(verifier.build().expect("a verifier"))
+        .with_single_cert(vec![cert.clone()], key())
+        .expect("a pair");
+    let client = || {
+        ClientConfig::builder_with_provider(Arc::clone(&provider))
+            .with_safe_default_protocol_versions()
+            .expect("versions")
+            .with_root_certificates(Arc::clone(&roots))
+    };
+    let known = client().with_client_auth_cert(vec![cert.clone()], key()).expect("a pair");
+    let unknown = client().with_no_client_auth();
+    run(async {
+        let (lifecycle, drain) = life();
+        let app = || App::new().route("/", web::get().to(shown));
+        let server = Server::new(drain, app)
+            .without_signals()
+            .workers(1)
+            .tls_config(config)
+            .on_connect(|connection, data| {
+                let shown = connection.tls.and_then(|tls| tls.peer_certificates());
+                data.insert(Shown(shown.map_or(0, <[_]>::len)));
+            })
+            .bind("127.0.0.1:0")
+            .expect("bound");
+        let address = server.addresses()[0];
+        let ended = tokio::task::spawn_local(server.run());
+        lifecycle.reached(Phase::Serving).await;
+        assert!(ask_over_tls(address, known).await.expect("answered").ends_with("\r\n\r\n1"));
+        // With TLS 1.3 the client hears of it only when it reads.
+        ask_over_tls(address, unknown).await.expect_err("it has no certificate");
+        ended.abort();
+    });
+}
+
+async fn ask_over_tls(address: SocketAddr, config: ClientConfig) -> std::io::Result<String> {
+    let name = ServerName::try_from("localhost").expect("a name");
+    let stream = TcpStream::connect(address).await?;
+    let mut stream = TlsConnector::from(Arc::new(config)).connect(name, stream).await?;
+    stream.write_all(b"GET / HTTP/1.1\r\nhost: x\r\nconnection: close\r\n\r\n").await?;
+    let mut answer = String::new();
+    stream.read_to_string(&mut answer).await?;
+    Ok(answer)
 }
 
 #[test]

@@ -156,8 +156,11 @@ impl Heads {
         }
         let more = self.came.wrapping_sub(end).wrapping_sub(bytes as u32);
         let last = self.tail.to_be_bytes();
-        let is_empty = more <= 2 && is_empty_lines(&last[last.len() - more as usize..]);
-        self.half = more > 0 && !is_empty && !ends_head(self.tail);
+        let behind = &last[last.len() - more.min(4) as usize..];
+        let is_empty = is_empty_lines(behind);
+        // Of empty lines, also behind a further request, the last may have come in half.
+        self.blank = behind.last() == Some(&b'\r') && (is_empty || ends_head(self.tail >> 8));
+        self.half = self.blank || (!is_empty && !ends_head(self.tail));
         self.head_tail = if more < 4 { self.tail & ((1 << (8 * more)) - 1) } else { self.tail };
     }
 

@@ -56,6 +56,7 @@ fn a_body_is_not_half_a_head() {
         (length, "bo\n\nGET / HT", true),
         // Some clients send an empty line behind a body.
         (length, "body\r\n", false),
+        (length, "body\r\n\r", true),
         (chunked, "4\r\nbody\r\n0\r\n\r\n", false),
         (chunked, "4\r\nbody\r\n0\r\n\r\nGET / HT", true),
     ] {
@@ -92,6 +93,21 @@ fn requests_behind_a_body_wait_where_they_came_with_it() {
         assert!(!heads.is_waiting(), "it may all be the body");
         heads.end_body(4, false);
         assert_eq!(waiting(&heads), expected, "{rest:?}");
+    }
+}
+
+#[test]
+fn half_an_empty_line_behind_a_body_is_no_end_of_a_head() {
+    for behind in ["\r\n\r", "GET / HTTP/1.1\n\n\r", "\r"] {
+        let mut heads = Heads::default();
+        hear(&mut heads, "POST / HTTP/1.1\r\ncontent-length: 4\r\n\r\nbo");
+        heads.begin(true);
+        heads.follow(format!("dy{behind}").as_bytes(), false);
+        heads.end_body(4, false);
+        assert_eq!(waiting(&heads), 1, "{behind:?}");
+        hear(&mut heads, "\nGET / HTTP/1.1\r\n\r\n");
+        heads.begin(false);
+        assert!(!heads.is_waiting(), "{behind:?}");
     }
 }
 
