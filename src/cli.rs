@@ -18,11 +18,8 @@ use std::{
 
 use clap::{ArgMatches, Command};
 use tokio::runtime::{Builder, Runtime};
-use websample::config::EX_USAGE;
+use websample::exit::{UNAVAILABLE, USAGE};
 use websample_lifecycle::Signals;
-
-/// The command could not be carried out: sysexits' `EX_UNAVAILABLE`.
-const UNAVAILABLE: u8 = 69;
 
 /// A subcommand: how it is called, and what it does.
 struct Subcommand {
@@ -153,7 +150,7 @@ fn explain(error: &clap::Error) -> ExitCode {
 
 /// The exit code for a command line or configuration that cannot work.
 fn usage() -> ExitCode {
-    ExitCode::from(EX_USAGE)
+    ExitCode::from(USAGE)
 }
 
 /// Prints to standard output; a reader that has gone, such as `head`, is no error.

@@ -32,6 +32,7 @@
 #[cfg(feature = "attack")]
 pub mod attack;
 pub mod config;
+pub mod exit;
 pub mod input;
 #[cfg(feature = "lab")]
 pub mod known;

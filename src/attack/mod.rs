@@ -28,9 +28,8 @@ use websample_load::{
 };
 
 use self::progress::Progress;
+use crate::exit::USAGE;
 
-/// The command line was wrong (sysexits.h).
-const EX_USAGE: u8 = 64;
 /// The options of `websample attack`.
 #[derive(Debug, Clone, Args)]
 #[command(after_help = "\
@@ -163,7 +162,7 @@ pub async fn attack(args: AttackArgs) -> anyhow::Result<u8> {
         Err(error) => {
             // Nobody is left to tell when standard error is closed.
             let _ = writeln!(io::stderr(), "error: {error:#}");
-            return Ok(EX_USAGE);
+            return Ok(USAGE);
         }
     };
     let connect = plan.target.resolve().await.context("the host could not be looked up")?;

@@ -3,8 +3,9 @@
 use std::{future::Future, process::ExitCode};
 
 use clap::{ArgMatches, Args, Command, FromArgMatches};
+use websample::exit::UNAVAILABLE;
 
-use super::{Run, Subcommand, UNAVAILABLE, complain, usage};
+use super::{Run, Subcommand, complain, usage};
 
 pub(super) fn subcommand<A: Args>(
     name: &'static str,

@@ -2,10 +2,13 @@
 
 use std::process::ExitCode;
 
-use websample::attack::{AttackArgs, attack};
+use websample::{
+    attack::{AttackArgs, attack},
+    exit::UNAVAILABLE,
+};
 
 use super::{
-    Subcommand, UNAVAILABLE,
+    Subcommand,
     asynchronous::{parsed, subcommand},
     complain,
 };

@@ -6,7 +6,7 @@ use std::{env, process::ExitCode, sync::Arc};
 
 use clap::ArgMatches;
 use tokio::time::Instant;
-use websample::config::EX_USAGE;
+use websample::exit::{FOUND, UNAVAILABLE, USAGE};
 use websample_lab::{
     args::RolloutArgs,
     audience::{Audience, Said},
@@ -20,13 +20,10 @@ use websample_lifecycle::Signals;
 use websample_load::raise_file_limit;
 
 use super::{
-    Subcommand, UNAVAILABLE,
+    Subcommand,
     asynchronous::{parsed, subcommand},
     complain, complain_plainly, print,
 };
-
-/// Exit code when `--fail-on-loss` found a loss.
-const LOST: u8 = 1;
 
 pub(super) fn subcommands() -> [Subcommand; 2] {
     [
@@ -61,7 +58,7 @@ fn run_rollout(matches: &ArgMatches) -> ExitCode {
         rollout(&args).await.unwrap_or_else(|error| {
             complain(&error);
             ExitCode::from(match error {
-                RolloutError::Plan(_) => EX_USAGE,
+                RolloutError::Plan(_) => USAGE,
                 RolloutError::Interrupted(signal) => signal.exit_code(),
                 _ => UNAVAILABLE,
             })
@@ -89,7 +86,7 @@ async fn rollout(args: &RolloutArgs) -> Result<ExitCode, RolloutError> {
     let failed: Vec<_> =
         compared.failed.iter().map(|(mode, lost)| format!("{mode} lost {lost}")).collect();
     complain(&format!("--fail-on-loss: {}", failed.join(", ")));
-    Ok(ExitCode::from(LOST))
+    Ok(ExitCode::from(FOUND))
 }
 
 fn run_report(matches: &ArgMatches) -> ExitCode {
@@ -103,7 +100,7 @@ fn run_report(matches: &ArgMatches) -> ExitCode {
                 complain(&error);
                 ExitCode::from(match error {
                     ReportError::Saved(SavedError::Malformed { .. } | SavedError::Empty(_)) => {
-                        EX_USAGE
+                        USAGE
                     }
                     ReportError::Saved(SavedError::Unreadable { .. }) | ReportError::Io(_) => {
                         UNAVAILABLE

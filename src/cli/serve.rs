@@ -3,12 +3,10 @@
 use std::process::ExitCode;
 
 use clap::{ArgMatches, Command};
-use websample::config::Settings;
-use websample::logs;
-use websample::sample;
+use websample::{config::Settings, exit::UNAVAILABLE, logs, sample};
 use websample_actix::ServerError;
 
-use super::{Early, Run, Subcommand, UNAVAILABLE, complain, settings, usage};
+use super::{Early, Run, Subcommand, complain, settings, usage};
 
 /// How it is called.
 pub(super) const NAME: &str = "serve";

@@ -2,9 +2,6 @@
 
 use std::fmt;
 
-/// The exit code for a configuration or a command line that cannot work: sysexits' `EX_USAGE`.
-pub const EX_USAGE: u8 = 64;
-
 /// One thing that is wrong, and what would be right.
 #[derive(Debug, Clone, PartialEq, Eq, serde::Serialize)]
 pub struct Problem {

@@ -10,7 +10,8 @@ use std::{
 
 use clap::{Arg, ArgAction, ArgMatches, Command};
 use websample::{
-    config::{EX_USAGE, KEYS},
+    config::KEYS,
+    exit::{FOUND, USAGE},
     input,
     known::SampleServer,
 };
@@ -24,9 +25,6 @@ const MANIFEST: &str = "manifest";
 const DELAY: &str = "delay";
 const DRAIN: &str = "drain";
 const STRICT: &str = "strict";
-
-/// Exit code when something was found.
-const FOUND: u8 = 1;
 
 const EXAMPLES: &str = "\
 Examples:
@@ -111,7 +109,7 @@ pub(super) fn run(matches: &ArgMatches) -> Option<ExitCode> {
                     _ => {}
                 }
                 complain(&unusable);
-                return Some(ExitCode::from(EX_USAGE));
+                return Some(ExitCode::from(USAGE));
             }
         };
     match format {

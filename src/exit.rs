@@ -1,0 +1,11 @@
+//! The exit codes of the program.
+//!
+//! Those of `serve` after a drain are the report's: see
+//! [`Report::exit_code`](websample_lifecycle::Report).
+
+/// What a gate looks for was found: a loss (`rollout --fail-on-loss`), an error in a manifest.
+pub const FOUND: u8 = 1;
+/// A configuration or a command line cannot work: sysexits' `EX_USAGE`.
+pub const USAGE: u8 = 64;
+/// The command could not be carried out: sysexits' `EX_UNAVAILABLE`.
+pub const UNAVAILABLE: u8 = 69;
