@@ -38,7 +38,7 @@ run, such as a server that does not start; 130 interrupted.")]
 pub struct RolloutArgs {
     /// Where it happens: on this machine, or on a Kubernetes cluster
     #[arg(long, value_enum, default_value_t)]
-    pub target: Target,
+    pub target: GroundKind,
 
     /// What a cluster is told
     #[command(flatten)]
@@ -167,7 +167,7 @@ pub struct RolloutArgs {
 
 /// Where a rollout happens.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq, ValueEnum)]
-pub enum Target {
+pub enum GroundKind {
     /// On this machine, on an emulated cluster.
     #[default]
     Local,

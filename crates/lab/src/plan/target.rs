@@ -5,14 +5,14 @@ use websample_load::{Mix, Protocol};
 
 use super::{PlanError, Variant, fail};
 use crate::{
-    args::{RolloutArgs, Target},
+    args::{GroundKind, RolloutArgs},
     cluster::{kubernetes, local::Propagation},
     through,
 };
 
 /// What a cluster is told, if it is to be one.
 pub(super) fn on_cluster(args: &RolloutArgs) -> Result<Option<kubernetes::Options>, PlanError> {
-    if args.target == Target::Local {
+    if args.target == GroundKind::Local {
         return match args.kubernetes.first_given() {
             Some(option) => fail(option, "only a cluster has this: add --target kubernetes"),
             None => Ok(None),

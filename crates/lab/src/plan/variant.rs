@@ -6,7 +6,7 @@ use websample_lifecycle::Mode;
 
 use super::{CONNECT_LIMIT, PlanError, Variant, fail, file_name};
 use crate::{
-    args::{RolloutArgs, Target},
+    args::{GroundKind, RolloutArgs},
     cluster::local::{ClusterSpec, CommandTemplate, PreStop, Probe, Probes},
 };
 
@@ -61,7 +61,7 @@ pub(super) fn variant(
         logs: args.logs.then(|| args.out.join("logs").join(file_name(label))),
         ..ClusterSpec::new(command)
     };
-    if args.target == Target::Kubernetes {
+    if args.target == GroundKind::Kubernetes {
         whole_seconds(&cluster.pre_stop)?;
     }
     let spec_fits = cluster.validate();

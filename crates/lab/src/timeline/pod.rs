@@ -52,7 +52,7 @@ impl PodRecord {
             let state = state.get_or_insert_with(|| PodState {
                 pod: Arc::clone(&self.name),
                 version: Arc::clone(&self.version),
-                phase: Phase::Starting,
+                phase: PodPhase::Starting,
                 ready: false,
                 deleted: None,
                 hook: None,
@@ -90,7 +90,7 @@ impl Serialize for PodRecord {
 
 /// What a pod's process was doing.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Phase {
+pub enum PodPhase {
     /// Created, its process not yet started (or waiting for its restart).
     Starting,
     /// The process runs and nobody asked it to stop.
@@ -122,7 +122,7 @@ pub struct PodState {
     /// The version it runs.
     pub version: Arc<str>,
     /// What its process was doing.
-    pub phase: Phase,
+    pub phase: PodPhase,
     /// Its Ready condition.
     pub ready: bool,
     /// When it had been deleted.
@@ -141,8 +141,8 @@ impl PodState {
         match &event.what {
             What::Started | What::Restarted(_) => {
                 self.phase = match self.deleted {
-                    Some(since) => Phase::Terminating { since },
-                    None => Phase::Running,
+                    Some(since) => PodPhase::Terminating { since },
+                    None => PodPhase::Running,
                 };
                 (self.hook, self.sigterm, self.sigkill) = (None, None, None);
             }
@@ -150,15 +150,15 @@ impl PodState {
             What::NotReady => self.ready = false,
             What::Deleted => {
                 self.deleted = Some(at);
-                if matches!(self.phase, Phase::Running) {
-                    self.phase = Phase::Terminating { since: at };
+                if matches!(self.phase, PodPhase::Running) {
+                    self.phase = PodPhase::Terminating { since: at };
                 }
             }
             What::HookCalled => self.hook = Some(at),
             What::Sigterm => self.sigterm = Some(at),
             What::Sigkill => self.sigkill = Some(at),
-            What::Exited(exit) => self.phase = Phase::Dead { since: at, exit: *exit },
-            What::SandboxGone => self.phase = Phase::SandboxGone { since: at },
+            What::Exited(exit) => self.phase = PodPhase::Dead { since: at, exit: *exit },
+            What::SandboxGone => self.phase = PodPhase::SandboxGone { since: at },
             _ => {}
         }
     }

@@ -6,7 +6,7 @@ use tokio::time::{Instant, sleep, sleep_until};
 use tokio_util::sync::CancellationToken;
 
 use super::{
-    deployment::{self, Progress, ReplicaSet},
+    deployment::{self, ProgressCondition, ReplicaSet},
     error::ClusterError,
     kubelet,
     node::Node,
@@ -214,7 +214,7 @@ impl Tracker {
 
     fn pending(&self, node: &Node) -> bool {
         self.last.is_some()
-            && node.store.read(|state| state.progress == Some(Progress::Progressing))
+            && node.store.read(|state| state.progress == Some(ProgressCondition::Progressing))
     }
 }
 

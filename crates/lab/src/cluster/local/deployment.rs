@@ -102,7 +102,7 @@ fn clean_up_unhealthy(mut gate: u32, oldest_first: &mut [ReplicaSet]) {
 
 /// The Progressing condition (facts 3.7): it only reports, nothing is rolled back.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Progress {
+pub enum ProgressCondition {
     /// `NewReplicaSetAvailable`: the rollout is over.
     Complete,
     /// Something moved less than the deadline ago.
@@ -112,13 +112,17 @@ pub enum Progress {
 }
 
 /// The Progressing condition for a rollout that last moved so long ago.
-pub fn progress(complete: bool, since_last_progress: Duration, deadline: Duration) -> Progress {
+pub fn progress(
+    complete: bool,
+    since_last_progress: Duration,
+    deadline: Duration,
+) -> ProgressCondition {
     if complete {
-        Progress::Complete
+        ProgressCondition::Complete
     } else if since_last_progress > deadline {
-        Progress::DeadlineExceeded
+        ProgressCondition::DeadlineExceeded
     } else {
-        Progress::Progressing
+        ProgressCondition::Progressing
     }
 }
 

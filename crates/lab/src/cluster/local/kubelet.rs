@@ -14,7 +14,7 @@ use super::{
     logs::Logs,
     node::Node,
     probe::{ProbeKind, restart_backoff},
-    prober::{Prober, Report, Times},
+    prober::{ProbeEvent, Prober, Times},
     process::Process,
     replica_set::PodPhase,
     seed::Seed,
@@ -179,21 +179,21 @@ impl Agent {
                 }
             };
             match report {
-                Report::Failed { kind, reason: why } => {
+                ProbeEvent::Failed { kind, reason: why } => {
                     reason = format!("{} probe: {why}", kind.name());
                     self.probe_failed(kind, why);
                 }
-                Report::Changed { kind: ProbeKind::Readiness, healthy } => {
+                ProbeEvent::Changed { kind: ProbeKind::Readiness, healthy } => {
                     *was_ready |= healthy;
                     self.set_ready(healthy);
                 }
-                Report::Changed { kind: ProbeKind::Startup, healthy: true } => {
+                ProbeEvent::Changed { kind: ProbeKind::Startup, healthy: true } => {
                     if told.readiness.is_none() {
                         *was_ready = true;
                         self.set_ready(true);
                     }
                 }
-                Report::Changed { kind, healthy: false } => {
+                ProbeEvent::Changed { kind, healthy: false } => {
                     // The same path as a deletion, with the probe's own grace (facts 1.11). A
                     // deletion that comes meanwhile finds it under way and waits for its end.
                     let probe = match kind {
@@ -206,7 +206,7 @@ impl Agent {
                     self.kill_probing(process, &mut prober, grace, seed).await;
                     return Ended::Killed;
                 }
-                Report::Changed { .. } => {}
+                ProbeEvent::Changed { .. } => {}
             }
         }
     }
@@ -237,11 +237,11 @@ impl Agent {
                 biased;
                 () = &mut killing => return,
                 report = prober.next() => match report {
-                    Report::Changed { kind: ProbeKind::Readiness, healthy } => {
+                    ProbeEvent::Changed { kind: ProbeKind::Readiness, healthy } => {
                         self.set_ready(healthy);
                     }
-                    Report::Failed { kind, reason } => self.probe_failed(kind, reason),
-                    Report::Changed { .. } => {}
+                    ProbeEvent::Failed { kind, reason } => self.probe_failed(kind, reason),
+                    ProbeEvent::Changed { .. } => {}
                 },
             }
         }

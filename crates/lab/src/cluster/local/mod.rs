@@ -57,7 +57,7 @@ pub use self::{
     address::PodAddress,
     companion::{Companion, Companions},
     consumer::{Consumer, Fallback, Table, routes},
-    deployment::Progress,
+    deployment::ProgressCondition,
     endpoints::{Endpoint, EndpointSlice},
     error::{ClusterError, LogTail},
     listener::Listener,
@@ -179,7 +179,7 @@ impl LocalCluster {
                 .values()
                 .all(|(pod, status)| Some(pod.replica_set) == current && status.deleted.is_none());
             // The condition says that all are available, the pods that the others have gone.
-            let complete = current.is_some() && state.progress == Some(Progress::Complete);
+            let complete = current.is_some() && state.progress == Some(ProgressCondition::Complete);
             state.failure.is_some() || (complete && all_new && self.complete(state))
         };
         match changes.wait_for(over).await.map(|state| state.failure.clone()) {
@@ -273,7 +273,7 @@ impl LocalCluster {
     }
 
     /// The Deployment's Progressing condition (facts 3.7); `None` before the first rollout.
-    pub fn progress(&self) -> Option<Progress> {
+    pub fn progress(&self) -> Option<ProgressCondition> {
         self.node.store.read(|state| state.progress)
     }
 

@@ -14,7 +14,7 @@ use tokio_util::sync::CancellationToken;
 
 use super::{
     address::PodAddress,
-    deployment::{Progress, ReplicaSet},
+    deployment::{ProgressCondition, ReplicaSet},
     error::ClusterError,
     replica_set::{ActivePod, PodPhase},
     spec::CommandTemplate,
@@ -79,7 +79,7 @@ pub(super) struct State {
     pub(super) current: Option<usize>,
     /// What the Deployment's template says.
     pub(super) template: Option<Template>,
-    pub(super) progress: Option<Progress>,
+    pub(super) progress: Option<ProgressCondition>,
     /// The first thing that cannot be recovered from.
     pub(super) failure: Option<ClusterError>,
     pub(super) next_pod: u64,

@@ -66,9 +66,9 @@ fn rule_3_1_a_single_replica_starts_its_successor_first() {
 #[test]
 fn rule_3_7_the_deadline_only_reports() {
     let second = Duration::from_secs(1);
-    assert_eq!(progress(false, second, 600 * second), Progress::Progressing);
-    assert_eq!(progress(false, 601 * second, 600 * second), Progress::DeadlineExceeded);
-    assert_eq!(progress(true, 601 * second, 600 * second), Progress::Complete);
+    assert_eq!(progress(false, second, 600 * second), ProgressCondition::Progressing);
+    assert_eq!(progress(false, 601 * second, 600 * second), ProgressCondition::DeadlineExceeded);
+    assert_eq!(progress(true, 601 * second, 600 * second), ProgressCondition::Complete);
 }
 
 #[test]
