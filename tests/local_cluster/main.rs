@@ -1,5 +1,6 @@
 //! The local cluster with real processes: a small Python server in place of the sample.
 
+mod disruptions;
 mod harness;
 mod sample;
 

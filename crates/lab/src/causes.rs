@@ -159,7 +159,7 @@ pub fn explain(attempt: &Attempt, failed: Option<&PodState>) -> Cause {
             _ => Cause::Unexplained,
         };
     };
-    let leaving = failed.deleted.is_some();
+    let leaving = failed.leaving();
     match attempt.outcome {
         Outcome::ConnectTimeout => match failed.phase {
             PodPhase::SandboxGone { .. } => Cause::GoneAddress,

@@ -20,7 +20,7 @@ use super::{
     ground::Ground,
     metrics::{Endpoint, EndpointError, Metrics},
     page,
-    plan::{Plan, PlanError},
+    plan::{Plan, PlanError, Variant},
     report::{Environment, Report, RunReport},
     saved::Saved,
     summary,
@@ -172,7 +172,10 @@ async fn repeats(
     }
     let mut runs = Vec::new();
     for repeat in 0..plan.repeat {
-        runs.extend(side_by_side(plan, ground, metrics, endpoint, repeat, audience).await?);
+        for round in plan.rounds() {
+            let done = side_by_side(plan, round, ground, metrics, endpoint, repeat, audience);
+            runs.extend(done.await?);
+        }
         if plan.repeat > 1 {
             let lost =
                 summary::by_mode(&runs).iter().map(|m| (m.mode.to_owned(), m.lost)).collect();
@@ -214,9 +217,10 @@ fn writable(directory: &Path) -> io::Result<()> {
         })
 }
 
-/// One repeat: every variant on a cluster of its own, under load at the same time.
+/// One event of a repeat: every variant on a cluster of its own, under load at the same time.
 async fn side_by_side(
     plan: &Plan,
+    variants: &[Variant],
     ground: &Ground,
     metrics: &Metrics,
     endpoint: Option<&Endpoint>,
@@ -225,8 +229,7 @@ async fn side_by_side(
 ) -> Result<Vec<RunReport>, ExperimentError> {
     let start = Instant::now();
     let go = CancellationToken::new();
-    let experiments: Vec<_> = plan
-        .variants
+    let experiments: Vec<_> = variants
         .iter()
         .map(|variant| {
             let metrics = metrics.of(&variant.label);

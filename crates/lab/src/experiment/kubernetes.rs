@@ -176,7 +176,7 @@ impl Scene for OnCluster<'_> {
         Ok(Source::Outside(Box::new(sending), heard))
     }
 
-    async fn update(&self) -> Result<(), Failure> {
+    async fn disrupt(&self) -> Result<(), Failure> {
         let Self { session, made, experiment, .. } = self;
         session.apply(made, &made.deployment(&session.options.images.v2)).await?;
         let spec = &experiment.variant.cluster;

@@ -26,6 +26,11 @@ pub(super) fn on_cluster(args: &RolloutArgs) -> Result<Option<kubernetes::Option
             !args.command.is_empty(),
             "the local target's; a cluster runs --image-v1 and --image-v2",
         ),
+        (
+            "--event",
+            args.event.iter().any(|event| !event.is_update()),
+            "the local target's; on a cluster it is a rolling update: leave it out",
+        ),
         ("--propagation", args.propagation != Propagation::Proxy, emulated),
         (
             "--through",

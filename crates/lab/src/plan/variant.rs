@@ -8,6 +8,7 @@ use super::{CONNECT_LIMIT, PlanError, Variant, fail, file_name};
 use crate::{
     args::{GroundKind, RolloutArgs},
     cluster::local::{ClusterSpec, CommandTemplate, PreStop, Probe, Probes},
+    disruption::Disruption,
 };
 
 /// The names of what is compared where none are given.
@@ -68,7 +69,8 @@ pub(super) fn variant(
     if let Err(error) = spec_fits {
         return fail("rollout", error.to_string());
     }
-    Ok(Variant { label: label.to_owned(), mode, cluster })
+    let (label, event) = (label.to_owned(), Disruption::default());
+    Ok(Variant { name: label.clone(), label, event, mode, cluster })
 }
 
 /// A hook that Kubernetes can have.

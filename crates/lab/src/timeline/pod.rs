@@ -95,9 +95,9 @@ pub enum PodPhase {
     Starting,
     /// The process runs and nobody asked it to stop.
     Running,
-    /// The pod is deleted and its process still runs.
+    /// It was asked to end, and its process still runs.
     Terminating {
-        /// When it was deleted.
+        /// When its pod was deleted, or its container's end began.
         since: Duration,
     },
     /// The process has ended; its network still answers with RST.
@@ -136,6 +136,18 @@ pub struct PodState {
 }
 
 impl PodState {
+    /// Whether anybody had asked its process to end: its pod is deleted, or its container is killed
+    /// for a probe.
+    pub fn leaving(&self) -> bool {
+        self.deleted.is_some() || self.hook.is_some() || self.sigterm.is_some()
+    }
+
+    fn asked(&mut self, at: Duration) {
+        if matches!(self.phase, PodPhase::Running) {
+            self.phase = PodPhase::Terminating { since: at };
+        }
+    }
+
     fn apply(&mut self, event: &Event) {
         let at = event.at;
         match &event.what {
@@ -150,12 +162,16 @@ impl PodState {
             What::NotReady => self.ready = false,
             What::Deleted => {
                 self.deleted = Some(at);
-                if matches!(self.phase, PodPhase::Running) {
-                    self.phase = PodPhase::Terminating { since: at };
-                }
+                self.asked(at);
             }
-            What::HookCalled => self.hook = Some(at),
-            What::Sigterm => self.sigterm = Some(at),
+            What::HookCalled => {
+                self.hook = Some(at);
+                self.asked(at);
+            }
+            What::Sigterm => {
+                self.sigterm = Some(at);
+                self.asked(at);
+            }
             What::Sigkill => self.sigkill = Some(at),
             What::Exited(exit) => self.phase = PodPhase::Dead { since: at, exit: *exit },
             What::SandboxGone => self.phase = PodPhase::SandboxGone { since: at },

@@ -155,6 +155,8 @@ impl Agent {
             *was_ready = true;
             self.set_ready(true);
         }
+        let mut harm = self.pod.harm.subscribe();
+        let mut suffered = *harm.borrow_and_update();
         let deadline = self.admitted + self.node.spec.ready_deadline;
         let mut waiting = !*was_ready;
         loop {
@@ -166,6 +168,20 @@ impl Agent {
                     return Ended::Deleted;
                 }
                 exit = process.exited() => return Ended::ByItself(exit),
+                // Never an error: the pod holds the sender.
+                Ok(()) = harm.changed() => {
+                    let now = *harm.borrow_and_update();
+                    if now.crashes > suffered.crashes {
+                        process.kill();
+                    }
+                    let unhealthy = now.unhealthy > suffered.unhealthy;
+                    suffered = now;
+                    if !unhealthy {
+                        continue;
+                    }
+                    self.probe_failed(ProbeKind::Liveness, "failed up to its threshold".to_owned());
+                    ProbeEvent::Changed { kind: ProbeKind::Liveness, healthy: false }
+                }
                 report = prober.next() => report,
                 () = sleep_until(deadline), if waiting && !*was_ready => {
                     waiting = false;
