@@ -106,7 +106,7 @@ impl Families {
         }
         #[cfg(target_os = "linux")]
         {
-            let process = prometheus::process_collector::ProcessCollector::for_self();
+            let process = websample_metrics::Process::of_this();
             families.registry.register(Box::new(process)).expect("registered once");
         }
         families
