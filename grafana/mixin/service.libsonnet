@@ -118,7 +118,7 @@ local now = [
     links: [{ title: 'How to read this', url: lib.docs + lib.section, targetBlank: true }],
     options: {
       mode: 'markdown',
-      content: '**Lost requests**: one that was refused, or that a crash cut off, is in no count of a server, so a 0 above is no proof that nobody lost any. Only clients see it: `websample watch` on a live rollout, `websample rollout` before one. **Anything after a last scrape**, and whatever of a pod was never scraped.',
+      content: '**Lost requests**: one that was refused, or that a crash cut off, is in no count of a server, so a 0 above is no proof that nobody lost any. Only clients see it: `websample attack` during a rollout, `websample rollout` before one. **Anything after a last scrape**, and whatever of a pod was never scraped.',
     },
   } + lib.at(0, 8, 24, 3),
 ];
