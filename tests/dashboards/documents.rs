@@ -150,3 +150,15 @@ fn a_board_to_import_differs_only_in_asking_for_its_data_source() {
         assert_eq!(import, board.json, "{path}: run scripts/dashboards");
     }
 }
+
+#[test]
+fn commands_that_the_boards_name_are_there() {
+    let texts: String = Board::all().into_iter().map(|board| board.text).collect();
+    let named = texts.split("`websample ").skip(1).filter_map(|rest| rest.split(['`', ' ']).next());
+    let commands: BTreeSet<_> = named.collect();
+    assert!(!commands.is_empty());
+    for command in commands {
+        let help = Command::new(env!("CARGO_BIN_EXE_websample")).args(["help", command]).output();
+        assert!(help.expect("the binary starts").status.success(), "websample {command}");
+    }
+}
