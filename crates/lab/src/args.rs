@@ -170,6 +170,10 @@ pub struct RolloutArgs {
     #[arg(long, value_name = "ADDRESS")]
     pub metrics: Option<std::net::SocketAddr>,
 
+    /// Where the Grafana is that shows them, for the link to the panels of this run
+    #[arg(long, value_name = "URL", requires = "metrics", default_value = "http://127.0.0.1:3000")]
+    pub grafana: String,
+
     /// Also let curl and the like reach the Service of the first mode, at this address
     #[arg(long, value_name = "ADDRESS")]
     pub listen: Option<std::net::SocketAddr>,

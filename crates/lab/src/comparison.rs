@@ -4,6 +4,7 @@ use std::{
     io,
     path::{Path, PathBuf},
     sync::Arc,
+    time::SystemTime,
 };
 
 use futures_util::future::{join_all, try_join_all};
@@ -91,10 +92,12 @@ pub async fn rollout(
         signal = signals.next() => return Err(RolloutError::Interrupted(signal)),
         ground = ground(&plan) => ground?,
     };
-    let metrics = Metrics::new(plan.variants.iter().map(|v| (v.label.as_str(), v.mode)));
+    let compared = plan.variants.iter().map(|v| (v.label.as_str(), v.mode));
+    let metrics = Metrics::new(SystemTime::now(), compared);
     let endpoint = plan.metrics.map(|address| Endpoint::bind(address, &metrics)).transpose()?;
     if let Some(endpoint) = &endpoint {
         audience.tell(Said::Metrics(endpoint.address()));
+        audience.tell(Said::Panels(metrics.panels(&args.grafana, None)));
     }
     let environment = Environment::new(&plan, &ground, command);
     audience.tell(Said::Begins(announcement(&plan, &environment)));

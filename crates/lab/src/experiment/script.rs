@@ -88,6 +88,7 @@ pub(super) async fn run<S: Scene>(
     }
     experiment.enter(Stage::Done);
     let report = stage.measured(&sent, began, took);
+    experiment.metrics.measured(&report);
     // From here on pods go because they are cleared away.
     timeline.end();
     stage.clear().await;
