@@ -47,6 +47,7 @@ fn manifest(file: &str) -> String {
 const NO_PROBE: &str = "bad/01-no-readiness-probe.yaml";
 const RACE: &str = "bad/03-endpoint-race.yaml";
 const GOOD: &str = "good/podinfo.yaml";
+const UNKNOWN: &str = "bad/64-traffic-unknown.yaml";
 
 #[test]
 fn errors_exit_with_1_and_warnings_with_0_unless_strict() {
@@ -55,6 +56,8 @@ fn errors_exit_with_1_and_warnings_with_0_unless_strict() {
         (&["--manifest", RACE], 0),
         (&["--manifest", RACE, "--strict"], 1),
         (&["--manifest", GOOD, "--strict"], 0),
+        (&["--manifest", UNKNOWN], 0),
+        (&["--manifest", UNKNOWN, "--strict"], 1),
         (&["--manifest", GOOD, "--manifest", NO_PROBE], 1),
     ] {
         let ran = check(arguments, "");
@@ -93,6 +96,28 @@ fn nothing_found_still_shows_the_budget() {
     ] {
         assert!(ran.out.contains(expected), "{expected}\n{}", ran.out);
     }
+}
+
+#[test]
+fn where_nothing_was_judged_nothing_is_promised() {
+    for (file, verdict) in [
+        (UNKNOWN, "Nothing found in 1 workload, as far as they were judged. 1 thing was not judged"),
+        ("bad/65-kind-not-judged.yaml", "1 thing was not judged (see the notes)"),
+        ("bad/63-unknown-api.yaml", "1 error, 0 warnings"),
+        ("good/controller-without-traffic.yaml", "and no requests come there"),
+    ] {
+        let ran = check(&["--manifest", file], "");
+        assert!(ran.out.contains(verdict), "{file}: {}", ran.out);
+        assert!(!ran.out.contains("loses nothing"), "{file}: {}", ran.out);
+    }
+    let ran = check(&["--manifest", UNKNOWN], "");
+    assert!(ran.out.contains("ledger (whether requests come is not known): "), "{}", ran.out);
+    let ran = check(&["--manifest", UNKNOWN, "--output", "json"], "");
+    let document: Value = serde_json::from_str(&ran.out).unwrap();
+    assert_eq!((&document["notes"], &document["ok"]), (&1.into(), &true.into()));
+    assert_eq!(document["checked"][0]["containers"][0]["serves"], Value::Null);
+    let ran = check(&["--manifest", UNKNOWN, "--output", "github"], "");
+    assert!(ran.out.starts_with("::notice file="), "{}", ran.out);
 }
 
 #[test]

@@ -9,11 +9,12 @@ use websample_manifest::{self as manifest, Finding, Report, Source, Told};
 use super::files::files;
 
 /// Rules whose fix is advice: it takes somebody who knows the program, the port or the name.
-const ADVICE: [&str; 13] = [
+const ADVICE: [&str; 15] = [
     "anti-affinity-blocks-surge",
     "delay-too-short",
     "hook-port-not-exposed",
     "hook-refused",
+    "kind-not-judged",
     "proxy-leaves-first",
     "publishes-not-ready",
     "replicas-and-autoscaler",
@@ -21,6 +22,7 @@ const ADVICE: [&str; 13] = [
     "settings-refused",
     "shell-as-pid-1",
     "single-attach-volume",
+    "traffic-unknown",
     "unknown-field",
     "unknown-port-name",
 ];

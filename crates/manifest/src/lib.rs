@@ -8,7 +8,7 @@
 //! | file | its subject |
 //! |---|---|
 //! | `documents`, `node` | streams of YAML and JSON; trees that know their lines |
-//! | `read`, `objects`, `unknown` | typed objects; fields that the API does not have |
+//! | `read`, `objects`, `unknown`, `kinds` | typed objects; fields, versions and kinds that are not known |
 //! | `subject`, `select`, `index` | a workload with everything that was read about it |
 //! | `hook`, `server`, `known`, `image` | what is known of its containers |
 //! | `rule`, `finding` | what can be wrong, and what is |
@@ -24,6 +24,7 @@ mod finding;
 mod hook;
 mod image;
 mod index;
+mod kinds;
 mod known;
 mod node;
 mod objects;

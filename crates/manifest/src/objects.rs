@@ -12,7 +12,7 @@ use k8s_openapi::{
 };
 use websample_kubernetes::IntOrPercent;
 
-use super::node::Node;
+use super::{kinds::Bearing, node::Node};
 
 /// Everything that was read.
 #[derive(Debug, Default)]
@@ -25,9 +25,21 @@ pub(super) struct Objects {
     pub(super) claims: Vec<Object<PersistentVolumeClaim>>,
     pub(super) config_maps: Vec<Object<ConfigMap>>,
     /// Objects of versions that no current cluster serves, with the version to use.
-    pub(super) removed: Vec<Object<Removed>>,
+    pub(super) unserved: Vec<Object<Unserved>>,
     /// How many of each other kind there were.
     pub(super) skipped: BTreeMap<String, usize>,
+    /// Of those, what may make pods or carry traffic.
+    pub(super) unjudged: BTreeMap<String, Unjudged>,
+}
+
+/// Objects of a kind that may matter to a rollout, and that nobody here can judge.
+#[derive(Debug)]
+pub(super) struct Unjudged {
+    /// The first of them.
+    pub(super) first: Origin,
+    pub(super) version: String,
+    pub(super) bearing: Bearing,
+    pub(super) count: usize,
 }
 
 /// Where an object came from.
@@ -67,11 +79,12 @@ pub(super) struct Object<T> {
     pub(super) object: T,
 }
 
-/// An API version that is gone.
+/// An API version that no current cluster serves.
 #[derive(Debug)]
-pub(super) struct Removed {
+pub(super) struct Unserved {
     pub(super) version: String,
-    pub(super) since: &'static str,
+    /// The release that dropped it; `None` where there has never been such a version.
+    pub(super) since: Option<&'static str>,
     pub(super) instead: &'static str,
 }
 

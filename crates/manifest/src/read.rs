@@ -18,8 +18,9 @@ use websample_kubernetes::IntOrPercent;
 
 use super::{
     documents::{Document, documents},
+    kinds,
     node::{Content, Node},
-    objects::{Autoscaler, Object, Objects, Origin, Removed, Rollout, Workload},
+    objects::{Autoscaler, Object, Objects, Origin, Rollout, Unjudged, Unserved, Workload},
     problem::{Problem, Unusable},
     unknown::unknown_fields,
 };
@@ -53,7 +54,7 @@ pub(super) fn read(sources: &[Source]) -> Result<Objects, Unusable> {
             }
         }
     }
-    if problems.is_empty() && objects.workloads.is_empty() && objects.removed.is_empty() {
+    if problems.is_empty() && objects.workloads.is_empty() && objects.unserved.is_empty() {
         problems.push(nothing(sources, &objects));
     }
     if problems.is_empty() { Ok(objects) } else { Err(Unusable { problems }) }
@@ -192,17 +193,29 @@ impl Reader<'_> {
             ("autoscaling/v1" | "autoscaling/v2", "HorizontalPodAutoscaler") => {
                 objects.autoscalers.push(self.autoscaler()?);
             }
-            (version, kind) => match removed(version, kind) {
-                Some((since, instead)) => {
-                    let version = version.to_owned();
-                    let metadata = self.part("metadata")?;
-                    let origin = self.origin(&metadata, Vec::new());
-                    objects
-                        .removed
-                        .push(Object { origin, object: Removed { version, since, instead } });
+            (version, kind) => {
+                let metadata: ObjectMeta = self.part("metadata")?;
+                let origin = self.origin(&metadata, Vec::new());
+                let version = version.to_owned();
+                if let Some((since, instead)) = kinds::unserved(&version, kind) {
+                    let object = Unserved { version, since, instead };
+                    objects.unserved.push(Object { origin, object });
+                    return Ok(());
                 }
-                None => *objects.skipped.entry(self.kind).or_default() += 1,
-            },
+                *objects.skipped.entry(kind.to_owned()).or_default() += 1;
+                // What somebody else made and keeps is judged with whoever that is.
+                let made = metadata.owner_references.iter().flatten();
+                if made.into_iter().any(|owner| owner.controller == Some(true)) {
+                    return Ok(());
+                }
+                if let Some(bearing) = kinds::bearing(&version, kind) {
+                    objects
+                        .unjudged
+                        .entry(format!("{kind} {version}"))
+                        .or_insert(Unjudged { first: origin, version, bearing, count: 0 })
+                        .count += 1;
+                }
+            }
         }
         Ok(())
     }
@@ -341,24 +354,6 @@ impl Reader<'_> {
 /// A number that the API would refuse if it were negative.
 fn seconds(number: Option<i32>) -> Option<u32> {
     number.map(|number| u32::try_from(number).unwrap_or(0))
-}
-
-/// Since when a version is not served any more, and what is instead (the deprecated API migration
-/// guide of Kubernetes).
-fn removed(version: &str, kind: &str) -> Option<(&'static str, &'static str)> {
-    match (version, kind) {
-        (
-            "extensions/v1beta1" | "apps/v1beta1" | "apps/v1beta2",
-            "Deployment" | "StatefulSet" | "DaemonSet",
-        ) => Some(("1.16", "apps/v1")),
-        ("policy/v1beta1", "PodDisruptionBudget") => Some(("1.25", "policy/v1")),
-        ("extensions/v1beta1" | "networking.k8s.io/v1beta1", "Ingress") => {
-            Some(("1.22", "networking.k8s.io/v1"))
-        }
-        ("autoscaling/v2beta1", "HorizontalPodAutoscaler") => Some(("1.25", "autoscaling/v2")),
-        ("autoscaling/v2beta2", "HorizontalPodAutoscaler") => Some(("1.26", "autoscaling/v2")),
-        _ => None,
-    }
 }
 
 #[cfg(test)]

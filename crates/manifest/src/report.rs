@@ -14,7 +14,7 @@ use super::{
     read::{self, Source},
     rule::Severity,
     server::Told,
-    subject::{Subject, Unit},
+    subject::{Subject, Traffic, Unit},
 };
 
 /// The result of a check.
@@ -70,8 +70,8 @@ pub enum Replacing {
 pub struct Ending {
     /// The container.
     pub container: String,
-    /// Whether requests come to it.
-    pub serves: bool,
+    /// Whether requests come to it; `None` where nothing shows it.
+    pub serves: Option<bool>,
     /// What the hook does, in words.
     pub hook: String,
     /// How long the hook holds SIGTERM back.
@@ -88,6 +88,12 @@ impl Report {
     /// How many findings are this bad.
     pub fn count(&self, severity: Severity) -> usize {
         self.findings.iter().filter(|finding| finding.severity() == severity).count()
+    }
+
+    /// Whether requests come to any of the workloads, as far as can be seen.
+    pub fn serves(&self) -> bool {
+        let containers = self.checked.iter().flat_map(|checked| &checked.containers);
+        containers.into_iter().any(|ending| ending.serves == Some(true))
     }
 }
 
@@ -148,7 +154,7 @@ fn ending(subject: &Subject<'_>, unit: &Unit<'_>) -> Ending {
     };
     Ending {
         container: unit.container.name.clone(),
-        serves: unit.serving,
+        serves: (subject.traffic() != Traffic::Unknown).then_some(unit.serving),
         hook,
         hook_takes: unit.hook_takes(),
         delay: unit.server.shortest_delay().zip(unit.server.longest_delay()),

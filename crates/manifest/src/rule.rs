@@ -10,6 +10,8 @@ pub enum Severity {
     Error,
     /// It does so under conditions that the manifest does not show.
     Warning,
+    /// Something was not judged, so that nothing found says nothing of it.
+    Note,
 }
 
 impl Severity {
@@ -18,6 +20,7 @@ impl Severity {
         match self {
             Self::Error => "error",
             Self::Warning => "warning",
+            Self::Note => "note",
         }
     }
 }
@@ -114,7 +117,11 @@ rules! {
     PublishesNotReady Error "publishes-not-ready" "A Service sends to pods that are not ready"
     SelectorMismatch Error "selector-mismatch" "The selector does not match the pods' own labels"
     RemovedApi Error "removed-api" "The object's API version is no longer served"
+    UnknownApi Error "unknown-api" "There has never been such a version of this kind"
     UnknownField Warning "unknown-field" "The API does not have this field"
+    // What was not judged
+    TrafficUnknown Note "traffic-unknown" "Nothing shows whether requests come to it"
+    KindNotJudged Note "kind-not-judged" "Objects of this kind are not judged"
 }
 
 impl fmt::Display for Rule {

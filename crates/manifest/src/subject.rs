@@ -40,6 +40,17 @@ pub(super) struct Subject<'a> {
     pub(super) grace: Duration,
 }
 
+/// Whether requests come to a workload.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Traffic {
+    Requests,
+    /// What it declares is for those who watch it: a controller that only exports metrics loses
+    /// nobody's requests.
+    None,
+    /// Nothing was read that would show it.
+    Unknown,
+}
+
 /// A container that runs as long as the pod does.
 #[derive(Debug)]
 pub(super) struct Unit<'a> {
@@ -102,10 +113,22 @@ impl<'a> Subject<'a> {
         Some(Self { workload, pod, units, services, budgets, ingress, autoscaled, grace })
     }
 
-    /// Whether requests come to its pods, as far as can be seen: a controller that only exports
-    /// metrics loses nobody's requests.
+    /// Whether requests come to its pods, as far as can be seen.
     pub(super) fn serves(&self) -> bool {
-        self.units.iter().any(|unit| unit.serving)
+        self.traffic() == Traffic::Requests
+    }
+
+    /// Whether requests come to its pods, or whether that cannot be seen.
+    pub(super) fn traffic(&self) -> Traffic {
+        if self.units.iter().any(|unit| unit.serving) {
+            Traffic::Requests
+        } else if !self.services.is_empty()
+            || self.units.iter().any(|u| !u.proxy && !u.ports().is_empty())
+        {
+            Traffic::None
+        } else {
+            Traffic::Unknown
+        }
     }
 
     /// The number of pods, the least that is sure.

@@ -41,7 +41,7 @@ Examples:
       Annotations in a pull request.
 
 Exit codes: 0 the settings work, or no error was found; 1 an error was found (with --strict: or a
-warning); 64 settings that do not work, or input that cannot be read or holds nothing to check.";
+warning, or something was not judged); 64 settings that do not work, or input that cannot be read or holds nothing to check.";
 
 const HEADING: &str = "Manifests";
 
@@ -70,7 +70,7 @@ pub(super) fn with_flags(command: Command) -> Command {
         .long(STRICT)
         .action(ArgAction::SetTrue)
         .requires(MANIFEST)
-        .help("Exit with 1 for warnings too");
+        .help("Exit with 1 for warnings too, and for what was not judged");
     command
         .about("Print the effective settings, or say what a rollout of manifests will lose")
         .after_help(EXAMPLES)
@@ -117,7 +117,7 @@ pub(super) fn run(matches: &ArgMatches) -> Option<ExitCode> {
         "github" => print(&output::github(&report)),
         _ => print(&output::text(&report, colour())),
     }
-    let strict = matches.get_flag(STRICT) && report.count(Severity::Warning) > 0;
+    let strict = matches.get_flag(STRICT) && !report.findings.is_empty();
     let found = report.count(Severity::Error) > 0 || strict;
     Some(if found { ExitCode::from(FOUND) } else { ExitCode::SUCCESS })
 }

@@ -7,15 +7,20 @@ use crate::{
 };
 
 pub(super) fn check(objects: &Objects, found: &mut Findings) {
-    for removed in &objects.removed {
-        let (origin, version) = (&removed.origin, &removed.object);
+    for unserved in &objects.unserved {
+        let (origin, version) = (&unserved.origin, &unserved.object);
+        let (rule, what) = match version.since {
+            Some(since) => {
+                (Rule::RemovedApi, format!("has not been served since Kubernetes {since}"))
+            }
+            None => (Rule::UnknownApi, "is nothing that the API has".to_owned()),
+        };
         let message = format!(
-            "{} of {} has not been served since Kubernetes {}: it cannot be applied, and was not \
-             checked any further",
-            origin.kind, version.version, version.since
+            "{} of {} {what}: it cannot be applied, and was not checked any further",
+            origin.kind, version.version
         );
         let fix = format!("apiVersion: {}", version.instead);
-        found.object(Rule::RemovedApi, origin, "apiVersion", message, fix);
+        found.object(rule, origin, "apiVersion", message, fix);
     }
     for origin in origins(objects) {
         for path in &origin.unknown {

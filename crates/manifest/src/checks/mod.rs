@@ -11,11 +11,13 @@
 //! | `disruption` | PodDisruptionBudgets |
 //! | `services` | whether Services and pods fit together |
 //! | `api` | what the API refuses or drops |
+//! | `judged` | what was not judged |
 
 mod api;
 mod disruption;
 mod ending;
 mod hook;
+mod judged;
 mod ours;
 mod placing;
 mod probes;
@@ -39,7 +41,9 @@ pub(super) fn check(
     found: &mut Findings,
 ) {
     api::check(objects, found);
+    judged::kinds(objects, found);
     for subject in subjects {
+        judged::check(subject, found);
         ending::check(subject, found);
         hook::check(subject, found);
         ours::check(subject, found);

@@ -17,6 +17,7 @@ pub fn github(report: &Report) -> String {
         let level = match finding.severity() {
             Severity::Error => "error",
             Severity::Warning => "warning",
+            Severity::Note => "notice",
         };
         let place = (finding.file != STANDARD_INPUT).then_some((&*finding.file, finding.line));
         let message = format!(

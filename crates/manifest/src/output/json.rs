@@ -15,6 +15,7 @@ pub fn json(report: &Report) -> Value {
         "ok": report.count(Severity::Error) == 0,
         "errors": report.count(Severity::Error),
         "warnings": report.count(Severity::Warning),
+        "notes": report.count(Severity::Note),
         "findings": report.findings.iter().map(finding).collect::<Vec<_>>(),
         "checked": report.checked.iter().map(checked).collect::<Vec<_>>(),
         "skipped": report.skipped,

@@ -103,7 +103,9 @@ fn budget(ending: &Ending) -> String {
         Some((min, max)) => {
             parts.push(format!("goes on accepting for {} to {}", shown(min), shown(max)));
         }
-        None if ending.serves => parts.push("nothing known of a delay after SIGTERM".to_owned()),
+        None if ending.serves == Some(true) => {
+            parts.push("nothing known of a delay after SIGTERM".to_owned());
+        }
         None => {}
     }
     let before =
@@ -119,7 +121,11 @@ fn budget(ending: &Ending) -> String {
         _ => {}
     }
     parts.push(format!("SIGKILL at {}", shown(ending.grace)));
-    let serves = if ending.serves { "" } else { " (no requests)" };
+    let serves = match ending.serves {
+        Some(true) => "",
+        Some(false) => " (no requests)",
+        None => " (whether requests come is not known)",
+    };
     format!("{}{serves}: {}", ending.container, parts.join(", "))
 }
 
@@ -144,7 +150,22 @@ fn verdict(report: &Report) -> String {
     let counted =
         |count: usize, what: &str| format!("{count} {what}{}", if count == 1 { "" } else { "s" });
     let workloads = counted(report.checked.len(), "workload");
-    match (report.count(Severity::Error), report.count(Severity::Warning)) {
+    let notes = report.count(Severity::Note);
+    let unjudged = match notes {
+        0 => String::new(),
+        notes => format!(
+            " {} not judged (see the notes): what is lost there is not known.",
+            match notes {
+                1 => "1 thing was".to_owned(),
+                notes => format!("{notes} things were"),
+            }
+        ),
+    };
+    let found = match (report.count(Severity::Error), report.count(Severity::Warning)) {
+        (0, 0) if notes > 0 => format!("Nothing found in {workloads}, as far as they were judged."),
+        (0, 0) if !report.serves() => format!(
+            "Nothing found in {workloads}, and no requests come there, as far as a manifest can tell."
+        ),
         (0, 0) => format!(
             "Nothing found in {workloads}: as far as a manifest can tell, a rollout loses nothing."
         ),
@@ -157,7 +178,8 @@ fn verdict(report: &Report) -> String {
             counted(errors, "error"),
             counted(warnings, "warning")
         ),
-    }
+    };
+    format!("{found}{unjudged}")
 }
 
 /// Colours, or none.
@@ -173,6 +195,7 @@ impl Paint {
         let code = match severity {
             Severity::Error => "31",
             Severity::Warning => "33",
+            Severity::Note => "36",
         };
         self.with(code, &format!("{severity:7}"))
     }

@@ -1,0 +1,46 @@
+//! What was not judged: nothing found must not be taken for nothing lost.
+
+use super::{super::rule::Rule, Findings, Subject};
+use crate::{kinds::Bearing, objects::Objects, subject::Traffic};
+
+pub(super) fn check(subject: &Subject<'_>, found: &mut Findings) {
+    if subject.traffic() != Traffic::Unknown || subject.replicas() == 0 {
+        return;
+    }
+    let message = "no container declares a port and no Service that was read selects its pods, so \
+                   nothing shows whether requests come here: how they fare in a rollout was not \
+                   judged"
+        .to_owned();
+    let fix = "declare the ports of its containers, or give its Service to the check too";
+    found.object(Rule::TrafficUnknown, &subject.workload.origin, "", message, fix);
+}
+
+/// Kinds that may make pods or carry traffic.
+pub(super) fn kinds(objects: &Objects, found: &mut Findings) {
+    for unjudged in objects.unjudged.values() {
+        let kind = &unjudged.first.kind;
+        let (why, fix) = match unjudged.bearing {
+            Bearing::Pods => (
+                "make pods in ways that are not read here",
+                "look at a rollout of it: `websample watch NAME`",
+            ),
+            Bearing::Traffic => (
+                "say where requests go, which is not read here",
+                "give the Services that they send to as well",
+            ),
+            Bearing::Unknown => (
+                "may make pods or carry traffic, and are not known here",
+                "give what they make as well, such as `kubectl get deployment,service -o yaml` has it",
+            ),
+        };
+        let others = match unjudged.count {
+            1 => String::new(),
+            count => format!(", nor were {} more", count - 1),
+        };
+        let message = format!(
+            "this {kind} ({}) was not judged{others}: objects of this kind {why}",
+            unjudged.version
+        );
+        found.object(Rule::KindNotJudged, &unjudged.first, "kind", message, fix);
+    }
+}
