@@ -101,7 +101,10 @@ fn nothing_found_still_shows_the_budget() {
 #[test]
 fn where_nothing_was_judged_nothing_is_promised() {
     for (file, verdict) in [
-        (UNKNOWN, "Nothing found in 1 workload, as far as they were judged. 1 thing was not judged"),
+        (
+            UNKNOWN,
+            "Nothing found in 1 workload, as far as they were judged. 1 thing was not judged",
+        ),
         ("bad/65-kind-not-judged.yaml", "1 thing was not judged (see the notes)"),
         ("bad/63-unknown-api.yaml", "1 error, 0 warnings"),
         ("good/controller-without-traffic.yaml", "and no requests come there"),
@@ -191,6 +194,25 @@ fn input_that_cannot_be_checked_exits_with_64_in_every_format() {
     let github = check(&["--manifest", "-", "--output", "github"], broken);
     assert_eq!(github.code, Some(64));
     assert!(github.out.starts_with("::error title=unusable-manifest::"), "{}", github.out);
+}
+
+#[test]
+fn what_cannot_be_read_does_not_hide_what_was_found() {
+    let values = "image:\n  tag: v1\n---\n";
+    let foreign = check(&["--manifest", "-"], &format!("{values}{}", manifest(NO_PROBE)));
+    assert_eq!(foreign.code, Some(1), "{} {}", foreign.out, foreign.err);
+    assert!(foreign.out.contains("note    not-an-object (standard input:1)"), "{}", foreign.out);
+    let broken = format!("{}---\nname: {{{{ .Values.x }}}}\n", manifest(NO_PROBE));
+    for format in ["text", "json", "github"] {
+        let ran = check(&["--manifest", "-", "--output", format], &broken);
+        assert_eq!(ran.code, Some(64), "{} {}", ran.out, ran.err);
+        assert!(ran.out.contains("no-readiness-probe"), "{}", ran.out);
+        assert!(
+            ran.err.contains("a template that nobody has rendered yet: {{ .Values.x }}"),
+            "{}",
+            ran.err
+        );
+    }
 }
 
 #[test]

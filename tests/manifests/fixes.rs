@@ -9,12 +9,13 @@ use websample_manifest::{self as manifest, Finding, Report, Source, Told};
 use super::files::files;
 
 /// Rules whose fix is advice: it takes somebody who knows the program, the port or the name.
-const ADVICE: [&str; 15] = [
+const ADVICE: [&str; 16] = [
     "anti-affinity-blocks-surge",
     "delay-too-short",
     "hook-port-not-exposed",
     "hook-refused",
     "kind-not-judged",
+    "not-an-object",
     "proxy-leaves-first",
     "publishes-not-ready",
     "replicas-and-autoscaler",

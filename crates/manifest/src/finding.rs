@@ -4,6 +4,7 @@ use std::collections::HashSet;
 
 use super::{
     objects::Origin,
+    problem::Problem,
     rule::{Rule, Severity},
     subject::Unit,
 };
@@ -67,6 +68,21 @@ impl Findings {
     ) {
         let name = Some(unit.container.name.clone());
         self.push(rule, origin, name, &unit.at(field), message, fix.into());
+    }
+
+    /// About a document that is no object at all.
+    pub(super) fn document(&mut self, rule: Rule, problem: &Problem) {
+        self.0.insert(Finding {
+            rule,
+            file: problem.file.clone(),
+            line: problem.line.unwrap_or(1),
+            kind: "document".to_owned(),
+            namespace: None,
+            name: problem.document.unwrap_or(1).to_string(),
+            container: None,
+            message: format!("{}, and was not judged", problem.problem),
+            fix: problem.remedy.clone(),
+        });
     }
 
     fn push(

@@ -7,9 +7,10 @@
 //!
 //! | file | its subject |
 //! |---|---|
-//! | `documents`, `node` | streams of YAML and JSON; trees that know their lines |
+//! | `documents`, `node`, `template` | streams of YAML and JSON; trees that know their lines; what was not rendered |
 //! | `read`, `objects`, `unknown`, `kinds` | typed objects; fields, versions and kinds that are not known |
 //! | `subject`, `select`, `index` | a workload with everything that was read about it |
+//! | `traffic` | which of its containers requests come to |
 //! | `hook`, `server`, `known`, `image` | what is known of its containers |
 //! | `rule`, `finding` | what can be wrong, and what is |
 //! | `checks` | the checks themselves |
@@ -36,6 +37,8 @@ mod rule;
 mod select;
 mod server;
 mod subject;
+mod template;
+mod traffic;
 mod unknown;
 
 use std::time::Duration;

@@ -41,6 +41,8 @@ impl Node {
             },
             alias_limits: serde_saphyr::alias_limits! { max_total_replayed_events: 100_000 },
             with_snippet: false,
+            // Those above an item are kept for it otherwise, and more than 32 are too many.
+            emit_comments: false,
         };
         serde_saphyr::from_str_with_options(text, options)
     }
@@ -71,22 +73,27 @@ impl Node {
         }
     }
 
-    /// The line of a field, written like `spec.containers[0].name`; where there is no such field,
-    /// that of the nearest one around it.
+    /// A field, written like `spec.containers[0].name`.
+    pub(super) fn at(&self, path: &str) -> Option<&Self> {
+        steps(path).try_fold(self, Self::step)
+    }
+
+    /// The line of a field; where there is no such field, that of the nearest one around it.
     pub(super) fn line_of(&self, path: &str) -> usize {
         let mut node = self;
-        for step in path.split(['.', '[']) {
-            let next = match (step.strip_suffix(']'), &node.content) {
-                (Some(index), Content::List(items)) => {
-                    index.parse().ok().and_then(|index: usize| items.get(index))
-                }
-                (None, _) => node.get(step),
-                _ => None,
-            };
-            let Some(next) = next else { break };
+        for step in steps(path) {
+            let Some(next) = node.step(step) else { break };
             node = next;
         }
         node.line
+    }
+
+    fn step(&self, step: &str) -> Option<&Self> {
+        match (step.strip_suffix(']'), &self.content) {
+            (Some(index), Content::List(items)) => items.get(index.parse::<usize>().ok()?),
+            (None, _) => self.get(step),
+            _ => None,
+        }
     }
 
     /// Without the lines, and with every quantity as a text: the API takes numbers there too,
@@ -116,6 +123,10 @@ impl Node {
             }
         }
     }
+}
+
+fn steps(path: &str) -> impl Iterator<Item = &str> {
+    path.split(['.', '[']).filter(|step| !step.is_empty())
 }
 
 fn is_quantity(path: &[&str]) -> bool {

@@ -12,7 +12,7 @@ use k8s_openapi::{
 };
 use websample_kubernetes::IntOrPercent;
 
-use super::{kinds::Bearing, node::Node};
+use super::{kinds::Bearing, node::Node, problem::Problem};
 
 /// Everything that was read.
 #[derive(Debug, Default)]
@@ -26,6 +26,10 @@ pub(super) struct Objects {
     pub(super) config_maps: Vec<Object<ConfigMap>>,
     /// Objects of versions that no current cluster serves, with the version to use.
     pub(super) unserved: Vec<Object<Unserved>>,
+    /// Documents that are no objects of Kubernetes, such as a chart's values.
+    pub(super) foreign: Vec<Problem>,
+    /// Documents that cannot be read.
+    pub(super) problems: Vec<Problem>,
     /// How many of each other kind there were.
     pub(super) skipped: BTreeMap<String, usize>,
     /// Of those, what may make pods or carry traffic.

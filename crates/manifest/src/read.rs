@@ -1,6 +1,6 @@
 //! From files to objects, or every reason why not.
 
-use std::rc::Rc;
+use std::{mem, rc::Rc};
 
 use k8s_openapi::{
     api::{
@@ -22,6 +22,7 @@ use super::{
     node::{Content, Node},
     objects::{Autoscaler, Object, Objects, Origin, Rollout, Unjudged, Unserved, Workload},
     problem::{Problem, Unusable},
+    template,
     unknown::unknown_fields,
 };
 
@@ -37,27 +38,29 @@ pub struct Source {
 const RENDER: &str = "give the rendered objects: `kustomize build DIR | websample check --manifest -`, \
                       or `helm template CHART | websample check --manifest -`";
 
-/// Reads all objects.
+/// Reads all objects that can be read.
 ///
 /// # Errors
-/// Every document that cannot be read, and input without anything to check: a pipe whose first
-/// half has failed must not look like a clean bill.
+/// Input without anything to check, with every reason why: a pipe whose first half has failed must
+/// not look like a clean bill.
 pub(super) fn read(sources: &[Source]) -> Result<Objects, Unusable> {
     let mut objects = Objects::default();
-    let mut problems = Vec::new();
     for source in sources {
         let file: Rc<str> = source.name.as_str().into();
         for (index, document) in documents(&source.text).into_iter().enumerate() {
-            let place = Place { file: Rc::clone(&file), document: index + 1 };
-            if let Err(problem) = read_document(document, &place, &mut objects) {
-                problems.push(problem);
-            }
+            let place = Place { file: Rc::clone(&file), document: index + 1, text: document.text };
+            read_document(document, &place, &mut objects);
         }
     }
-    if problems.is_empty() && objects.workloads.is_empty() && objects.unserved.is_empty() {
-        problems.push(nothing(sources, &objects));
+    if objects.workloads.is_empty() && objects.unserved.is_empty() {
+        let mut problems = mem::take(&mut objects.problems);
+        problems.append(&mut objects.foreign);
+        if problems.is_empty() {
+            problems.push(nothing(sources, &objects));
+        }
+        return Err(Unusable { problems });
     }
-    if problems.is_empty() { Ok(objects) } else { Err(Unusable { problems }) }
+    Ok(objects)
 }
 
 fn nothing(sources: &[Source], objects: &Objects) -> Problem {
@@ -93,12 +96,13 @@ fn nothing(sources: &[Source], objects: &Objects) -> Problem {
 }
 
 /// Which document it is about.
-struct Place {
+struct Place<'a> {
     file: Rc<str>,
     document: usize,
+    text: &'a str,
 }
 
-impl Place {
+impl Place<'_> {
     fn problem(
         &self,
         line: Option<usize>,
@@ -115,26 +119,37 @@ impl Place {
     }
 }
 
-fn read_document(
-    document: Document<'_>,
-    place: &Place,
-    objects: &mut Objects,
-) -> Result<(), Problem> {
+fn read_document(document: Document<'_>, place: &Place<'_>, objects: &mut Objects) {
     let above = document.line - 1;
-    let mut node = Node::parse(document.text).map_err(|error| {
-        let error = error.without_snippet();
-        let line = error.location().map(|at| at.line() as usize + above);
-        let remedy =
-            if document.text.contains("{{") { RENDER } else { "correct it there" }.to_owned();
-        // The place is said in front, in lines of the file.
-        let message = error.to_string();
-        let message = message.split(" at line ").next().unwrap_or(&message);
-        // What a program could do about a key that is there twice is none of the user's business.
-        let message = message.split(", set DuplicateKeyPolicy").next().unwrap_or(message);
-        place.problem(line, format!("it is not YAML: {message}"), remedy)
-    })?;
-    node.shift(above);
-    read_object(node, None, place, objects)
+    match Node::parse(document.text) {
+        Ok(mut node) => {
+            node.shift(above);
+            read_object(node, None, place, objects);
+        }
+        Err(error) => objects.problems.push(no_yaml(error.without_snippet(), above, place)),
+    }
+}
+
+fn no_yaml(error: &serde_saphyr::Error, above: usize, place: &Place<'_>) -> Problem {
+    let at = error.location().map(|at| at.line() as usize);
+    // An action of a template is half a mapping, which fails there or a line behind it, with words
+    // that help nobody.
+    if let Some((line, action)) = template::actions(place.text)
+        .find(|(line, _)| at.is_none_or(|at| (at.saturating_sub(2)..=at).contains(line)))
+    {
+        return place.problem(Some(line + above), unrendered(action), RENDER);
+    }
+    let line = at.map(|at| at + above);
+    // The place is said in front, in lines of the file.
+    let message = error.to_string();
+    let message = message.split(" at line ").next().unwrap_or(&message);
+    // What a program could do about a key that is there twice is none of the user's business.
+    let message = message.split(", set DuplicateKeyPolicy").next().unwrap_or(message);
+    place.problem(line, format!("it is not YAML: {message}"), "correct it there")
+}
+
+fn unrendered(placeholder: &str) -> String {
+    format!("it is a template that nobody has rendered yet: {placeholder}")
 }
 
 /// Reads an object; `item_of` is the `apiVersion` and `kind` of the list that it came in, whose
@@ -142,14 +157,17 @@ fn read_document(
 fn read_object(
     node: Node,
     item_of: Option<(&str, &str)>,
-    place: &Place,
+    place: &Place<'_>,
     objects: &mut Objects,
-) -> Result<(), Problem> {
+) {
     let line = Some(node.line);
     match node.content {
-        Content::Null => return Ok(()),
+        Content::Null => return,
         Content::Map(_) => {}
-        _ => return Err(place.problem(line, "it is not an object", RENDER)),
+        _ => {
+            objects.foreign.push(place.problem(line, "it is not an object", RENDER));
+            return;
+        }
     }
     let text = |key: &str| node.get(key).and_then(Node::text);
     let version = text("apiVersion").or(item_of.map(|(version, _)| version));
@@ -157,18 +175,23 @@ fn read_object(
     let (Some(version), Some(kind)) = (version, kind) else {
         let missing = if kind.is_none() { "kind" } else { "apiVersion" };
         let problem = format!("it has no {missing}, so it is no object of Kubernetes");
-        return Err(place.problem(line, problem, RENDER));
+        objects.foreign.push(place.problem(line, problem, RENDER));
+        return;
     };
     let (version, kind) = (version.to_owned(), kind.to_owned());
     if kind.ends_with("List")
         && let Some(Content::List(items)) = node.get("items").map(|items| &items.content)
     {
         let list = (version.as_str(), kind.as_str());
-        return items
-            .iter()
-            .try_for_each(|item| read_object(item.clone(), Some(list), place, objects));
+        for item in items {
+            read_object(item.clone(), Some(list), place, objects);
+        }
+        return;
     }
-    Reader { node: Rc::new(node), version, kind, place }.take(objects)
+    let reader = Reader { node: Rc::new(node), version, kind, place };
+    if let Err(problem) = reader.take(objects) {
+        objects.problems.push(problem);
+    }
 }
 
 /// An object that is being read.
@@ -176,7 +199,7 @@ struct Reader<'a> {
     node: Rc<Node>,
     version: String,
     kind: String,
-    place: &'a Place,
+    place: &'a Place<'a>,
 }
 
 impl Reader<'_> {
@@ -306,13 +329,15 @@ impl Reader<'_> {
     fn typed<T: DeserializeOwned + Serialize>(&self) -> Result<Object<T>, Problem> {
         let mut value = self.node.to_value();
         if let Some(object) = value.as_object_mut() {
+            // What the cluster says of it, or a generator has left there: nothing that is applied.
+            object.remove("status");
             // An item of a list may lack them, and the types insist.
             object.insert("apiVersion".to_owned(), self.version.as_str().into());
             object.insert("kind".to_owned(), self.kind.as_str().into());
         }
         let object: T = serde_path_to_error::deserialize(&value).map_err(|error| {
             let path = error.path().to_string();
-            self.problem(&path, &format!("{path}: {}", error.inner()), "correct it there")
+            self.refused(&path, error.inner())
         })?;
         let known = serde_json::to_value(&object).unwrap_or_default();
         let metadata: ObjectMeta = self.part("metadata")?;
@@ -325,10 +350,8 @@ impl Reader<'_> {
         if node.content == Content::Null {
             return Ok(T::default());
         }
-        serde_path_to_error::deserialize(&node.to_value()).map_err(|error| {
-            let path = format!("{key}.{}", error.path());
-            self.problem(&path, &format!("{path}: {}", error.inner()), "correct it there")
-        })
+        serde_path_to_error::deserialize(&node.to_value())
+            .map_err(|error| self.refused(&format!("{key}.{}", error.path()), error.inner()))
     }
 
     fn origin(&self, metadata: &ObjectMeta, unknown: Vec<String>) -> Origin {
@@ -343,6 +366,17 @@ impl Reader<'_> {
             name: name.unwrap_or_else(|| "(without a name)".to_owned()),
             unknown,
             node: Rc::clone(&self.node),
+        }
+    }
+
+    /// A field of a type that it does not have.
+    fn refused(&self, path: &str, error: &serde_json::Error) -> Problem {
+        let placeholder = self.node.at(path).and_then(Node::text).and_then(template::placeholder);
+        match placeholder {
+            Some(placeholder) => {
+                self.problem(path, &format!("{path}: {}", unrendered(placeholder)), RENDER)
+            }
+            None => self.problem(path, &format!("{path}: {error}"), "correct it there"),
         }
     }
 

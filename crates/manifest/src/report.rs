@@ -9,12 +9,13 @@ use super::{
     hook::Hook,
     index::Index,
     known::Knows,
-    objects::Rollout,
-    problem::Unusable,
+    objects::{Objects, Rollout},
+    problem::{Problem, Unusable},
     read::{self, Source},
     rule::Severity,
     server::Told,
-    subject::{Subject, Traffic, Unit},
+    subject::{Subject, Unit},
+    traffic::Traffic,
 };
 
 /// The result of a check.
@@ -24,6 +25,8 @@ pub struct Report {
     pub findings: Vec<Finding>,
     /// The workloads that were looked at, in the order of the input.
     pub checked: Vec<Checked>,
+    /// Documents that could not be read; the rest was checked without them.
+    pub problems: Vec<Problem>,
     /// How many objects of other kinds there were.
     pub skipped: BTreeMap<String, usize>,
 }
@@ -101,7 +104,8 @@ impl Report {
 /// is what is said of all the others.
 ///
 /// # Errors
-/// Input that cannot be read, or holds nothing to check.
+/// Input that holds nothing to check, be it that it cannot be read. Where some of it can, the report
+/// names the rest.
 pub fn check(sources: &[Source], told: Told, known: &dyn Knows) -> Result<Report, Unusable> {
     let objects = read::read(sources)?;
     let index = Index::new(&objects);
@@ -113,7 +117,8 @@ pub fn check(sources: &[Source], told: Told, known: &dyn Knows) -> Result<Report
     let mut found = Findings::default();
     checks::check(&objects, &index, &subjects, &mut found);
     let checked = subjects.iter().map(checked).collect();
-    Ok(Report { findings: found.sorted(), checked, skipped: objects.skipped })
+    let Objects { problems, skipped, .. } = objects;
+    Ok(Report { findings: found.sorted(), checked, problems, skipped })
 }
 
 fn checked(subject: &Subject<'_>) -> Checked {
@@ -154,7 +159,7 @@ fn ending(subject: &Subject<'_>, unit: &Unit<'_>) -> Ending {
     };
     Ending {
         container: unit.container.name.clone(),
-        serves: (subject.traffic() != Traffic::Unknown).then_some(unit.serving),
+        serves: (subject.traffic != Traffic::Unknown).then_some(unit.serving),
         hook,
         hook_takes: unit.hook_takes(),
         delay: unit.server.shortest_delay().zip(unit.server.longest_delay()),

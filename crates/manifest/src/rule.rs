@@ -121,6 +121,7 @@ rules! {
     UnknownField Warning "unknown-field" "The API does not have this field"
     // What was not judged
     TrafficUnknown Note "traffic-unknown" "Nothing shows whether requests come to it"
+    NotAnObject Note "not-an-object" "A document is no object of Kubernetes"
     KindNotJudged Note "kind-not-judged" "Objects of this kind are not judged"
 }
 

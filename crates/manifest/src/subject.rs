@@ -19,6 +19,7 @@ use super::{
     objects::{Object, Objects, Rollout, Workload},
     select,
     server::{Server, Told},
+    traffic::{self, Traffic},
 };
 
 /// The pod's grace period where nothing is written, in seconds (core/v1: `PodSpec`).
@@ -30,6 +31,7 @@ pub(super) struct Subject<'a> {
     pub(super) workload: &'a Workload,
     pub(super) pod: &'a PodSpec,
     pub(super) units: Vec<Unit<'a>>,
+    pub(super) traffic: Traffic,
     /// The Services that select its pods.
     pub(super) services: Vec<&'a Object<Service>>,
     pub(super) budgets: Vec<&'a Object<PodDisruptionBudget>>,
@@ -40,15 +42,14 @@ pub(super) struct Subject<'a> {
     pub(super) grace: Duration,
 }
 
-/// Whether requests come to a workload.
+/// What a container is beside the others.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) enum Traffic {
-    Requests,
-    /// What it declares is for those who watch it: a controller that only exports metrics loses
-    /// nobody's requests.
-    None,
-    /// Nothing was read that would show it.
-    Unknown,
+pub(super) enum Role {
+    Application,
+    /// A service mesh's, or a database's, beside the container whose traffic it carries.
+    Proxy,
+    /// What answers those who watch: an exporter, or the guard of somebody's metrics.
+    Monitor,
 }
 
 /// A container that runs as long as the pod does.
@@ -59,8 +60,7 @@ pub(super) struct Unit<'a> {
     pub(super) container: &'a Container,
     /// A native sidecar: an init container that is always restarted. It ends after the others.
     pub(super) native_sidecar: bool,
-    /// A service mesh's, or a database's.
-    pub(super) proxy: bool,
+    pub(super) role: Role,
     /// Whether requests come to it.
     pub(super) serving: bool,
     pub(super) hook: Hook,
@@ -105,30 +105,14 @@ impl<'a> Subject<'a> {
             .filter_map(|reference| index.config_map(&reference.name, origin))
             .collect();
         let mut units = units(pod, &maps, told, known);
-        let serving = serving(&units, &services);
-        for (unit, serving) in units.iter_mut().zip(serving) {
-            unit.serving = serving;
-        }
+        let traffic = traffic::mark(&mut units, &services);
         let grace = super::seconds(pod.termination_grace_period_seconds.unwrap_or(DEFAULT_GRACE));
-        Some(Self { workload, pod, units, services, budgets, ingress, autoscaled, grace })
+        Some(Self { workload, pod, units, traffic, services, budgets, ingress, autoscaled, grace })
     }
 
     /// Whether requests come to its pods, as far as can be seen.
     pub(super) fn serves(&self) -> bool {
-        self.traffic() == Traffic::Requests
-    }
-
-    /// Whether requests come to its pods, or whether that cannot be seen.
-    pub(super) fn traffic(&self) -> Traffic {
-        if self.units.iter().any(|unit| unit.serving) {
-            Traffic::Requests
-        } else if !self.services.is_empty()
-            || self.units.iter().any(|u| !u.proxy && !u.ports().is_empty())
-        {
-            Traffic::None
-        } else {
-            Traffic::Unknown
-        }
+        self.traffic == Traffic::Requests
     }
 
     /// The number of pods, the least that is sure.
@@ -153,6 +137,10 @@ impl<'a> Subject<'a> {
 }
 
 impl Unit<'_> {
+    pub(super) fn is_proxy(&self) -> bool {
+        self.role == Role::Proxy
+    }
+
     pub(super) fn ports(&self) -> &[ContainerPort] {
         self.container.ports.as_deref().unwrap_or_default()
     }
@@ -218,6 +206,10 @@ fn units<'a>(
             (native_sidecar, path, container)
         })
     };
+    let image = |container: &'a Container| container.image.as_deref().unwrap_or_default();
+    let is_proxy = |container: &'a Container| image::is_proxy(&container.name, image(container));
+    // A gateway is the same program, with nobody's traffic to carry but its own.
+    let carries = pod.containers.iter().any(|container| !is_proxy(container));
     let init = pod.init_containers.as_deref().unwrap_or_default();
     let sidecars = all(true, "initContainers", init)
         .filter(|(_, _, container)| container.restart_policy.as_deref() == Some("Always"));
@@ -227,45 +219,16 @@ fn units<'a>(
             path,
             container,
             native_sidecar,
-            proxy: image::is_proxy(&container.name, container.image.as_deref().unwrap_or_default()),
+            role: if carries && is_proxy(container) {
+                Role::Proxy
+            } else if image::is_monitor(&container.name, image(container)) {
+                Role::Monitor
+            } else {
+                Role::Application
+            },
             serving: false,
             hook: Hook::of(container),
             server: Server::of(container, maps, told, known),
         })
         .collect()
-}
-
-/// Which of the containers requests come to: those that a Service sends to; where no Service was
-/// read, those that declare a port. Ports for metrics and the like do not count, nor do proxies.
-fn serving(units: &[Unit<'_>], services: &[&Object<Service>]) -> Vec<bool> {
-    let named = |port: &ContainerPort| port.name.as_deref().is_none_or(is_for_requests);
-    if services.is_empty() {
-        let declares = |unit: &Unit<'_>| !unit.proxy && unit.ports().iter().any(named);
-        return units.iter().map(declares).collect();
-    }
-    let targets: Vec<IntOrString> = services
-        .iter()
-        .filter_map(|service| service.object.spec.as_ref()?.ports.as_ref())
-        .flatten()
-        .filter(|port| port.name.as_deref().is_none_or(is_for_requests))
-        .map(|port| port.target_port.clone().unwrap_or(IntOrString::Int(port.port)))
-        .filter(|target| !matches!(target, IntOrString::String(name) if !is_for_requests(name)))
-        .collect();
-    let only = units.iter().filter(|unit| !unit.proxy && !unit.native_sidecar).count() == 1;
-    let receives = |unit: &Unit<'_>| {
-        !unit.proxy
-            && targets.iter().any(|target| {
-                let elsewhere = units.iter().any(|unit| unit.declares(target));
-                // What nobody declares can still be listened on, by whoever is alone there.
-                unit.declares(target) || (!elsewhere && only && !unit.native_sidecar)
-            })
-    };
-    units.iter().map(receives).collect()
-}
-
-/// Whether a port of this name is for requests, and not for those who watch.
-fn is_for_requests(name: &str) -> bool {
-    const OTHERS: [&str; 9] =
-        ["metric", "health", "prom", "probe", "debug", "admin", "telemetry", "monitor", "pprof"];
-    !OTHERS.iter().any(|other| name.contains(other))
 }

@@ -117,6 +117,10 @@ pub(super) fn run(matches: &ArgMatches) -> Option<ExitCode> {
         "github" => print(&output::github(&report)),
         _ => print(&output::text(&report, colour())),
     }
+    if !report.problems.is_empty() {
+        complain(&Unusable { problems: report.problems });
+        return Some(ExitCode::from(USAGE));
+    }
     let strict = matches.get_flag(STRICT) && !report.findings.is_empty();
     let found = report.count(Severity::Error) > 0 || strict;
     Some(if found { ExitCode::from(FOUND) } else { ExitCode::SUCCESS })

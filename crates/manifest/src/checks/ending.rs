@@ -256,7 +256,7 @@ fn swallows_sigterm(command: &[&str]) -> bool {
 }
 
 fn proxy(subject: &Subject<'_>, unit: &Unit<'_>, found: &mut Findings) {
-    if !unit.proxy || unit.native_sidecar || unit.hook != Hook::None || !subject.serves() {
+    if !unit.is_proxy() || unit.native_sidecar || unit.hook != Hook::None || !subject.serves() {
         return;
     }
     let name = &unit.container.name;

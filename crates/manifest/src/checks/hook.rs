@@ -84,7 +84,7 @@ fn reaches(
         None => {
             unit.ports().is_empty()
                 || subject.declares(&IntOrString::Int(number))
-                || subject.units.iter().any(|unit| unit.proxy)
+                || subject.units.iter().any(Unit::is_proxy)
         }
     };
     if !known {

@@ -1,22 +1,31 @@
 //! What was not judged: nothing found must not be taken for nothing lost.
 
 use super::{super::rule::Rule, Findings, Subject};
-use crate::{kinds::Bearing, objects::Objects, subject::Traffic};
+use crate::{kinds::Bearing, objects::Objects, traffic::Traffic};
 
 pub(super) fn check(subject: &Subject<'_>, found: &mut Findings) {
-    if subject.traffic() != Traffic::Unknown || subject.replicas() == 0 {
+    if subject.traffic != Traffic::Unknown || subject.replicas() == 0 {
         return;
     }
-    let message = "no container declares a port and no Service that was read selects its pods, so \
-                   nothing shows whether requests come here: how they fare in a rollout was not \
-                   judged"
-        .to_owned();
+    let declared = subject.units.iter().any(|unit| !unit.is_proxy() && !unit.ports().is_empty());
+    let why = if declared {
+        "no Service that was read sends to its pods, and what they declare is asked by the liveness \
+         probe alone"
+    } else {
+        "no container declares a port, and no Service that was read sends to its pods"
+    };
+    let message = format!(
+        "{why}: nothing shows whether requests come here, and how they fare in a rollout was not judged"
+    );
     let fix = "declare the ports of its containers, or give its Service to the check too";
     found.object(Rule::TrafficUnknown, &subject.workload.origin, "", message, fix);
 }
 
-/// Kinds that may make pods or carry traffic.
-pub(super) fn kinds(objects: &Objects, found: &mut Findings) {
+/// Documents and kinds.
+pub(super) fn objects(objects: &Objects, found: &mut Findings) {
+    for foreign in &objects.foreign {
+        found.document(Rule::NotAnObject, foreign);
+    }
     for unjudged in objects.unjudged.values() {
         let kind = &unjudged.first.kind;
         let (why, fix) = match unjudged.bearing {

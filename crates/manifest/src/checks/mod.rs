@@ -41,7 +41,7 @@ pub(super) fn check(
     found: &mut Findings,
 ) {
     api::check(objects, found);
-    judged::kinds(objects, found);
+    judged::objects(objects, found);
     for subject in subjects {
         judged::check(subject, found);
         ending::check(subject, found);

@@ -5,7 +5,7 @@ use std::time::Duration;
 use k8s_openapi::{api::core::v1::Probe, apimachinery::pkg::util::intstr::IntOrString};
 
 use super::{super::rule::Rule, Findings, Subject, shown, whole_seconds};
-use crate::{hook::Hook, subject::Unit};
+use crate::{hook::Hook, subject::Unit, traffic::asked};
 
 pub(super) fn check(subject: &Subject<'_>, found: &mut Findings) {
     for unit in &subject.units {
@@ -155,15 +155,6 @@ fn probes<'a>(unit: &Unit<'a>) -> impl Iterator<Item = (&'static str, &'a Probe)
     .filter_map(|(name, probe)| Some((name, probe.as_ref()?)))
 }
 
-/// The port that a probe asks; one that names a host asks somebody else.
-fn port(probe: &Probe) -> Option<IntOrString> {
-    let http = probe.http_get.as_ref().filter(|http| http.host.is_none());
-    let http = http.map(|http| http.port.clone());
-    let tcp = probe.tcp_socket.as_ref().filter(|tcp| tcp.host.is_none());
-    let tcp = || tcp.map(|tcp| tcp.port.clone());
-    http.or_else(tcp).or_else(|| probe.grpc.as_ref().map(|grpc| IntOrString::Int(grpc.port)))
-}
-
 fn ports(subject: &Subject<'_>, unit: &Unit<'_>, found: &mut Findings) {
     let origin = &subject.workload.origin;
     let container = &unit.container.name;
@@ -171,7 +162,7 @@ fn ports(subject: &Subject<'_>, unit: &Unit<'_>, found: &mut Findings) {
         Hook::Http { port, elsewhere: false, .. } => Some(("lifecycle.preStop", port.clone())),
         _ => None,
     };
-    let all = probes(unit).filter_map(|(name, probe)| Some((name, port(probe)?))).chain(hook);
+    let all = probes(unit).filter_map(|(name, probe)| Some((name, asked(probe)?))).chain(hook);
     let names: Vec<_> = unit.ports().iter().filter_map(|port| port.name.as_deref()).collect();
     let declared: Vec<_> = unit.ports().iter().map(|port| port.container_port).collect();
     for (field, port) in all {

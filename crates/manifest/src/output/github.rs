@@ -4,7 +4,7 @@ use std::fmt::Write;
 
 use super::super::{
     STANDARD_INPUT,
-    problem::Unusable,
+    problem::{Problem, Unusable},
     report::Report,
     rule::{PAGE, Severity},
 };
@@ -26,20 +26,25 @@ pub fn github(report: &Report) -> String {
         );
         command(&mut text, level, place, finding.rule.name(), &message);
     }
+    problems(&mut text, &report.problems);
     text
 }
 
 /// An annotation for each problem.
 pub fn github_problems(unusable: &Unusable) -> String {
     let mut text = String::new();
-    for problem in &unusable.problems {
+    problems(&mut text, &unusable.problems);
+    text
+}
+
+fn problems(text: &mut String, problems: &[Problem]) {
+    for problem in problems {
         let place = problem
             .line
             .filter(|_| problem.file != STANDARD_INPUT)
             .map(|line| (&*problem.file, line));
-        command(&mut text, "error", place, "unusable-manifest", &problem.to_string());
+        command(text, "error", place, "unusable-manifest", &problem.to_string());
     }
-    text
 }
 
 fn command(

@@ -12,11 +12,12 @@ use super::super::{
 /// The report as JSON; durations are in seconds, `null` is unknown.
 pub fn json(report: &Report) -> Value {
     json!({
-        "ok": report.count(Severity::Error) == 0,
+        "ok": report.count(Severity::Error) == 0 && report.problems.is_empty(),
         "errors": report.count(Severity::Error),
         "warnings": report.count(Severity::Warning),
         "notes": report.count(Severity::Note),
         "findings": report.findings.iter().map(finding).collect::<Vec<_>>(),
+        "problems": report.problems,
         "checked": report.checked.iter().map(checked).collect::<Vec<_>>(),
         "skipped": report.skipped,
     })
