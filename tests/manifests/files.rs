@@ -88,7 +88,7 @@ fn every_finding_says_where_why_and_what_instead() {
             // The line is one of the object's own: neither a marker nor one of the comments.
             assert!(!line.starts_with('#') && !line.starts_with("---"), "{finding:#?}");
             assert!(finding.message.len() > 40 && !finding.message.ends_with('.'), "{finding:#?}");
-            assert!(!finding.fix.is_empty(), "{finding:#?}");
+            assert!(!finding.fix.text().is_empty(), "{finding:#?}");
             if let Some(container) = &finding.container {
                 assert!(finding.message.contains(container.as_str()), "{finding:#?}");
             }

@@ -3,6 +3,7 @@
 use std::collections::HashSet;
 
 use super::{
+    fix::Fix,
     objects::Origin,
     problem::Problem,
     rule::{Rule, Severity},
@@ -28,8 +29,19 @@ pub struct Finding {
     pub container: Option<String>,
     /// A sentence: what is wrong, and what that costs.
     pub message: String,
-    /// What to write instead, in YAML where it is a matter of YAML.
-    pub fix: String,
+    /// What to write instead.
+    pub fix: Fix,
+    /// The object, for whoever makes the fix.
+    pub(super) target: Target,
+}
+
+/// Where in its file an object is.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Hash)]
+pub(super) struct Target {
+    /// The document, from 0.
+    pub(super) document: usize,
+    /// Where in that.
+    pub(super) within: String,
 }
 
 impl Finding {
@@ -51,7 +63,7 @@ impl Findings {
         origin: &Origin,
         path: &str,
         message: String,
-        fix: impl Into<String>,
+        fix: impl Into<Fix>,
     ) {
         self.push(rule, origin, None, path, message, fix.into());
     }
@@ -64,7 +76,7 @@ impl Findings {
         unit: &Unit<'_>,
         field: &str,
         message: String,
-        fix: impl Into<String>,
+        fix: impl Into<Fix>,
     ) {
         let name = Some(unit.container.name.clone());
         self.push(rule, origin, name, &unit.at(field), message, fix.into());
@@ -81,7 +93,8 @@ impl Findings {
             name: problem.document.unwrap_or(1).to_string(),
             container: None,
             message: format!("{}, and was not judged", problem.problem),
-            fix: problem.remedy.clone(),
+            fix: Fix::advice(problem.remedy.as_str()),
+            target: Target::default(),
         });
     }
 
@@ -92,7 +105,7 @@ impl Findings {
         container: Option<String>,
         path: &str,
         message: String,
-        fix: String,
+        fix: Fix,
     ) {
         let finding = Finding {
             rule,
@@ -104,6 +117,7 @@ impl Findings {
             container,
             message,
             fix,
+            target: Target { document: origin.document, within: origin.within.clone() },
         };
         // A Service of two workloads is looked at twice.
         self.0.insert(finding);

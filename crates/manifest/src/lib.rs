@@ -12,7 +12,7 @@
 //! | `subject`, `select`, `index` | a workload with everything that was read about it |
 //! | `traffic` | which of its containers requests come to |
 //! | `hook`, `server`, `known`, `image` | what is known of its containers |
-//! | `rule`, `finding` | what can be wrong, and what is |
+//! | `rule`, `finding`, `fix` | what can be wrong, what is, and what would be right |
 //! | `checks` | the checks themselves |
 //! | `report`, `output` | the result, and how it is printed |
 //!
@@ -22,6 +22,7 @@
 mod checks;
 mod documents;
 mod finding;
+pub mod fix;
 mod hook;
 mod image;
 mod index;
@@ -45,6 +46,7 @@ use std::time::Duration;
 
 pub use self::{
     finding::Finding,
+    fix::Fix,
     known::{Given, Knows, OnTermination, OwnHook, Termination},
     problem::{Problem, Unusable},
     read::Source,

@@ -53,6 +53,10 @@ pub(super) struct Origin {
     pub(super) kind: String,
     pub(super) namespace: Option<String>,
     pub(super) name: String,
+    /// Which of the file's documents it is in, from 0.
+    pub(super) document: usize,
+    /// Where in that, if it is an item of a list.
+    pub(super) within: String,
     /// Fields that the API does not have, as paths.
     pub(super) unknown: Vec<String>,
     pub(super) node: Rc<Node>,

@@ -124,7 +124,7 @@ fn read_document(document: Document<'_>, place: &Place<'_>, objects: &mut Object
     match Node::parse(document.text) {
         Ok(mut node) => {
             node.shift(above);
-            read_object(node, None, place, objects);
+            read_object(node, None, "", place, objects);
         }
         Err(error) => objects.problems.push(no_yaml(error.without_snippet(), above, place)),
     }
@@ -152,11 +152,18 @@ fn unrendered(placeholder: &str) -> String {
     format!("it is a template that nobody has rendered yet: {placeholder}")
 }
 
-/// Reads an object; `item_of` is the `apiVersion` and `kind` of the list that it came in, whose
-/// items may leave them out.
+/// The list that an object came in, whose items may leave out what they are.
+#[derive(Debug, Clone, Copy)]
+struct List<'a> {
+    version: &'a str,
+    kind: &'a str,
+}
+
+/// Reads an object, or a list of them; `within` is where it is in its document.
 fn read_object(
     node: Node,
-    item_of: Option<(&str, &str)>,
+    list: Option<List<'_>>,
+    within: &str,
     place: &Place<'_>,
     objects: &mut Objects,
 ) {
@@ -170,8 +177,8 @@ fn read_object(
         }
     }
     let text = |key: &str| node.get(key).and_then(Node::text);
-    let version = text("apiVersion").or(item_of.map(|(version, _)| version));
-    let kind = text("kind").or_else(|| item_of?.1.strip_suffix("List"));
+    let version = text("apiVersion").or(list.map(|list| list.version));
+    let kind = text("kind").or_else(|| list?.kind.strip_suffix("List"));
     let (Some(version), Some(kind)) = (version, kind) else {
         let missing = if kind.is_none() { "kind" } else { "apiVersion" };
         let problem = format!("it has no {missing}, so it is no object of Kubernetes");
@@ -180,15 +187,20 @@ fn read_object(
     };
     let (version, kind) = (version.to_owned(), kind.to_owned());
     if kind.ends_with("List")
-        && let Some(Content::List(items)) = node.get("items").map(|items| &items.content)
+        && matches!(node.get("items"), Some(Node { content: Content::List(_), .. }))
     {
-        let list = (version.as_str(), kind.as_str());
-        for item in items {
-            read_object(item.clone(), Some(list), place, objects);
+        let list = List { version: &version, kind: &kind };
+        // Each is moved: a list may hold a whole cluster.
+        for (index, item) in node.into_items("items").into_iter().enumerate() {
+            let within = match within {
+                "" => format!("items[{index}]"),
+                within => format!("{within}.items[{index}]"),
+            };
+            read_object(item, Some(list), &within, place, objects);
         }
         return;
     }
-    let reader = Reader { node: Rc::new(node), version, kind, place };
+    let reader = Reader { node: Rc::new(node), version, kind, within, place };
     if let Err(problem) = reader.take(objects) {
         objects.problems.push(problem);
     }
@@ -199,6 +211,7 @@ struct Reader<'a> {
     node: Rc<Node>,
     version: String,
     kind: String,
+    within: &'a str,
     place: &'a Place<'a>,
 }
 
@@ -364,6 +377,8 @@ impl Reader<'_> {
             kind: self.kind.clone(),
             namespace: metadata.namespace.clone(),
             name: name.unwrap_or_else(|| "(without a name)".to_owned()),
+            document: self.place.document - 1,
+            within: self.within.to_owned(),
             unknown,
             node: Rc::clone(&self.node),
         }

@@ -185,6 +185,8 @@ mod tests {
                 kind: "ConfigMap".to_owned(),
                 namespace: None,
                 name: name.to_owned(),
+                document: 0,
+                within: String::new(),
                 unknown: Vec::new(),
                 node: Rc::new(Node::parse("{}").unwrap()),
             },

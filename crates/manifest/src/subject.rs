@@ -120,6 +120,23 @@ impl<'a> Subject<'a> {
         self.autoscaled.or(self.workload.replicas).unwrap_or(1)
     }
 
+    /// The first port of its node that a pod takes, and the container that does.
+    pub(super) fn host_port(&self) -> Option<(&Unit<'a>, i32)> {
+        let on_host = self.pod.host_network == Some(true);
+        self.units.iter().find_map(|unit| {
+            let taken = |port: &&ContainerPort| on_host || port.host_port.is_some_and(|p| p > 0);
+            let port = unit.ports().iter().find(taken)?;
+            Some((unit, port.host_port.filter(|port| *port > 0).unwrap_or(port.container_port)))
+        })
+    }
+
+    /// Whether its pods keep data that outlives them: another replica would not be the same again.
+    pub(super) fn keeps_data(&self) -> bool {
+        let volumes = self.pod.volumes.iter().flatten();
+        self.workload.origin.kind == "StatefulSet"
+            || volumes.into_iter().any(|volume| volume.persistent_volume_claim.is_some())
+    }
+
     /// The bounds of its rolling update, if that is how it replaces its pods.
     pub(super) fn bounds(&self) -> Option<Fenceposts> {
         match self.workload.rollout {

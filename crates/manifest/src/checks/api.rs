@@ -2,6 +2,7 @@
 
 use super::{super::rule::Rule, Findings};
 use crate::{
+    fix::Fix,
     objects::{Objects, Origin},
     select,
 };
@@ -19,7 +20,7 @@ pub(super) fn check(objects: &Objects, found: &mut Findings) {
             "{} of {} {what}: it cannot be applied, and was not checked any further",
             origin.kind, version.version
         );
-        let fix = format!("apiVersion: {}", version.instead);
+        let fix = Fix::within("", format!("apiVersion: {}", version.instead));
         found.object(rule, origin, "apiVersion", message, fix);
     }
     for origin in origins(objects) {

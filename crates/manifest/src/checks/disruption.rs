@@ -9,7 +9,7 @@ use k8s_openapi::{
 use websample_kubernetes::IntOrPercent;
 
 use super::{super::rule::Rule, Findings, Named, Subject, labels};
-use crate::objects::Objects;
+use crate::{fix::Fix, objects::Objects};
 
 pub(super) fn check(subject: &Subject<'_>, found: &mut Findings) {
     let origin = &subject.workload.origin;
@@ -22,7 +22,13 @@ pub(super) fn check(subject: &Subject<'_>, found: &mut Findings) {
         let message = "no PodDisruptionBudget in what was read selects its pods: when nodes are \
                        drained, as in the upgrade of a cluster, all of them may be evicted at once"
             .to_owned();
-        found.object(Rule::NoDisruptionBudget, origin, "", message, suggestion(subject));
+        found.object(
+            Rule::NoDisruptionBudget,
+            origin,
+            "",
+            message,
+            Fix::document(suggestion(subject)),
+        );
     }
     for budget in &subject.budgets {
         let Some(spec) = &budget.object.spec else { continue };
@@ -37,21 +43,20 @@ pub(super) fn check(subject: &Subject<'_>, found: &mut Findings) {
                  waits for ever, until somebody deletes the pod by force",
                 if replicas == 1 { "replica" } else { "replicas" }
             );
-            let fix = if replicas == 1 {
-                "spec:\n  maxUnavailable: 1\n# or more replicas"
-            } else {
-                "spec:\n  maxUnavailable: 1"
-            };
+            let fix = Fix::within("", "spec:\n  maxUnavailable: 1").instead_of("spec.minAvailable");
+            let fix = if replicas == 1 { fix.or("more replicas") } else { fix };
             found.object(Rule::DisruptionBudgetBlocks, &budget.origin, "spec", message, fix);
         }
     }
 }
 
 fn suggestion(subject: &Subject<'_>) -> String {
+    let namespace = subject.workload.origin.namespace.as_deref();
     format!(
-        "apiVersion: policy/v1\nkind: PodDisruptionBudget\nmetadata:\n  name: {}\nspec:\n  \
+        "apiVersion: policy/v1\nkind: PodDisruptionBudget\nmetadata:\n  name: {}{}\nspec:\n  \
          maxUnavailable: 1\n  selector:\n    matchLabels:\n{}",
         subject.workload.origin.name,
+        namespace.map_or_else(String::new, |namespace| format!("\n  namespace: {namespace}")),
         labels(subject, "      ")
     )
 }
@@ -97,6 +102,7 @@ pub(super) fn unmatched(
                 meant.workload.origin.title()
             );
             let fix = format!("spec:\n  selector:\n    matchLabels:\n{}", labels(meant, "      "));
+            let fix = Fix::within("", fix);
             found.object(
                 Rule::DisruptionBudgetUnmatched,
                 &budget.origin,

@@ -7,7 +7,17 @@ use websample_kubernetes::propagation::{INGRESS, PROXY};
 use websample_kubernetes::termination::remaining;
 
 use super::{super::rule::Rule, Findings, Subject, shown, whole_seconds};
-use crate::{hook::Hook, hook::base, subject::Unit};
+use crate::{
+    fix::Fix,
+    hook::{Hook, base},
+    subject::Unit,
+};
+
+/// Where the pod is described.
+const POD: &str = "spec.template.spec";
+
+/// What a hook sleeps that is put there; over what a kube-proxy and an ingress-nginx take.
+const SLEEP: Duration = Duration::from_secs(5);
 
 /// Less than this is no time to finish requests in.
 const SHORTEST_DRAIN: Duration = Duration::from_secs(5);
@@ -20,7 +30,8 @@ pub(super) fn check(subject: &Subject<'_>, found: &mut Findings) {
                        flight is lost"
             .to_owned();
         let path = "spec.template.spec.terminationGracePeriodSeconds";
-        found.object(Rule::GraceZero, origin, path, message, "terminationGracePeriodSeconds: 30");
+        let fix = Fix::within(POD, "terminationGracePeriodSeconds: 30");
+        found.object(Rule::GraceZero, origin, path, message, fix);
     }
     for unit in &subject.units {
         if unit.serving {
@@ -81,7 +92,6 @@ fn stays(subject: &Subject<'_>, unit: &Unit<'_>, found: &mut Findings) {
     let race = "Kubernetes stops the pod and tells the proxies at the same moment, and nothing \
                 orders the two: for 1.2s behind a kube-proxy and 4.3s behind an ingress-nginx new \
                 connections still come here";
-    let sleep = "lifecycle:\n  preStop:\n    sleep:\n      seconds: 5";
     match stay(has_hook, unit.hook_takes(), delay, subject.ingress) {
         Stay::Enough => {}
         Stay::Unknown => {
@@ -89,7 +99,7 @@ fn stays(subject: &Subject<'_>, unit: &Unit<'_>, found: &mut Findings) {
                 "container {name} has no preStop hook, and nothing shows that its server goes on \
                  accepting after SIGTERM: {race}, and are refused"
             );
-            let fix = format!("{sleep}\n# or say how long the server itself waits: --delay 5s");
+            let fix = sleep(subject, unit).or("say how long the server itself waits: --delay 5s");
             found.unit(Rule::EndpointRace, origin, unit, "lifecycle", message, fix);
         }
         Stay::None => {
@@ -98,10 +108,8 @@ fn stays(subject: &Subject<'_>, unit: &Unit<'_>, found: &mut Findings) {
                  refused"
             );
             let fix = match unit.server.termination() {
-                Some(_) => {
-                    format!("env:\n  - name: WEBSAMPLE_MODE\n    value: drain\n# or\n{sleep}")
-                }
-                None => sleep.to_owned(),
+                Some(_) => super::ours::drain(subject, unit).or("a preStop hook that sleeps"),
+                None => sleep(subject, unit),
             };
             found.unit(Rule::EndpointRace, origin, unit, "lifecycle", message, fix);
         }
@@ -114,13 +122,31 @@ fn stays(subject: &Subject<'_>, unit: &Unit<'_>, found: &mut Findings) {
                 shown(needed)
             );
             let fix = if unit.hook.sleeps().is_some() {
-                sleep.to_owned()
+                sleep(subject, unit)
             } else {
-                format!("let it wait at least {}", shown(needed))
+                Fix::advice(format!("let it wait at least {}", shown(needed)))
             };
             found.unit(Rule::DelayTooShort, origin, unit, "lifecycle", message, fix);
         }
     }
+}
+
+/// A hook that sleeps, in a grace period that has room for it and for what comes then.
+fn sleep(subject: &Subject<'_>, unit: &Unit<'_>) -> Fix {
+    let seconds = SLEEP.as_secs();
+    let hook = format!("lifecycle:\n  preStop:\n    sleep:\n      seconds: {seconds}");
+    let fix = Fix::within(&unit.path, hook);
+    let delay = unit.server.longest_delay().unwrap_or_default();
+    let drain = unit.server.drain().unwrap_or_default().max(SHORTEST_DRAIN);
+    let needed = SLEEP + delay + drain;
+    let fix = if subject.grace < needed && unit.server.termination().is_none() {
+        let grace = format!("terminationGracePeriodSeconds: {}", whole_seconds(needed).max(30));
+        fix.and("in the pod's spec, since the grace period has no room for it", POD, &grace)
+    } else {
+        fix
+    };
+    // What a probe restarts has the probe's period instead, and the same hook.
+    super::probes::with_grace(fix, unit, SLEEP + delay)
 }
 
 /// What a grace period is judged as.
@@ -169,7 +195,8 @@ fn fits(subject: &Subject<'_>, unit: &Unit<'_>, found: &mut Findings) {
     };
     let hook = unit.hook_takes();
     let path = "spec.template.spec.terminationGracePeriodSeconds";
-    let wanted = |seconds: u64| format!("terminationGracePeriodSeconds: {seconds}");
+    let wanted =
+        |seconds: u64| Fix::within(POD, format!("terminationGracePeriodSeconds: {seconds}"));
     match grace(subject.grace, hook, delay, drain) {
         Grace::Enough => {}
         Grace::Hook(hook) => {

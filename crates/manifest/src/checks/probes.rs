@@ -5,7 +5,7 @@ use std::time::Duration;
 use k8s_openapi::{api::core::v1::Probe, apimachinery::pkg::util::intstr::IntOrString};
 
 use super::{super::rule::Rule, Findings, Subject, shown, whole_seconds};
-use crate::{hook::Hook, subject::Unit, traffic::asked};
+use crate::{fix::Fix, hook::Hook, subject::Unit, traffic::asked};
 
 pub(super) fn check(subject: &Subject<'_>, found: &mut Findings) {
     for unit in &subject.units {
@@ -62,19 +62,26 @@ fn readiness(subject: &Subject<'_>, unit: &Unit<'_>, found: &mut Findings) {
     let Some(probe) = &unit.container.readiness_probe else {
         // A readiness gate is somebody else's probe, such as a load balancer's.
         if subject.pod.readiness_gates.as_ref().is_none_or(Vec::is_empty) {
-            let port = unit.ports().first();
-            let port = port.map_or_else(
-                || "8080".to_owned(),
-                |port| port.name.clone().unwrap_or_else(|| port.container_port.to_string()),
-            );
             let message = format!(
                 "container {name} has no readiness probe: a new pod counts as ready the moment its \
                  process starts, gets traffic before it listens, and the old pods are stopped for \
                  it; what comes until it listens is refused"
             );
-            let fix = format!(
-                "readinessProbe:\n  httpGet: {{ path: /ready, port: {port} }}\n  periodSeconds: 1"
-            );
+            let fix = match unit.ports().first() {
+                // Whether it listens can be asked of anybody.
+                Some(port) => {
+                    let number = || port.container_port.to_string();
+                    let port = port.name.clone().unwrap_or_else(number);
+                    let probe = format!(
+                        "readinessProbe:\n  tcpSocket: {{ port: {port} }}\n  periodSeconds: 1"
+                    );
+                    Fix::within(&unit.path, probe)
+                        .or("better, an httpGet of what says whether it can serve")
+                }
+                None => Fix::advice(
+                    "readinessProbe:\n  httpGet: { path: …, port: … }\n  periodSeconds: 1",
+                ),
+            };
             found.unit(Rule::NoReadinessProbe, origin, unit, "readinessProbe", message, fix);
         }
         return;
@@ -92,6 +99,7 @@ fn readiness(subject: &Subject<'_>, unit: &Unit<'_>, found: &mut Findings) {
         );
         let failures = (whole_seconds(delay).saturating_sub(1)).clamp(1, 3);
         let fix = format!("readinessProbe:\n  periodSeconds: 1\n  failureThreshold: {failures}");
+        let fix = Fix::within(&unit.path, fix);
         found.unit(Rule::ProbeOutlastsDelay, origin, unit, "readinessProbe", message, fix);
     }
 }
@@ -126,6 +134,7 @@ fn liveness(subject: &Subject<'_>, unit: &Unit<'_>, found: &mut Findings) {
             "livenessProbe:\n  # an endpoint that says only that the process is alive, or at \
              least\n  failureThreshold: {failures}"
         );
+        let fix = Fix::within(&unit.path, fix);
         found.unit(Rule::LivenessLikeReadiness, origin, unit, "livenessProbe", message, fix);
     }
     if unit.container.startup_probe.is_none() && live_timing.gives_up() < ready_timing.initial_delay
@@ -137,8 +146,11 @@ fn liveness(subject: &Subject<'_>, unit: &Unit<'_>, found: &mut Findings) {
             shown(live_timing.gives_up()),
             shown(ready_timing.initial_delay)
         );
-        let fix = "startupProbe:\n  # the readiness probe's question; the others wait for it\n  \
-                   periodSeconds: 1\n  failureThreshold: 120";
+        let delay = whole_seconds(ready_timing.initial_delay);
+        let fix =
+            Fix::within(&unit.path, format!("livenessProbe:\n  initialDelaySeconds: {delay}")).or(
+                "better, a startupProbe of the readiness probe's question: the others wait for it",
+            );
         found.unit(Rule::LivenessBeforeReadiness, origin, unit, "livenessProbe", message, fix);
     }
 }
@@ -232,6 +244,7 @@ fn times(subject: &Subject<'_>, unit: &Unit<'_>, found: &mut Findings) {
                 shown(timing.patience())
             );
             let fix = format!("{field}:\n  timeoutSeconds: {}", timing.period.as_secs());
+            let fix = Fix::within(&unit.path, fix);
             found.unit(Rule::ProbeTimeoutOverPeriod, origin, unit, field, message, fix);
         }
         if let Some(own) = probe.termination_grace_period_seconds.map(crate::seconds)
@@ -244,13 +257,26 @@ fn times(subject: &Subject<'_>, unit: &Unit<'_>, found: &mut Findings) {
                 shown(own),
                 shown(ending)
             );
-            let fix = format!(
-                "{field}:\n  terminationGracePeriodSeconds: {}",
-                whole_seconds(ending) + 10
-            );
+            let fix = Fix::within(&unit.path, own_grace(field, ending));
             found.unit(Rule::ProbeGraceTooShort, origin, unit, field, message, fix);
         }
     }
+}
+
+fn own_grace(field: &str, ending: Duration) -> String {
+    format!("{field}:\n  terminationGracePeriodSeconds: {}", whole_seconds(ending) + 10)
+}
+
+/// A fix that makes a container's end this long, with what it asks of the probes' own grace periods.
+pub(super) fn with_grace(fix: Fix, unit: &Unit<'_>, ending: Duration) -> Fix {
+    probes(unit)
+        .filter(|(_, probe)| {
+            let own = probe.termination_grace_period_seconds.map(crate::seconds);
+            own.is_some_and(|own| own < ending)
+        })
+        .fold(fix, |fix, (field, _)| {
+            fix.and("in the same container", &unit.path, &own_grace(field, ending))
+        })
 }
 
 #[cfg(test)]

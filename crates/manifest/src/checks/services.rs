@@ -3,12 +3,13 @@
 use std::{collections::HashSet, ptr};
 
 use k8s_openapi::{
-    api::core::v1::{Service, ServicePort},
+    api::core::v1::{ContainerPort, Service, ServicePort},
     apimachinery::pkg::util::intstr::IntOrString,
 };
 
 use super::{super::rule::Rule, Findings, Named, Subject, labels};
 use crate::{
+    fix::Fix,
     objects::{Object, Objects},
     select,
     subject::Unit,
@@ -57,14 +58,17 @@ fn target(
         .collect();
     let path = format!("spec.ports[{index}].targetPort");
     let title = subject.workload.origin.title();
-    let first = subject.units.iter().flat_map(Unit::ports).next();
-    let fix = first.map_or_else(
-        || "declare the port in the container, with this name".to_owned(),
-        |port| {
-            let number = || port.container_port.to_string();
-            format!("targetPort: {}", port.name.clone().unwrap_or_else(number))
-        },
-    );
+    let ports: Vec<_> = subject.units.iter().flat_map(Unit::ports).collect();
+    let written = |port: &ContainerPort| {
+        let number = || port.container_port.to_string();
+        format!("targetPort: {}", port.name.clone().unwrap_or_else(number))
+    };
+    let fix = match ports.as_slice() {
+        [] => Fix::advice("declare the port in the container, with this name"),
+        // There is nothing else that it could mean.
+        [port] => Fix::within(format!("spec.ports[{index}]"), written(port)),
+        [port, ..] => Fix::advice(format!("{}  # or another of them", written(port))),
+    };
     match &target {
         IntOrString::String(name) if name.parse::<u16>().is_err() => {
             let message = format!(
@@ -114,7 +118,7 @@ pub(super) fn unmatched(
                  it has no endpoint, and every request is refused",
                 meant.workload.origin.title()
             );
-            let fix = format!("selector:\n{}", labels(meant, "  "));
+            let fix = Fix::within("spec", format!("selector:\n{}", labels(meant, "  ")));
             found.object(
                 Rule::ServiceSelectsNothing,
                 &service.origin,

@@ -22,7 +22,11 @@ pub fn github(report: &Report) -> String {
         let place = (finding.file != STANDARD_INPUT).then_some((&*finding.file, finding.line));
         let message = format!(
             "{} {}: {}\nfix:\n{}\nsee {PAGE}#{}",
-            finding.kind, finding.name, finding.message, finding.fix, finding.rule
+            finding.kind,
+            finding.name,
+            finding.message,
+            finding.fix.text(),
+            finding.rule
         );
         command(&mut text, level, place, finding.rule.name(), &message);
     }

@@ -39,7 +39,7 @@ fn finding(finding: &Finding) -> Value {
         "name": finding.name,
         "container": finding.container,
         "message": finding.message,
-        "fix": finding.fix,
+        "fix": finding.fix.text(),
         "docs": format!("{PAGE}#{}", finding.rule),
     })
 }

@@ -139,7 +139,7 @@ fn entry(text: &mut String, finding: &Finding, paint: Paint) {
         finding.line
     );
     let _ = writeln!(text, "    {}", printable(&finding.message));
-    for (index, line) in finding.fix.lines().enumerate() {
+    for (index, line) in finding.fix.text().lines().enumerate() {
         let lead = if index == 0 { "fix:" } else { "    " };
         let _ = writeln!(text, "    {lead} {}", printable(line));
     }
