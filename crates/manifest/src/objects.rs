@@ -63,6 +63,21 @@ pub(super) struct Origin {
 }
 
 impl Origin {
+    /// One that stands nowhere.
+    #[cfg(test)]
+    pub(super) fn bare(kind: &str, namespace: Option<&str>, name: &str) -> Self {
+        Self {
+            file: Rc::from("x"),
+            kind: kind.to_owned(),
+            namespace: namespace.map(str::to_owned),
+            name: name.to_owned(),
+            document: 0,
+            within: String::new(),
+            unknown: Vec::new(),
+            node: Rc::new(Node::bare(super::node::Content::Null)),
+        }
+    }
+
     /// Whether two objects can be in one namespace: one that names none goes where it is applied.
     pub(super) fn shares_namespace(&self, other: &Self) -> bool {
         match (&self.namespace, &other.namespace) {
@@ -113,6 +128,13 @@ pub(super) struct Workload {
     pub(super) selector: LabelSelector,
     pub(super) template: PodTemplateSpec,
     pub(super) rollout: Rollout,
+}
+
+impl Workload {
+    /// The labels of its pods.
+    pub(super) fn labels(&self) -> Option<&BTreeMap<String, String>> {
+        self.template.metadata.as_ref()?.labels.as_ref()
+    }
 }
 
 /// How a workload replaces its pods.

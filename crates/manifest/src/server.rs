@@ -167,7 +167,7 @@ fn expanded(text: &str, variables: &[Variable]) -> Option<String> {
 
 #[cfg(test)]
 mod tests {
-    use std::{collections::BTreeMap, rc::Rc};
+    use std::collections::BTreeMap;
 
     use super::{
         super::{node::Node, objects::Origin},
@@ -180,16 +180,7 @@ mod tests {
 
     fn map(name: &str, value: &str) -> Object<ConfigMap> {
         Object {
-            origin: Origin {
-                file: Rc::from("x"),
-                kind: "ConfigMap".to_owned(),
-                namespace: None,
-                name: name.to_owned(),
-                document: 0,
-                within: String::new(),
-                unknown: Vec::new(),
-                node: Rc::new(Node::parse("{}").unwrap()),
-            },
+            origin: Origin::bare("ConfigMap", None, name),
             object: ConfigMap {
                 data: Some(BTreeMap::from([("MODE".to_owned(), value.to_owned())])),
                 ..ConfigMap::default()

@@ -76,17 +76,17 @@ impl<'a> Subject<'a> {
         known: &dyn Knows,
     ) -> Option<Self> {
         let pod = workload.template.spec.as_ref()?;
-        let labels = workload.template.metadata.as_ref().and_then(|meta| meta.labels.as_ref());
+        let labels = workload.labels();
         let origin = &workload.origin;
         let services: Vec<_> = index
-            .services(labels)
+            .services(workload)
             .into_iter()
             .map(|place| &objects.services[place])
             .filter(|service| origin.shares_namespace(&service.origin))
             .filter(|service| select::service(&service.object, labels))
             .collect();
         let budgets = index
-            .budgets(labels)
+            .budgets(workload)
             .into_iter()
             .map(|place| &objects.budgets[place])
             .filter(|budget| origin.shares_namespace(&budget.origin))

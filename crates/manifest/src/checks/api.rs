@@ -34,8 +34,7 @@ pub(super) fn check(objects: &Objects, found: &mut Findings) {
         }
     }
     for workload in &objects.workloads {
-        let labels = workload.template.metadata.as_ref().and_then(|meta| meta.labels.as_ref());
-        if !select::labels(&workload.selector, labels) {
+        if !select::labels(&workload.selector, workload.labels()) {
             let message =
                 "its selector does not match the labels of its own pods: the API refuses \
                            it"

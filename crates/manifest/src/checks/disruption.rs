@@ -83,10 +83,10 @@ fn text(value: &IntOrString) -> String {
 }
 
 /// Budgets that select nobody and are named after somebody.
-pub(super) fn unmatched(
-    objects: &Objects,
-    subjects: &[Subject<'_>],
-    named: &Named<'_>,
+pub(super) fn unmatched<'a>(
+    objects: &'a Objects,
+    subjects: &[Subject<'a>],
+    named: &Named<'a>,
     found: &mut Findings,
 ) {
     let select: HashSet<_> =

@@ -24,20 +24,18 @@ mod probes;
 mod replacing;
 mod services;
 
-use std::collections::HashMap;
-
 use super::{
     finding::Findings,
-    index::Index,
+    index::{BySpace, Index},
     objects::{Objects, Origin},
     subject::Subject,
 };
 
 /// Everything there is to find.
-pub(super) fn check(
-    objects: &Objects,
-    index: &Index<'_>,
-    subjects: &[Subject<'_>],
+pub(super) fn check<'a>(
+    objects: &'a Objects,
+    index: &Index<'a>,
+    subjects: &[Subject<'a>],
     found: &mut Findings,
 ) {
     api::check(objects, found);
@@ -59,30 +57,28 @@ pub(super) fn check(
 }
 
 /// Workloads by name, for those who are named after one and select nobody.
-struct Named<'a>(HashMap<&'a str, Vec<usize>>);
+struct Named<'a>(BySpace<'a, &'a str, usize>);
 
 impl<'a> Named<'a> {
-    fn new(subjects: &'a [Subject<'_>]) -> Self {
-        let mut by_name: HashMap<_, Vec<_>> = HashMap::new();
+    fn new(subjects: &[Subject<'a>]) -> Self {
+        let mut by_name = BySpace::new();
         for (place, subject) in subjects.iter().enumerate() {
-            by_name.entry(subject.workload.origin.name.as_str()).or_default().push(place);
+            let origin = &subject.workload.origin;
+            by_name.file(origin.name.as_str(), origin.namespace.as_deref(), place);
         }
         Self(by_name)
     }
 
     /// The first workload beside `origin` that its name is made of, with one of these endings.
-    fn meant<'s, 'o>(
+    fn meant<'s>(
         &self,
-        subjects: &'s [Subject<'o>],
-        origin: &Origin,
+        subjects: &'s [Subject<'a>],
+        origin: &'a Origin,
         endings: [&str; 3],
-    ) -> Option<&'s Subject<'o>> {
-        let places = endings.iter().filter_map(|end| origin.name.strip_suffix(end));
-        let places = places.filter_map(|name| self.0.get(name)).flatten();
-        let beside = places
-            .filter(|place| subjects[**place].workload.origin.shares_namespace(origin))
-            .min()?;
-        subjects.get(*beside)
+    ) -> Option<&'s Subject<'a>> {
+        let names = endings.iter().filter_map(|end| origin.name.strip_suffix(end));
+        let places = names.flat_map(|name| self.0.get(name, origin.namespace.as_deref()));
+        subjects.get(places.min()?)
     }
 }
 

@@ -4,7 +4,7 @@
 use super::{super::rule::Rule, Findings, Subject};
 use crate::{fix::Fix, index::Index, select};
 
-pub(super) fn check(subject: &Subject<'_>, index: &Index<'_>, found: &mut Findings) {
+pub(super) fn check<'a>(subject: &Subject<'a>, index: &Index<'a>, found: &mut Findings) {
     let waits = subject.bounds().is_some_and(|bounds| {
         bounds.replicas > 0 && bounds.max_surge > 0 && bounds.max_unavailable == 0
     });
@@ -32,7 +32,7 @@ fn host_ports(subject: &Subject<'_>, found: &mut Findings) {
     found.unit(Rule::HostPortBlocksSurge, &subject.workload.origin, unit, "ports", message, fix);
 }
 
-fn volumes(subject: &Subject<'_>, index: &Index<'_>, found: &mut Findings) {
+fn volumes<'a>(subject: &Subject<'a>, index: &Index<'a>, found: &mut Findings) {
     for (place, volume) in subject.pod.volumes.iter().flatten().enumerate() {
         let Some(name) = volume.persistent_volume_claim.as_ref().map(|claim| &claim.claim_name)
         else {
@@ -57,7 +57,7 @@ fn volumes(subject: &Subject<'_>, index: &Index<'_>, found: &mut Findings) {
 }
 
 fn anti_affinity(subject: &Subject<'_>, found: &mut Findings) {
-    let labels = subject.workload.template.metadata.as_ref().and_then(|meta| meta.labels.as_ref());
+    let labels = subject.workload.labels();
     let terms = subject
         .pod
         .affinity

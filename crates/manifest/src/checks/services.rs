@@ -99,10 +99,10 @@ fn target(
 }
 
 /// Services that send to nobody and are named after somebody.
-pub(super) fn unmatched(
-    objects: &Objects,
-    subjects: &[Subject<'_>],
-    named: &Named<'_>,
+pub(super) fn unmatched<'a>(
+    objects: &'a Objects,
+    subjects: &[Subject<'a>],
+    named: &Named<'a>,
     found: &mut Findings,
 ) {
     let send: HashSet<_> =
