@@ -197,6 +197,25 @@ fn input_that_cannot_be_checked_exits_with_64_in_every_format() {
 }
 
 #[test]
+fn a_budget_is_judged_with_all_its_workloads_and_names_them() {
+    let ran = check(&["--manifest", "bad/70-one-budget-for-two.yaml"], "");
+    let expected =
+        "with minAvailable 4 none of the 4 pods of Deployment cart, Deployment till may be evicted";
+    assert!(ran.out.contains(expected), "{}", ran.out);
+    // One that grows is held up for as long as it is small.
+    let scaler = "---\napiVersion: autoscaling/v2\nkind: HorizontalPodAutoscaler\nmetadata: { name: menu }\nspec: \
+                  { minReplicas: 3, maxReplicas: 9, scaleTargetRef: { apiVersion: apps/v1, kind: Deployment, \
+                  name: menu } }\n";
+    let text = manifest("bad/71-budget-without-bounds.yaml");
+    let text = text.replace(
+        "kind: PodDisruptionBudget\nmetadata: { name: menu }\nspec:\n",
+        "kind: PodDisruptionBudget\nmetadata: { name: menu }\nspec:\n  minAvailable: 3\n",
+    );
+    let ran = check(&["--manifest", "-"], &format!("{text}{scaler}"));
+    assert!(ran.out.contains("evicted while the autoscaler keeps to minReplicas"), "{}", ran.out);
+}
+
+#[test]
 fn what_cannot_be_read_does_not_hide_what_was_found() {
     let values = "image:\n  tag: v1\n---\n";
     let foreign = check(&["--manifest", "-"], &format!("{values}{}", manifest(NO_PROBE)));

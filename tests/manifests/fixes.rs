@@ -12,8 +12,9 @@ use websample_manifest::{
 use super::files::files;
 
 /// Rules whose fix is advice: it takes somebody who knows the program, the port or the name.
-const ADVICE: [&str; 21] = [
+const ADVICE: [&str; 22] = [
     "anti-affinity-blocks-surge",
+    "disruption-budgets-overlap",
     "hook-port-not-exposed",
     "hook-refused",
     "kind-not-judged",

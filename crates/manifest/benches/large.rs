@@ -44,7 +44,8 @@ fn list(times: usize, tenants: usize) -> String {
             if tenants > 1 { ("web".to_owned(), n) } else { (format!("web-{n}"), 0) };
         let meta = format!("metadata: {{ name: {name}, namespace: tenant-{tenant} }}");
         let env = "          - { name: V, value: x }
-".repeat(10);
+"
+        .repeat(10);
         // Writing to a string cannot fail.
         let _ = write!(
             text,

@@ -75,6 +75,11 @@ impl Fix {
         &self.text
     }
 
+    /// Whether it brings an object that was not there.
+    fn adds(&self) -> bool {
+        self.edits.iter().any(|edit| matches!(edit, Edit::Document { .. }))
+    }
+
     /// Whether it can be made without knowing the program.
     pub fn is_edit(&self) -> bool {
         !self.edits.is_empty()

@@ -109,12 +109,15 @@ rules! {
     // Disruptions besides rollouts
     NoDisruptionBudget Warning "no-disruption-budget" "No PodDisruptionBudget protects the pods"
     DisruptionBudgetBlocks Warning "disruption-budget-blocks" "A PodDisruptionBudget allows no disruption at all"
+    DisruptionBudgetRefused Error "disruption-budget-refused" "The API refuses the PodDisruptionBudget"
+    DisruptionBudgetsOverlap Error "disruption-budgets-overlap" "Two PodDisruptionBudgets select the same pods"
     DisruptionBudgetUnmatched Warning "disruption-budget-unmatched" "A PodDisruptionBudget selects none of the pods it is named after"
     // What does not fit together
     ServicePortUnknown Error "service-port-unknown" "A Service names a port that no container has"
     ServicePortUndeclared Warning "service-port-undeclared" "A Service sends to a port that the pod does not declare"
     ServiceSelectsNothing Error "service-selects-nothing" "A Service selects none of the pods it is named after"
     PublishesNotReady Error "publishes-not-ready" "A Service sends to pods that are not ready"
+    NamespaceApart Warning "namespace-apart" "One of two that belong together names a namespace"
     SelectorMismatch Error "selector-mismatch" "The selector does not match the pods' own labels"
     RemovedApi Error "removed-api" "The object's API version is no longer served"
     UnknownApi Error "unknown-api" "There has never been such a version of this kind"

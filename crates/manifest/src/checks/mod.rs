@@ -26,8 +26,10 @@ mod services;
 
 use super::{
     finding::Findings,
+    fix::Fix,
     index::{BySpace, Index},
     objects::{Objects, Origin},
+    rule::Rule,
     subject::Subject,
 };
 
@@ -52,6 +54,7 @@ pub(super) fn check<'a>(
         services::check(subject, found);
     }
     let named = Named::new(subjects);
+    disruption::budgets(objects, subjects, found);
     disruption::unmatched(objects, subjects, &named, found);
     services::unmatched(objects, subjects, &named, found);
 }
@@ -95,6 +98,29 @@ fn labels(subject: &Subject<'_>, indent: &str) -> String {
         format!("{indent}{key}: {value}")
     };
     labels.map(line).collect::<Vec<_>>().join("\n")
+}
+
+/// An object that is meant for another names no namespace, or the other does not: where they end is
+/// decided by whoever applies them.
+fn apart(origin: &Origin, other: &Origin, what: &str, found: &mut Findings) {
+    let space = |origin: &Origin| match &origin.namespace {
+        Some(namespace) => format!("is in namespace {namespace}"),
+        None => "names no namespace".to_owned(),
+    };
+    let message = format!(
+        "{} {}, and it {}: it {what} only if both are applied to the same one",
+        other.title(),
+        space(other),
+        space(origin)
+    );
+    let namespace = origin.namespace.as_ref().or(other.namespace.as_ref());
+    let fix = namespace.map_or_else(String::new, |name| format!("metadata:\n  namespace: {name}"));
+    let fix = if origin.namespace.is_none() {
+        Fix::within("", fix)
+    } else {
+        Fix::advice(format!("{fix}  # in {} too", other.title()))
+    };
+    found.object(Rule::NamespaceApart, origin, "metadata", message, fix);
 }
 
 /// How durations are written in sentences.

@@ -18,6 +18,10 @@ use crate::{
 pub(super) fn check(subject: &Subject<'_>, found: &mut Findings) {
     for service in &subject.services {
         let Some(spec) = &service.object.spec else { continue };
+        let origin = &subject.workload.origin;
+        if service.origin.namespace != origin.namespace && !certain(subject) {
+            super::apart(&service.origin, origin, "sends to its pods", found);
+        }
         for (index, port) in spec.ports.iter().flatten().enumerate() {
             target(subject, service, index, port, found);
         }
@@ -34,6 +38,12 @@ pub(super) fn check(subject: &Subject<'_>, found: &mut Findings) {
             found.object(Rule::PublishesNotReady, &service.origin, path, message, fix);
         }
     }
+}
+
+/// Whether another Service is certain to be beside the workload.
+fn certain(subject: &Subject<'_>) -> bool {
+    let namespace = &subject.workload.origin.namespace;
+    subject.services.iter().any(|service| service.origin.namespace == *namespace)
 }
 
 fn target(

@@ -82,20 +82,27 @@ pub fn fixed(sources: &[Source], told: Told, known: &dyn Knows) -> Result<Fixed,
     let mut found = check(&now, told, known)?.findings;
     for _ in 0..ROUNDS {
         let mut progress = false;
-        for finding in &found {
-            let key = key(finding);
-            let tried = times.entry(key.clone()).or_default();
-            if !finding.fix.is_edit() || *tried > 1 || refused.contains(&key) {
-                continue;
+        // Another object only where no change to those that are there does as well, such as to a
+        // budget that selects nobody.
+        for adds in [false, true] {
+            for finding in found.iter().filter(|finding| finding.fix.adds() == adds) {
+                let key = key(finding);
+                let tried = times.entry(key.clone()).or_default();
+                if !finding.fix.is_edit() || *tried > 1 || refused.contains(&key) {
+                    continue;
+                }
+                *tried += 1;
+                if make(finding, &mut now).is_err() {
+                    refused.insert(key);
+                    continue;
+                }
+                progress = true;
+                if *tried == 1 {
+                    mended.push(finding.clone());
+                }
             }
-            *tried += 1;
-            if make(finding, &mut now).is_err() {
-                refused.insert(key);
-                continue;
-            }
-            progress = true;
-            if *tried == 1 {
-                mended.push(finding.clone());
+            if progress {
+                break;
             }
         }
         if !progress {
