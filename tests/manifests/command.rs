@@ -216,6 +216,20 @@ fn a_budget_is_judged_with_all_its_workloads_and_names_them() {
 }
 
 #[test]
+fn of_requests_is_spoken_only_where_there_are_some() {
+    for file in ["bad/62-worker.yaml", "bad/82-shell-of-a-worker.yaml"] {
+        let ran = check(&["--manifest", file], "");
+        let findings: Vec<_> = ran
+            .out
+            .lines()
+            .filter(|line| line.contains("PID 1") || line.contains("is 0"))
+            .collect();
+        assert!(!findings.is_empty(), "{}", ran.out);
+        assert!(findings.iter().all(|line| !line.contains("request")), "{findings:#?}");
+    }
+}
+
+#[test]
 fn what_cannot_be_read_does_not_hide_what_was_found() {
     let values = "image:\n  tag: v1\n---\n";
     let foreign = check(&["--manifest", "-"], &format!("{values}{}", manifest(NO_PROBE)));

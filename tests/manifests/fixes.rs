@@ -12,13 +12,15 @@ use websample_manifest::{
 use super::files::files;
 
 /// Rules whose fix is advice: it takes somebody who knows the program, the port or the name.
-const ADVICE: [&str; 22] = [
+const ADVICE: [&str; 24] = [
     "anti-affinity-blocks-surge",
+    "api-refuses",
     "disruption-budgets-overlap",
     "hook-port-not-exposed",
     "hook-refused",
     "kind-not-judged",
     "not-an-object",
+    "probe-of-udp-port",
     "probe-port-undeclared",
     "proxy-leaves-first",
     "publishes-not-ready",

@@ -144,6 +144,8 @@ pub(super) enum Rollout {
     Rolling { surge: IntOrPercent, unavailable: IntOrPercent, min_ready: u32, deadline: u32 },
     /// A Deployment's Recreate.
     Recreate,
-    /// A StatefulSet's or DaemonSet's own way, of which only the pods are checked.
+    /// A StatefulSet's or DaemonSet's, in the place of the old pods: at most so many at a time.
+    InPlace { unavailable: IntOrPercent },
+    /// By hand, as pods are deleted.
     Other,
 }

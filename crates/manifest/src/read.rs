@@ -284,13 +284,43 @@ impl Reader<'_> {
         let Object { origin, object } = self.typed::<StatefulSet>()?;
         let spec = object.spec;
         let replicas = seconds(spec.replicas);
-        self.workload(origin, replicas, spec.selector, spec.template, Rollout::Other)
+        let update = spec.update_strategy.unwrap_or_default();
+        let unavailable = update.rolling_update.and_then(|rolling| rolling.max_unavailable);
+        let rollout = self.in_place(update.type_.as_deref(), unavailable)?;
+        self.workload(origin, replicas, spec.selector, spec.template, rollout)
     }
 
     fn daemon_set(&self) -> Result<Workload, Problem> {
         let Object { origin, object } = self.typed::<DaemonSet>()?;
         let spec = object.spec;
-        self.workload(origin, None, spec.selector, spec.template, Rollout::Other)
+        let update = spec.update_strategy.unwrap_or_default();
+        let rolling = update.rolling_update.unwrap_or_default();
+        let surges = match &rolling.max_surge {
+            None | Some(IntOrString::Int(0)) => false,
+            Some(IntOrString::Int(_)) => true,
+            Some(IntOrString::String(text)) => text != "0%",
+        };
+        // With a surge the old pod stays until the new one is ready.
+        let rollout = if surges {
+            Rollout::Other
+        } else {
+            self.in_place(update.type_.as_deref(), rolling.max_unavailable)?
+        };
+        self.workload(origin, None, spec.selector, spec.template, rollout)
+    }
+
+    fn in_place(
+        &self,
+        how: Option<&str>,
+        unavailable: Option<IntOrString>,
+    ) -> Result<Rollout, Problem> {
+        let unavailable = match unavailable {
+            None => IntOrPercent::Int(1),
+            Some(value) => {
+                self.parsed("spec.updateStrategy.rollingUpdate.maxUnavailable", &value)?
+            }
+        };
+        Ok(if how == Some("OnDelete") { Rollout::Other } else { Rollout::InPlace { unavailable } })
     }
 
     fn workload(
@@ -327,14 +357,17 @@ impl Reader<'_> {
 
     /// maxSurge or maxUnavailable, 25 % where it is not set (facts 3.1).
     fn bound(&self, name: &str, value: Option<IntOrString>) -> Result<IntOrPercent, Problem> {
-        let text = match value {
-            None => return Ok(IntOrPercent::Percent(25)),
-            Some(IntOrString::Int(number)) => number.to_string(),
-            Some(IntOrString::String(text)) => text,
-        };
         let path = format!("spec.strategy.rollingUpdate.{name}");
+        value.map_or(Ok(IntOrPercent::Percent(25)), |value| self.parsed(&path, &value))
+    }
+
+    fn parsed(&self, path: &str, value: &IntOrString) -> Result<IntOrPercent, Problem> {
+        let text = match value {
+            IntOrString::Int(number) => number.to_string(),
+            IntOrString::String(text) => text.clone(),
+        };
         text.parse().map_err(|error: websample_kubernetes::ParseIntOrPercentError| {
-            self.problem(&path, &error.to_string(), "correct it there")
+            self.problem(path, &error.to_string(), "correct it there")
         })
     }
 

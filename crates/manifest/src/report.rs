@@ -128,7 +128,9 @@ fn checked(subject: &Subject<'_>) -> Checked {
             Replacing::Rolling { fewest: bounds.min_available(), most: bounds.max_total() }
         }
         (Rollout::Recreate, None) => Replacing::Recreate,
-        (Rollout::Rolling { .. } | Rollout::Other, None) => Replacing::Unchecked,
+        (Rollout::Rolling { .. } | Rollout::InPlace { .. } | Rollout::Other, None) => {
+            Replacing::Unchecked
+        }
     };
     Checked {
         file: origin.file.to_string(),

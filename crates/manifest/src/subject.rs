@@ -143,7 +143,7 @@ impl<'a> Subject<'a> {
             Rollout::Rolling { surge, unavailable, .. } => {
                 Some(Fenceposts::resolve(self.replicas(), surge, unavailable))
             }
-            Rollout::Recreate | Rollout::Other => None,
+            Rollout::Recreate | Rollout::InPlace { .. } | Rollout::Other => None,
         }
     }
 

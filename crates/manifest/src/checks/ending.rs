@@ -25,10 +25,11 @@ const SHORTEST_DRAIN: Duration = Duration::from_secs(5);
 pub(super) fn check(subject: &Subject<'_>, found: &mut Findings) {
     let origin = &subject.workload.origin;
     if subject.grace.is_zero() {
-        let message = "terminationGracePeriodSeconds is 0: the pod is killed the moment it is \
-                       deleted, without hook or SIGTERM worth the name, and every request in \
-                       flight is lost"
-            .to_owned();
+        let lost = if subject.serves() { "every request in flight" } else { "what it works on" };
+        let message = format!(
+            "terminationGracePeriodSeconds is 0: the pod is killed the moment it is deleted, without \
+             hook or SIGTERM worth the name, and {lost} is lost"
+        );
         let path = "spec.template.spec.terminationGracePeriodSeconds";
         let fix = Fix::within(POD, "terminationGracePeriodSeconds: 30");
         found.object(Rule::GraceZero, origin, path, message, fix);
@@ -43,12 +44,12 @@ pub(super) fn check(subject: &Subject<'_>, found: &mut Findings) {
         if swallows_sigterm(&command(unit)) {
             let message = format!(
                 "container {} starts a shell that runs several commands: as PID 1 it gets SIGTERM \
-                 and does not pass it on, so the server runs until SIGKILL after {} and loses what \
-                 is then in flight",
+                 and does not pass it on, so the program runs until SIGKILL after {} and loses {}",
                 unit.container.name,
-                shown(subject.grace)
+                shown(subject.grace),
+                if unit.serving { "the requests then in flight" } else { "what it then works on" }
             );
-            let fix = "end the script with `exec SERVER …`, so that the server becomes PID 1";
+            let fix = "end the script with `exec PROGRAM …`, so that the program becomes PID 1";
             found.unit(Rule::ShellAsPid1, origin, unit, "command", message, fix);
         }
         proxy(subject, unit, found);

@@ -41,9 +41,11 @@ pub(super) fn check<'a>(
     found: &mut Findings,
 ) {
     api::check(objects, found);
+    api::services(objects, found);
     judged::objects(objects, found);
     for subject in subjects {
         judged::check(subject, found);
+        api::pods(subject, found);
         ending::check(subject, found);
         hook::check(subject, found);
         ours::check(subject, found);

@@ -14,6 +14,7 @@ pub(super) fn check(subject: &Subject<'_>, found: &mut Findings) {
             liveness(subject, unit, found);
         }
         ports(subject, unit, found);
+        datagrams(subject, unit, found);
         times(subject, unit, found);
     }
 }
@@ -114,8 +115,10 @@ fn liveness(subject: &Subject<'_>, unit: &Unit<'_>, found: &mut Findings) {
     };
     let (live_timing, ready_timing) = (Timing::of(live), Timing::of(ready));
     // A port that takes no connection is dead by any measure; an endpoint can also be busy.
-    let asks = |probe: &Probe| probe.http_get.is_some() || probe.grpc.is_some();
-    let same = live.http_get == ready.http_get && live.grpc == ready.grpc;
+    let asks =
+        |probe: &Probe| probe.http_get.is_some() || probe.grpc.is_some() || probe.exec.is_some();
+    let same =
+        live.http_get == ready.http_get && live.grpc == ready.grpc && live.exec == ready.exec;
     if asks(live) && same && live_timing.patience() <= ready_timing.patience() {
         let message = format!(
             "the liveness probe of container {name} asks the same as its readiness probe and gives \
@@ -212,6 +215,30 @@ fn ports(subject: &Subject<'_>, unit: &Unit<'_>, found: &mut Findings) {
                 found.unit(Rule::ProbePortUndeclared, origin, unit, field, message, fix);
             }
             _ => {}
+        }
+    }
+}
+
+/// Every probe but exec opens a connection; a port may be declared for both protocols, as a name
+/// server's is.
+fn datagrams(subject: &Subject<'_>, unit: &Unit<'_>, found: &mut Findings) {
+    for (field, probe) in probes(unit) {
+        let Some(number) = asked(probe).and_then(|port| unit.number(&port)) else { continue };
+        let mut protocols = unit
+            .ports()
+            .iter()
+            .filter(|port| port.container_port == number)
+            .map(|port| port.protocol.as_deref().unwrap_or("TCP"))
+            .peekable();
+        if protocols.peek().is_some() && protocols.all(|protocol| protocol != "TCP") {
+            let message = format!(
+                "{field} of container {} opens a TCP connection to port {number}, which is declared \
+                 for another protocol: if nothing listens there for TCP, it fails as often as it asks",
+                unit.container.name
+            );
+            let fix = "ask a TCP port, or run a program by exec";
+            let origin = &subject.workload.origin;
+            found.unit(Rule::ProbeOfUdpPort, origin, unit, field, message, fix);
         }
     }
 }

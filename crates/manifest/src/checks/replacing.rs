@@ -180,7 +180,7 @@ fn replaced(subject: &Subject<'_>, found: &mut Findings) {
             found.object(Rule::NoPodLeft, origin, "spec.replicas", message, ALONE);
             return;
         }
-        None => {}
+        None => in_place(subject, found),
     }
     if replicas == 1 && origin.kind != "DaemonSet" {
         let written = match (subject.autoscaled, subject.workload.replicas) {
@@ -200,6 +200,26 @@ fn replaced(subject: &Subject<'_>, found: &mut Findings) {
             Fix::within("spec", "replicas: 2")
         };
         found.object(Rule::SingleReplica, origin, "spec.replicas", message, fix);
+    }
+}
+
+/// A StatefulSet or DaemonSet that may stop all of its pods at a time.
+fn in_place(subject: &Subject<'_>, found: &mut Findings) {
+    let Rollout::InPlace { unavailable } = subject.workload.rollout else { return };
+    let origin = &subject.workload.origin;
+    let all = match unavailable {
+        IntOrPercent::Percent(percent) => percent >= 100,
+        // How many nodes there are is not known.
+        IntOrPercent::Int(count) => origin.kind == "StatefulSet" && count >= subject.replicas(),
+    };
+    if all {
+        let message = format!(
+            "maxUnavailable {unavailable} is all of its pods: the update stops every one before a new \
+             one is ready, and every request in between is lost"
+        );
+        let path = "spec.updateStrategy.rollingUpdate";
+        let fix = Fix::within("spec.updateStrategy", "rollingUpdate:\n  maxUnavailable: 1");
+        found.object(Rule::NoPodLeft, origin, path, message, fix);
     }
 }
 
