@@ -9,21 +9,27 @@ use std::{
 
 use serde_json::Value;
 
-struct Ran {
-    code: Option<i32>,
-    out: String,
-    err: String,
+pub(crate) struct Ran {
+    pub(crate) code: Option<i32>,
+    pub(crate) out: String,
+    pub(crate) err: String,
 }
 
 /// Runs `websample check` in the folder of the manifests, with this on standard input, and with
 /// an environment that it must not mind.
-fn check(arguments: &[&str], input: &str) -> Ran {
+pub(crate) fn check(arguments: &[&str], input: &str) -> Ran {
+    let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/manifests");
+    check_in(&folder, arguments, input)
+}
+
+/// The same in another folder.
+pub(crate) fn check_in(folder: &Path, arguments: &[&str], input: &str) -> Ran {
     let mut child = Command::new(env!("CARGO_BIN_EXE_websample"))
         .arg("check")
         .args(arguments)
         .env_clear()
         .env("WEBSAMPLE_MODE", "immediate")
-        .current_dir(Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/manifests"))
+        .current_dir(folder)
         .stdin(Stdio::piped())
         .stdout(Stdio::piped())
         .stderr(Stdio::piped())
@@ -39,7 +45,7 @@ fn check(arguments: &[&str], input: &str) -> Ran {
     }
 }
 
-fn manifest(file: &str) -> String {
+pub(crate) fn manifest(file: &str) -> String {
     let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/manifests");
     fs::read_to_string(folder.join(file)).unwrap()
 }
@@ -177,7 +183,6 @@ fn input_that_cannot_be_checked_exits_with_64_in_every_format() {
     for (arguments, input, problem) in [
         (&["--manifest", "-"][..], "", "standard input: there is no Deployment"),
         (&["--manifest", "-"], broken, "standard input:"),
-        (&["--manifest", "bad"], "", "bad: it is a directory; name its files, or build it"),
         (&["--manifest", "missing.yaml"], "", "missing.yaml: it cannot be read"),
         (&["--manifest", "-", "--manifest", "-"], "", "it was given twice"),
         (&["--manifest", "-"], "resources: [deployment.yaml]\n", "kustomize build DIR"),
@@ -276,7 +281,12 @@ fn flags_that_make_no_sense_together_are_refused() {
         ),
         (&["--delay", "5s"], "--manifest <FILE>"),
         (&["--strict"], "--manifest <FILE>"),
-        (&["--output", "github"], "add --manifest FILE"),
+        (&["--output", "github"], "--output github is for manifests; name a FILE"),
+        (&["--output", "sarif"], "--output sarif is for manifests; name a FILE"),
+        (&["-", "--in-place"], "what comes through a pipe cannot be mended"),
+        (&[GOOD, "--fix", "x", "--in-place"], "cannot be used with"),
+        (&[GOOD, "--ignore", "single-replica"], "ignored without a reason"),
+        (&[GOOD, "--ignore", "no-such: x"], "'no-such' is no rule"),
         (&["--manifest", GOOD, "--delay", "5"], "'--delay <DURATION>'"),
     ] {
         let ran = check(arguments, "");

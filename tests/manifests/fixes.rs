@@ -12,14 +12,16 @@ use websample_manifest::{
 use super::files::files;
 
 /// Rules whose fix is advice: it takes somebody who knows the program, the port or the name.
-const ADVICE: [&str; 24] = [
+const ADVICE: [&str; 26] = [
     "anti-affinity-blocks-surge",
     "api-refuses",
     "disruption-budgets-overlap",
     "hook-port-not-exposed",
     "hook-refused",
+    "ignore-refused",
     "kind-not-judged",
     "not-an-object",
+    "not-built",
     "probe-of-udp-port",
     "probe-port-undeclared",
     "proxy-leaves-first",

@@ -1,11 +1,16 @@
 //! A finding: what is wrong with which object, where, and what would be right.
 
-use std::collections::HashSet;
+use std::{
+    cmp::Ordering,
+    collections::{HashMap, HashSet},
+};
 
 use super::{
     fix::Fix,
+    ignore,
     objects::Origin,
     problem::Problem,
+    report::Ignored,
     rule::{Rule, Severity},
     subject::Unit,
 };
@@ -53,7 +58,11 @@ impl Finding {
 
 /// What has been found so far.
 #[derive(Debug, Default)]
-pub(super) struct Findings(HashSet<Finding>);
+pub(super) struct Findings {
+    found: HashSet<Finding>,
+    /// What the objects themselves say to ignore, and why.
+    ignored: HashMap<Finding, String>,
+}
 
 impl Findings {
     /// About an object; `path` is where in it.
@@ -83,8 +92,8 @@ impl Findings {
     }
 
     /// About a document that is no object at all.
-    pub(super) fn document(&mut self, rule: Rule, problem: &Problem) {
-        self.0.insert(Finding {
+    pub(super) fn document(&mut self, rule: Rule, problem: &Problem, message: String) {
+        self.found.insert(Finding {
             rule,
             file: problem.file.clone(),
             line: problem.line.unwrap_or(1),
@@ -92,7 +101,7 @@ impl Findings {
             namespace: None,
             name: problem.document.unwrap_or(1).to_string(),
             container: None,
-            message: format!("{}, and was not judged", problem.problem),
+            message,
             fix: Fix::advice(problem.remedy.as_str()),
             target: Target::default(),
         });
@@ -120,20 +129,29 @@ impl Findings {
             target: Target { document: origin.document, within: origin.within.clone() },
         };
         // A Service of two workloads is looked at twice.
-        self.0.insert(finding);
+        match ignore::reason(origin, rule) {
+            Some(reason) => _ = self.ignored.insert(finding, reason),
+            None => _ = self.found.insert(finding),
+        }
     }
 
-    /// All of them: by file and object, the worst first.
-    pub(super) fn sorted(self) -> Vec<Finding> {
-        let mut all: Vec<_> = self.0.into_iter().collect();
-        all.sort_by(|a, b| {
-            let key = |finding: &Finding| (finding.severity(), finding.line, finding.rule);
-            (&a.file, &a.kind, &a.namespace, &a.name)
-                .cmp(&(&b.file, &b.kind, &b.namespace, &b.name))
-                .then_with(|| key(a).cmp(&key(b)))
-                // The same for every run, whatever order they were found in.
-                .then_with(|| (&a.container, &a.message).cmp(&(&b.container, &b.message)))
-        });
-        all
+    /// All of them, and those that are ignored: by file and object, the worst first.
+    pub(super) fn sorted(self) -> (Vec<Finding>, Vec<Ignored>) {
+        let mut all: Vec<_> = self.found.into_iter().collect();
+        all.sort_by(order);
+        let ignored = self.ignored.into_iter();
+        let mut ignored: Vec<_> =
+            ignored.map(|(finding, reason)| Ignored { finding, reason, in_source: true }).collect();
+        ignored.sort_by(|one, other| order(&one.finding, &other.finding));
+        (all, ignored)
     }
+}
+
+fn order(a: &Finding, b: &Finding) -> Ordering {
+    let key = |finding: &Finding| (finding.severity(), finding.line, finding.rule);
+    (&a.file, &a.kind, &a.namespace, &a.name)
+        .cmp(&(&b.file, &b.kind, &b.namespace, &b.name))
+        .then_with(|| key(a).cmp(&key(b)))
+        // The same for every run, whatever order they were found in.
+        .then_with(|| (&a.container, &a.message).cmp(&(&b.container, &b.message)))
 }

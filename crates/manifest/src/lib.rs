@@ -14,6 +14,7 @@
 //! | `hook`, `server`, `known`, `image` | what is known of its containers |
 //! | `rule`, `finding`, `fix` | what can be wrong, what is, and what would be right |
 //! | `checks` | the checks themselves |
+//! | `ignore`, `kustomization` | what somebody lives with; folders that kustomize builds |
 //! | `report`, `output` | the result, and how it is printed |
 //!
 //! The arithmetic is [`websample_kubernetes`]'; what a server does with its own settings is asked of
@@ -24,10 +25,12 @@ mod documents;
 mod finding;
 pub mod fix;
 mod hook;
+mod ignore;
 mod image;
 mod index;
 mod kinds;
 mod known;
+pub mod kustomization;
 mod node;
 mod objects;
 pub mod output;
@@ -47,10 +50,11 @@ use std::time::Duration;
 pub use self::{
     finding::Finding,
     fix::Fix,
+    ignore::{Ignore, IgnoreError},
     known::{Given, Knows, OnTermination, OwnHook, Termination},
     problem::{Problem, Unusable},
     read::Source,
-    report::{Checked, Ending, Replacing, Report, check},
+    report::{Checked, Ending, Ignored, Replacing, Report, check},
     rule::{PAGE, Rule, Severity},
     server::Told,
 };

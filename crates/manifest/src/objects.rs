@@ -28,6 +28,8 @@ pub(super) struct Objects {
     pub(super) unserved: Vec<Object<Unserved>>,
     /// Documents that are no objects of Kubernetes, such as a chart's values.
     pub(super) foreign: Vec<Problem>,
+    /// Kustomizations that were read without being built, and what only a build does.
+    pub(super) unbuilt: Vec<(Problem, String)>,
     /// Documents that cannot be read.
     pub(super) problems: Vec<Problem>,
     /// How many of each other kind there were.

@@ -18,7 +18,7 @@ use websample_kubernetes::IntOrPercent;
 
 use super::{
     documents::{Document, documents},
-    kinds,
+    kinds, kustomization,
     node::{Content, Node},
     objects::{Autoscaler, Object, Objects, Origin, Rollout, Unjudged, Unserved, Workload},
     problem::{Problem, Unusable},
@@ -35,8 +35,10 @@ pub struct Source {
     pub text: String,
 }
 
-const RENDER: &str = "give the rendered objects: `kustomize build DIR | websample check --manifest -`, \
-                      or `helm template CHART | websample check --manifest -`";
+const RENDER: &str = "give the rendered objects: `kustomize build DIR | websample check -`, \
+                      or `helm template CHART | websample check -`";
+
+const BUILD: &str = "build it: `kustomize build DIR | websample check -`";
 
 /// Reads all objects that can be read.
 ///
@@ -55,6 +57,7 @@ pub(super) fn read(sources: &[Source]) -> Result<Objects, Unusable> {
     if objects.workloads.is_empty() && objects.unserved.is_empty() {
         let mut problems = mem::take(&mut objects.problems);
         problems.append(&mut objects.foreign);
+        problems.extend(objects.unbuilt.drain(..).map(|(problem, _)| problem));
         if problems.is_empty() {
             problems.push(nothing(sources, &objects));
         }
@@ -175,6 +178,13 @@ fn read_object(
             objects.foreign.push(place.problem(line, "it is not an object", RENDER));
             return;
         }
+    }
+    if kustomization::is_one(&node, &place.file) {
+        if let Some(what) = kustomization::unbuilt(&node) {
+            objects.unbuilt.push((place.problem(line, "it is a kustomization", BUILD), what));
+        }
+        *objects.skipped.entry("Kustomization".to_owned()).or_default() += 1;
+        return;
     }
     let text = |key: &str| node.get(key).and_then(Node::text);
     let version = text("apiVersion").or(list.map(|list| list.version));

@@ -1,12 +1,13 @@
 //! What the check says: what it found, and what it looked at, so that "nothing found" means
 //! something.
 
-use std::{collections::BTreeMap, time::Duration};
+use std::{collections::BTreeMap, mem, time::Duration};
 
 use super::{
     checks,
     finding::{Finding, Findings},
     hook::Hook,
+    ignore::Ignore,
     index::Index,
     known::Knows,
     objects::{Objects, Rollout},
@@ -23,12 +24,25 @@ use super::{
 pub struct Report {
     /// What was found: by file and object, the worst first.
     pub findings: Vec<Finding>,
+    /// What was found and is ignored, in the same order.
+    pub ignored: Vec<Ignored>,
     /// The workloads that were looked at, in the order of the input.
     pub checked: Vec<Checked>,
     /// Documents that could not be read; the rest was checked without them.
     pub problems: Vec<Problem>,
     /// How many objects of other kinds there were.
     pub skipped: BTreeMap<String, usize>,
+}
+
+/// A finding that somebody lives with.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Ignored {
+    /// The finding.
+    pub finding: Finding,
+    /// Why.
+    pub reason: String,
+    /// Whether its object says so itself.
+    pub in_source: bool,
 }
 
 /// A workload that was looked at.
@@ -93,6 +107,20 @@ impl Report {
         self.findings.iter().filter(|finding| finding.severity() == severity).count()
     }
 
+    /// Ignores every finding of a rule.
+    pub fn ignore(&mut self, ignore: &Ignore) {
+        let (ignored, findings) = mem::take(&mut self.findings)
+            .into_iter()
+            .partition(|finding| finding.rule == ignore.rule);
+        self.findings = findings;
+        let ignored: Vec<Finding> = ignored;
+        self.ignored.extend(ignored.into_iter().map(|finding| Ignored {
+            finding,
+            reason: ignore.reason.clone(),
+            in_source: false,
+        }));
+    }
+
     /// Whether requests come to any of the workloads, as far as can be seen.
     pub fn serves(&self) -> bool {
         let containers = self.checked.iter().flat_map(|checked| &checked.containers);
@@ -118,7 +146,8 @@ pub fn check(sources: &[Source], told: Told, known: &dyn Knows) -> Result<Report
     checks::check(&objects, &index, &subjects, &mut found);
     let checked = subjects.iter().map(checked).collect();
     let Objects { problems, skipped, .. } = objects;
-    Ok(Report { findings: found.sorted(), checked, problems, skipped })
+    let (findings, ignored) = found.sorted();
+    Ok(Report { findings, ignored, checked, problems, skipped })
 }
 
 fn checked(subject: &Subject<'_>) -> Checked {

@@ -51,6 +51,11 @@ macro_rules! rules {
                 match self { $(Self::$rule => $name,)* }
             }
 
+            /// The rule of this name.
+            pub fn named(name: &str) -> Option<Self> {
+                Self::ALL.iter().copied().find(|rule| rule.name() == name)
+            }
+
             /// How bad it is.
             pub const fn severity(self) -> Severity {
                 match self { $(Self::$rule => Severity::$severity,)* }
@@ -124,9 +129,11 @@ rules! {
     RemovedApi Error "removed-api" "The object's API version is no longer served"
     UnknownApi Error "unknown-api" "There has never been such a version of this kind"
     UnknownField Warning "unknown-field" "The API does not have this field"
+    IgnoreRefused Warning "ignore-refused" "An annotation that ignores findings is not understood"
     // What was not judged
     TrafficUnknown Note "traffic-unknown" "Nothing shows whether requests come to it"
     NotAnObject Note "not-an-object" "A document is no object of Kubernetes"
+    NotBuilt Note "not-built" "A kustomization changes what was read"
     KindNotJudged Note "kind-not-judged" "Objects of this kind are not judged"
 }
 

@@ -5,6 +5,7 @@ use k8s_openapi::apimachinery::pkg::util::intstr::IntOrString;
 use super::{super::rule::Rule, Findings, Subject};
 use crate::{
     fix::Fix,
+    ignore::{self, ANNOTATION},
     objects::{Objects, Origin},
     select,
     subject::Unit,
@@ -28,6 +29,12 @@ pub(super) fn check(objects: &Objects, found: &mut Findings) {
         found.object(rule, origin, "apiVersion", message, fix);
     }
     for origin in origins(objects) {
+        for refused in ignore::said(origin).filter_map(Result::err) {
+            let message = format!("its annotation {ANNOTATION} is not understood: {refused}");
+            let path = "metadata.annotations";
+            let fix = format!("{ANNOTATION}: \"RULE: REASON; RULE: REASON\"");
+            found.object(Rule::IgnoreRefused, origin, path, message, fix);
+        }
         for path in &origin.unknown {
             let message = format!(
                 "there is no field {path}: kubectl refuses it, and where somebody else applies it \

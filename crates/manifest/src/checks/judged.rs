@@ -24,7 +24,15 @@ pub(super) fn check(subject: &Subject<'_>, found: &mut Findings) {
 /// Documents and kinds.
 pub(super) fn objects(objects: &Objects, found: &mut Findings) {
     for foreign in &objects.foreign {
-        found.document(Rule::NotAnObject, foreign);
+        let message = format!("{}, and was not judged", foreign.problem);
+        found.document(Rule::NotAnObject, foreign, message);
+    }
+    for (kustomization, what) in &objects.unbuilt {
+        let message = format!(
+            "the files of this kustomization were judged as they are, and not as it builds them: it \
+             has {what}"
+        );
+        found.document(Rule::NotBuilt, kustomization, message);
     }
     for unjudged in objects.unjudged.values() {
         let kind = &unjudged.first.kind;

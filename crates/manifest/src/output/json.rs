@@ -5,7 +5,7 @@ use serde_json::{Value, json};
 use super::super::{
     finding::Finding,
     problem::Unusable,
-    report::{Checked, Ending, Replacing, Report},
+    report::{Checked, Ending, Ignored, Replacing, Report},
     rule::{PAGE, Severity},
 };
 
@@ -18,6 +18,7 @@ pub fn json(report: &Report) -> Value {
         "notes": report.count(Severity::Note),
         "findings": report.findings.iter().map(finding).collect::<Vec<_>>(),
         "problems": report.problems,
+        "ignored": report.ignored.iter().map(ignored).collect::<Vec<_>>(),
         "checked": report.checked.iter().map(checked).collect::<Vec<_>>(),
         "skipped": report.skipped,
     })
@@ -42,6 +43,12 @@ fn finding(finding: &Finding) -> Value {
         "fix": finding.fix.text(),
         "docs": format!("{PAGE}#{}", finding.rule),
     })
+}
+
+fn ignored(ignored: &Ignored) -> Value {
+    let mut value = finding(&ignored.finding);
+    value["reason"] = ignored.reason.as_str().into();
+    value
 }
 
 fn checked(checked: &Checked) -> Value {
