@@ -12,7 +12,7 @@ use websample_manifest::{
 use super::files::files;
 
 /// Rules whose fix is advice: it takes somebody who knows the program, the port or the name.
-const ADVICE: [&str; 26] = [
+const ADVICE: [&str; 27] = [
     "anti-affinity-blocks-surge",
     "api-refuses",
     "disruption-budgets-overlap",
@@ -35,6 +35,7 @@ const ADVICE: [&str; 26] = [
     "unknown-port-name",
     // Where it is known what is meant they are edits.
     "delay-too-short",
+    "endpoint-race",
     "host-port-blocks-surge",
     "no-pod-left",
     "service-port-undeclared",

@@ -11,7 +11,7 @@
 //! | `read`, `objects`, `unknown`, `kinds` | typed objects; fields, versions and kinds that are not known |
 //! | `subject`, `select`, `index` | a workload with everything that was read about it |
 //! | `traffic` | which of its containers requests come to |
-//! | `hook`, `server`, `known`, `image` | what is known of its containers |
+//! | `hook`, `server`, `known`, `drains`, `image` | what is known of its containers |
 //! | `rule`, `finding`, `fix` | what can be wrong, what is, and what would be right |
 //! | `checks` | the checks themselves |
 //! | `ignore`, `kustomization` | what somebody lives with; folders that kustomize builds |
@@ -22,6 +22,7 @@
 
 mod checks;
 mod documents;
+mod drains;
 mod finding;
 pub mod fix;
 mod hook;

@@ -194,7 +194,7 @@ fn ending(subject: &Subject<'_>, unit: &Unit<'_>) -> Ending {
         hook,
         hook_takes: unit.hook_takes(),
         delay: unit.server.shortest_delay().zip(unit.server.longest_delay()),
-        drain: unit.server.drain(),
+        drain: unit.server.drain().or(unit.server.own_drain().map(|own| own.drain)),
         grace: subject.grace,
     }
 }

@@ -76,6 +76,7 @@ rules! {
     GraceZero Error "grace-zero" "The grace period is zero"
     GraceTooShort Error "grace-too-short" "The grace period is shorter than hook, delay and drain"
     NoTimeToDrain Warning "no-time-to-drain" "Hook and delay leave next to nothing of the grace period"
+    DrainOutlastsGrace Warning "drain-outlasts-grace" "The program was given longer to finish than the pod has"
     HookOutlastsGrace Error "hook-outlasts-grace" "The preStop hook sleeps as long as the grace period, or longer"
     HookPortNotExposed Error "hook-port-not-exposed" "The preStop hook calls a port that the container does not have"
     HookWithoutProgram Error "hook-without-program" "The preStop hook runs a program that the image does not have"

@@ -16,7 +16,7 @@ use super::{
     image,
     index::Index,
     known::Knows,
-    objects::{Object, Objects, Rollout, Workload},
+    objects::{Object, Objects, Origin, Rollout, Workload},
     select,
     server::{Server, Told},
     traffic::{self, Traffic},
@@ -104,7 +104,8 @@ impl<'a> Subject<'a> {
             .filter_map(|source| source.config_map_ref.as_ref())
             .filter_map(|reference| index.config_map(&reference.name, origin))
             .collect();
-        let mut units = units(pod, &maps, told, known);
+        let mounted = |container: &'a Container| mounted(pod, container, index, origin);
+        let mut units = units(pod, &maps, mounted, told, known);
         let traffic = traffic::mark(&mut units, &services);
         let grace = super::seconds(pod.termination_grace_period_seconds.unwrap_or(DEFAULT_GRACE));
         Some(Self { workload, pod, units, traffic, services, budgets, ingress, autoscaled, grace })
@@ -214,6 +215,7 @@ impl Unit<'_> {
 fn units<'a>(
     pod: &'a PodSpec,
     maps: &[&Object<ConfigMap>],
+    mounted: impl Fn(&'a Container) -> Vec<String>,
     told: Told,
     known: &dyn Knows,
 ) -> Vec<Unit<'a>> {
@@ -245,7 +247,24 @@ fn units<'a>(
             },
             serving: false,
             hook: Hook::of(container),
-            server: Server::of(container, maps, told, known),
+            server: Server::of(container, maps, &mounted(container), told, known),
         })
+        .collect()
+}
+
+/// What is in the ConfigMaps that were read and are mounted into a container.
+fn mounted<'a>(
+    pod: &'a PodSpec,
+    container: &'a Container,
+    index: &Index<'a>,
+    origin: &'a Origin,
+) -> Vec<String> {
+    let volumes = pod.volumes.as_deref().unwrap_or_default();
+    let mounts = container.volume_mounts.iter().flatten();
+    mounts
+        .filter_map(|mount| volumes.iter().find(|volume| volume.name == mount.name))
+        .filter_map(|volume| index.config_map(&volume.config_map.as_ref()?.name, origin))
+        .filter_map(|map| map.object.data.as_ref())
+        .flat_map(|data| data.values().cloned())
         .collect()
 }

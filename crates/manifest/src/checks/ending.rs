@@ -40,6 +40,7 @@ pub(super) fn check(subject: &Subject<'_>, found: &mut Findings) {
         }
         if !subject.grace.is_zero() {
             fits(subject, unit, found);
+            own(subject, unit, found);
         }
         if swallows_sigterm(&command(unit)) {
             let message = format!(
@@ -110,7 +111,14 @@ fn stays(subject: &Subject<'_>, unit: &Unit<'_>, found: &mut Findings) {
             );
             let fix = match unit.server.termination() {
                 Some(_) => super::ours::drain(subject, unit).or("a preStop hook that sleeps"),
-                None => sleep(subject, unit),
+                // The hook that is there does something, if at once.
+                None => match &unit.hook {
+                    Hook::Exec { command, .. } => Fix::advice(format!(
+                        "lifecycle:\n  preStop:\n    exec:\n      command: [sh, -c, \"sleep 5; {}\"]",
+                        command.last().map_or("…", String::as_str)
+                    )),
+                    _ => sleep(subject, unit),
+                },
             };
             found.unit(Rule::EndpointRace, origin, unit, "lifecycle", message, fix);
         }
@@ -254,6 +262,32 @@ fn parts(hook: Option<Duration>, delay: Option<Duration>, drain: Option<Duration
         Some(format!("{name} {}", shown(duration)))
     });
     known.collect::<Vec<_>>().join(", ")
+}
+
+/// What the program itself was given to finish, against what is left for it.
+fn own(subject: &Subject<'_>, unit: &Unit<'_>, found: &mut Findings) {
+    let Some(own) = unit.server.own_drain() else { return };
+    let before =
+        unit.hook_takes().unwrap_or_default() + unit.server.longest_delay().unwrap_or_default();
+    let needed = before + own.drain;
+    // What is told of it counts, and an end that the hook outlasts is told already.
+    if unit.server.drain().is_some() || before >= subject.grace || needed <= subject.grace {
+        return;
+    }
+    let message = format!(
+        "container {} may take {} to finish ({}), and of the grace period of {} it has {}: what runs \
+         longer is cut by SIGKILL, and not ended by the program",
+        unit.container.name,
+        shown(own.drain),
+        own.setting,
+        shown(subject.grace),
+        shown(subject.grace.saturating_sub(before))
+    );
+    let seconds = whole_seconds(needed) + 2;
+    let fix = Fix::within(POD, format!("terminationGracePeriodSeconds: {seconds}"))
+        .or("give the program less");
+    let origin = &subject.workload.origin;
+    found.unit(Rule::DrainOutlastsGrace, origin, unit, "args", message, fix);
 }
 
 /// What is run, if the manifest and not the image says so.

@@ -13,7 +13,7 @@ use crate::{
 pub(super) fn check(subject: &Subject<'_>, found: &mut Findings) {
     for unit in &subject.units {
         match &unit.server {
-            Server::Theirs(_) => {}
+            Server::Theirs(..) => {}
             Server::Refusing(why) => {
                 let message = format!(
                     "container {} exits with 64 as often as it is started, and the rollout never \
