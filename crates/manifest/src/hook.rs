@@ -95,8 +95,8 @@ fn slept(command: &[String]) -> Option<Duration> {
 
 /// Whether every command of a hook is one that is over at once.
 fn is_instant(command: &[String]) -> bool {
-    const INSTANT: [&str; 10] =
-        [":", "true", "false", "exit", "echo", "kill", "pkill", "killall", "touch", "sleep"];
+    const INSTANT: [&str; 9] =
+        [":", "true", "false", "exit", "echo", "kill", "pkill", "killall", "touch"];
     let script = match command {
         [shell, .., flag, script]
             if ["sh", "bash", "ash", "dash"].contains(&base(shell))
@@ -112,8 +112,11 @@ fn is_instant(command: &[String]) -> bool {
     parts.into_iter().all(|part| {
         let mut words = words(part).filter(|word| *word != "exec");
         let program = words.next().map(base).unwrap_or_default();
-        // It tells the master, and does not wait for it.
-        INSTANT.contains(&program) || (program == "nginx" && words.next() == Some("-s"))
+        INSTANT.contains(&program)
+            // Whatever it sleeps is counted apart.
+            || (program == "sleep" && words.next().is_some())
+            // It tells the master, and does not wait for it.
+            || (program == "nginx" && words.next() == Some("-s"))
     })
 }
 
