@@ -19,10 +19,13 @@ fn a_drain_loses_nothing_however_pods_are_replaced_or_taken_away() {
     let ran = rollout_with(&[SHORT], &[&events[..], &FEW].concat());
     assert_eq!(ran.code, Some(0), "{ran:?}");
     let runs = runs(&ran);
-    let told: Vec<_> = runs.iter().map(|run| (&run["mode"], &run["event"])).collect();
-    let expected = ["restart", "rollback", "scale-in", "evict"];
-    let expected: Vec<_> = expected.map(|e| (format!("drain ({e})"), e)).into();
-    assert_eq!(told, expected.iter().map(|(m, e)| (m, e)).collect::<Vec<_>>());
+    for (run, event) in runs.iter().zip(["restart", "rollback", "scale-in", "evict"]) {
+        assert_eq!(
+            (&run["mode"], &run["event"]),
+            (&format!("drain ({event})").into(), &event.into())
+        );
+    }
+    assert_eq!(runs.len(), 4);
     for run in &runs {
         assert_eq!(run["lost"], 0, "{}: {}", run["mode"], run["losses"]);
         let ended = run["pods"].as_array().unwrap().iter().filter(|pod| pod["exit"] == 0);

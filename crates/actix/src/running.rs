@@ -28,7 +28,7 @@ use tokio::{
     time::timeout,
 };
 use tokio_util::sync::{CancellationToken, DropGuard};
-use websample_lifecycle::{DrainReport, Ending, Lifecycle, Signal, Signals};
+use websample_lifecycle::{DrainReport, ExitReason, Lifecycle, Signal, Signals};
 use websample_metrics::Metrics;
 
 use super::{
@@ -338,7 +338,7 @@ where
     // Before anything of the application's own can hang.
     publish(&report, &server.termination_log);
     workers.append(&mut admin_workers);
-    threads.stop(workers, report.outcome == Ending::Clean).await;
+    threads.stop(workers, report.outcome == ExitReason::Clean).await;
     Ok(report)
 }
 

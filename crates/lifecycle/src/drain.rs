@@ -20,7 +20,7 @@ use super::{
     lock,
     phase::Phase,
     policy::Mode,
-    report::{DrainReport, Ending, PhaseReport, RequestsByPhase},
+    report::{DrainReport, ExitReason, PhaseReport, RequestsByPhase},
     sequence::{self, BegunBy, Reaction, Seen, State, Step, Termination},
     signal::{Signal, Signals},
 };
@@ -218,7 +218,7 @@ impl Drain {
             Reaction::ExitAtOnce => {
                 tracing::warn!(%signal, "signal received; exiting at once");
                 self.state.signal = Some(signal);
-                return Some(self.report(Ending::Immediate));
+                return Some(self.report(ExitReason::Immediate));
             }
             Reaction::Terminate => {
                 tracing::info!(%signal, %phase, "signal received; leaving");
@@ -338,16 +338,16 @@ impl Drain {
         tracing::info!(%from, to = %phase, "phase changed");
     }
 
-    fn outcome(&self) -> Ending {
+    fn outcome(&self) -> ExitReason {
         match (self.state.cut_at, self.state.forced) {
-            (None, _) => Ending::Clean,
-            (Some(_), Some(_)) => Ending::Forced,
-            (Some(_), None) if self.cut_total == 0 => Ending::Clean,
-            (Some(_), None) => Ending::Cut,
+            (None, _) => ExitReason::Clean,
+            (Some(_), Some(_)) => ExitReason::Forced,
+            (Some(_), None) if self.cut_total == 0 => ExitReason::Clean,
+            (Some(_), None) => ExitReason::Cut,
         }
     }
 
-    fn report(&self, outcome: Ending) -> DrainReport {
+    fn report(&self, outcome: ExitReason) -> DrainReport {
         let now = Instant::now();
         let lifecycle = &self.lifecycle;
         let history = lifecycle.history();
@@ -358,8 +358,8 @@ impl Drain {
             seconds: (end - entered.at).as_secs_f64(),
         });
         let exit_code = match (outcome, self.state.forced.or(self.state.signal)) {
-            (Ending::Clean, _) => 0,
-            (Ending::Forced | Ending::Immediate, Some(signal)) => signal.exit_code(),
+            (ExitReason::Clean, _) => 0,
+            (ExitReason::Forced | ExitReason::Immediate, Some(signal)) => signal.exit_code(),
             _ => EXIT_CUT,
         };
         let termination = self.state.termination;

@@ -48,7 +48,7 @@ pub use self::{
     in_flight::{Arrivals, Census, Count, Guard, InFlight, Unfinished, Work},
     phase::Phase,
     policy::{BudgetError, Delay, Mode, Policy, UnknownMode},
-    report::{DrainReport, Ending, PhaseReport, RequestsByPhase},
+    report::{DrainReport, ExitReason, PhaseReport, RequestsByPhase},
     scrapes::{Scrape, Scrapes},
     sequence::BegunBy,
     signal::{Signal, Signals},

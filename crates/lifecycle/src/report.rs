@@ -15,7 +15,7 @@ const TERMINATION_MESSAGE_LIMIT: usize = 4096;
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 #[cfg_attr(feature = "json", derive(serde::Serialize))]
 #[cfg_attr(feature = "json", serde(rename_all = "snake_case"))]
-pub enum Ending {
+pub enum ExitReason {
     /// Everything accepted was answered.
     Clean,
     /// Something was still running at the deadline and was cut.
@@ -57,7 +57,7 @@ pub struct DrainReport {
     /// The drain mode.
     pub mode: Mode,
     /// How it ended.
-    pub outcome: Ending,
+    pub outcome: ExitReason,
     /// The process' exit code.
     pub exit_code: u8,
     /// What began it.
@@ -153,7 +153,7 @@ mod tests {
         let what = |n| Unfinished { kind: "request", what: format!("/r/{n}"), age_seconds: 1.0 };
         DrainReport {
             mode: Mode::Drain,
-            outcome: Ending::Cut,
+            outcome: ExitReason::Cut,
             exit_code: 3,
             cause: Some(BegunBy::Signal),
             signal: Some(Signal::Sigterm),

@@ -7,7 +7,7 @@ use tokio::{
     time::{Instant, sleep, timeout},
 };
 use websample_lifecycle::{
-    BegunBy, Census, Delay, DrainReport, Ending, Guard, Lifecycle, Mode, Phase, Policy, Signal,
+    BegunBy, Census, Delay, DrainReport, ExitReason, Guard, Lifecycle, Mode, Phase, Policy, Signal,
     Unfinished,
 };
 
@@ -79,7 +79,7 @@ async fn sigterm_without_a_hook_waits_the_least_delay_when_quiet() {
     let (seconds, report) = server.end().await;
     assert_seconds(seconds, 5.0);
     assert_eq!(phases(&report), WHOLE_LIFE);
-    assert_eq!((report.exit_code, report.outcome), (0, Ending::Clean));
+    assert_eq!((report.exit_code, report.outcome), (0, ExitReason::Clean));
     assert_eq!((report.cause, report.signal), (Some(BegunBy::Signal), Some(Signal::Sigterm)));
     assert_seconds(report.delay_seconds.expect("a delay"), 5.0);
     assert_eq!(report.last_arrival_seconds, None);
@@ -126,7 +126,7 @@ async fn a_sigterm_long_after_a_stray_hook_has_its_whole_time() {
     sleep(secs(26)).await;
     drop(request);
     let (_, report) = server.end().await;
-    assert_eq!((report.exit_code, report.outcome), (0, Ending::Clean));
+    assert_eq!((report.exit_code, report.outcome), (0, ExitReason::Clean));
     assert_seconds(report.termination_seconds, 27.0);
     assert_eq!(report.cause, Some(BegunBy::Signal));
 }
@@ -161,7 +161,7 @@ async fn requests_that_nobody_can_name_are_cut_and_counted_all_the_same() {
     let _requests: Vec<_> = (0..1_000).map(|_| server.arrive()).collect();
     server.lifecycle.signal(Signal::Sigterm);
     let (_, report) = server.end().await;
-    assert_eq!((report.exit_code, report.outcome), (3, Ending::Cut));
+    assert_eq!((report.exit_code, report.outcome), (3, ExitReason::Cut));
     assert_eq!((report.cut_total, report.cut.len()), (1_000, 100));
 }
 
@@ -319,7 +319,7 @@ async fn a_request_that_outlives_the_deadline_is_cut_and_named() {
     drop(request);
     let (seconds, report) = server.end().await;
     assert_seconds(seconds, 0.0);
-    assert_eq!((report.exit_code, report.outcome), (3, Ending::Cut));
+    assert_eq!((report.exit_code, report.outcome), (3, ExitReason::Cut));
     assert_eq!(report.cut_total, 1);
     assert_eq!(report.cut[0].what, "/sleep/{n}");
 }
@@ -404,7 +404,7 @@ mod a_second_signal {
             let (seconds, report) = server.end().await;
             assert!(deadline.is_cancelled());
             assert_seconds(seconds, 1.0);
-            assert_eq!((report.exit_code, report.outcome), (code, Ending::Forced));
+            assert_eq!((report.exit_code, report.outcome), (code, ExitReason::Forced));
         }
     }
 
@@ -552,7 +552,7 @@ mod modes {
             server.lifecycle.signal(signal);
             let (seconds, report) = server.end().await;
             assert_seconds(seconds, 0.0);
-            assert_eq!((report.exit_code, report.outcome), (code, Ending::Immediate));
+            assert_eq!((report.exit_code, report.outcome), (code, ExitReason::Immediate));
         }
     }
 
