@@ -175,9 +175,13 @@ pub fn explain(attempt: &Attempt, failed: Option<&PodState>) -> Cause {
             PodPhase::Dead { .. } | PodPhase::SandboxGone { .. } if leaving => Cause::DeadPod,
             PodPhase::Dead { .. } => Cause::Crash,
             PodPhase::Terminating { .. } => Cause::ClosedListener,
-            PodPhase::SandboxGone { .. } | PodPhase::Starting | PodPhase::Running => {
-                Cause::Unexplained
-            }
+            // The process that is to take its place does not listen yet.
+            PodPhase::Running => match failed.restarted {
+                Some(true) => Cause::DeadPod,
+                Some(false) => Cause::Crash,
+                None => Cause::Unexplained,
+            },
+            PodPhase::SandboxGone { .. } | PodPhase::Starting => Cause::Unexplained,
         },
         Outcome::Reset | Outcome::ResetReused | Outcome::Truncated => {
             broken(attempt, failed, leaving)
@@ -306,6 +310,7 @@ mod tests {
             hook: None,
             sigterm: None,
             sigkill: None,
+            restarted: None,
         }
     }
 
@@ -316,11 +321,17 @@ mod tests {
         let crashed = pod(PodPhase::Dead { since: secs(10), exit: Exit::Code(1) }, None);
         let gone = pod(PodPhase::SandboxGone { since: secs(10) }, Some(9));
         let running = pod(PodPhase::Running, None);
+        let after_a_kill = PodState { restarted: Some(true), ..running.clone() };
+        let after_a_crash = PodState { restarted: Some(false), ..running.clone() };
+        let asked = PodState { sigterm: Some(secs(9)), ..crashed.clone() };
         let cases = [
             (Outcome::Refused, &terminating, Cause::ClosedListener),
             (Outcome::Refused, &dead(9, Exit::Code(0)), Cause::DeadPod),
             (Outcome::Refused, &crashed, Cause::Crash),
             (Outcome::Refused, &running, Cause::Unexplained),
+            (Outcome::Refused, &after_a_kill, Cause::DeadPod),
+            (Outcome::Refused, &after_a_crash, Cause::Crash),
+            (Outcome::Refused, &asked, Cause::DeadPod),
             (Outcome::ConnectTimeout, &gone, Cause::GoneAddress),
             (Outcome::ConnectTimeout, &running, Cause::TooSlow),
             (Outcome::ResetReused, &terminating, Cause::IdleClosed),

@@ -58,6 +58,7 @@ impl PodRecord {
                 hook: None,
                 sigterm: None,
                 sigkill: None,
+                restarted: None,
             });
             state.apply(event);
         }
@@ -133,6 +134,8 @@ pub struct PodState {
     pub sigterm: Option<Duration>,
     /// When it had been sent SIGKILL.
     pub sigkill: Option<Duration>,
+    /// Where its container was restarted: whether the one before had been told to end.
+    pub restarted: Option<bool>,
 }
 
 impl PodState {
@@ -152,6 +155,9 @@ impl PodState {
         let at = event.at;
         match &event.what {
             What::Started | What::Restarted(_) => {
+                if matches!(event.what, What::Restarted(_)) {
+                    self.restarted = Some(self.leaving());
+                }
                 self.phase = match self.deleted {
                     Some(since) => PodPhase::Terminating { since },
                     None => PodPhase::Running,
