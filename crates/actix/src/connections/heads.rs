@@ -232,32 +232,9 @@ fn head_end(tail: u32, bytes: &[u8]) -> Option<usize> {
         // The tail is the four bytes before the first one.
         None => before[before.len() + index - back],
     };
-    let ends =
-        |index: usize| at(index, 1) == b'\n' || (at(index, 1) == b'\r' && at(index, 2) == b'\n');
-    // Lines of a head are short: looking at eight bytes at a time costs half of what it costs to
-    // search for each end of a line anew.
-    let (words, rest) = bytes.as_chunks::<8>();
-    for (number, word) in words.iter().enumerate() {
-        let mut line_feeds = line_feeds(u64::from_le_bytes(*word));
-        while line_feeds != 0 {
-            let index = number * 8 + line_feeds.trailing_zeros() as usize / 8;
-            if bytes[index] == b'\n' && ends(index) {
-                return Some(index + 1);
-            }
-            line_feeds &= line_feeds - 1;
-        }
-    }
-    let done = bytes.len() - rest.len();
-    (done..bytes.len()).find(|&index| bytes[index] == b'\n' && ends(index)).map(|index| index + 1)
-}
-
-/// The highest bit of each byte that is a line feed, of eight. One directly behind such a byte may be
-/// marked, too, where it is a vertical tab.
-#[inline]
-const fn line_feeds(word: u64) -> u64 {
-    const EACH: u64 = u64::from_le_bytes([1; 8]);
-    let zero_where_it_is = word ^ (EACH * b'\n' as u64);
-    zero_where_it_is.wrapping_sub(EACH) & !zero_where_it_is & (EACH << 7)
+    memchr::memchr_iter(b'\n', bytes)
+        .find(|&index| at(index, 1) == b'\n' || (at(index, 1) == b'\r' && at(index, 2) == b'\n'))
+        .map(|index| index + 1)
 }
 
 #[cfg(test)]
