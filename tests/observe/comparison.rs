@@ -204,7 +204,7 @@ impl Compared {
         let found = self.prometheus.query_range(expr, self.window).expect("it is asked");
         let most = found.iter().flat_map(|series| &series.values).copied().fold(0.0, f64::max);
         println!("at most {most} series of a server");
-        assert!(most > 0.0 && most <= 60.0, "{most} series");
+        assert!(most > 0.0 && most <= 64.0, "{most} series");
     }
 
     fn every_query_finds_something(&self) {
