@@ -1,7 +1,7 @@
 //! The exit codes of the program.
 //!
 //! Those of `serve` after a drain are the report's: see
-//! [`Report::exit_code`](websample_lifecycle::Report).
+//! [`DrainReport::exit_code`](websample_lifecycle::DrainReport).
 
 /// What a gate looks for was found: a loss (`rollout --fail-on-loss`), an error in a manifest.
 pub const FOUND: u8 = 1;

@@ -62,7 +62,7 @@ fn usage_errors_go_to_standard_error_with_64() {
         (&["serve", "--mode"], "--mode"),
         (&["serve", "--mode", "drain", "--mode", "ignore"], "multiple times"),
         (&["check", "--output", "xml"], "text, json"),
-        (&["check", "extra"], "unexpected argument 'extra'"),
+        (&["check", "extra"], "unusable manifest: extra: it cannot be read"),
     ] {
         let ran = websample(&[], arguments);
         assert_eq!(ran.code, Some(64), "{arguments:?} {ran:?}");

@@ -3,7 +3,8 @@
 use std::{fs, path::Path, time::Duration};
 
 use websample::config::{
-    ConfigError, ConfigFile, KEYS, Key, Loaded, LogFormat, Problem, Settings, Sources, Switch,
+    ConfigError, ConfigFile, KEYS, Key, Loaded, LogFormat, SettingProblem, Settings, Sources,
+    Switch,
 };
 use websample_lifecycle::{Mode, Policy};
 
@@ -58,12 +59,12 @@ impl Files {
     }
 }
 
-fn problems(sources: &Sources) -> Vec<Problem> {
+fn problems(sources: &Sources) -> Vec<SettingProblem> {
     Loaded::load(sources).map(|_| ()).unwrap_err().problems().to_vec()
 }
 
 /// The only problem there is.
-fn problem(sources: &Sources) -> Problem {
+fn problem(sources: &Sources) -> SettingProblem {
     let mut problems = problems(sources);
     assert_eq!(problems.len(), 1, "{problems:#?}");
     problems.remove(0)

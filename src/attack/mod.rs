@@ -1,5 +1,6 @@
 //! `websample attack`: the load generator by itself.
 
+mod interrupts;
 mod progress;
 
 use std::{
@@ -16,10 +17,9 @@ use hyper::{
     HeaderMap, Method,
     header::{HeaderName, HeaderValue},
 };
-use tokio::signal::unix::{Signal, SignalKind, signal};
 use tokio_util::sync::CancellationToken;
 use websample_load::{
-    Accepted, Engine, Limits, LoadReport, Mix, Outcome, Payload, Protocol, StreamSpec,
+    Accepted, Bounds, Engine, LoadReport, Mix, Outcome, Payload, Protocol, StreamSpec,
     lines::{Lines, Teller},
     parse_rate, raise_file_limit,
     results::{Background, Encoding, ResultsWriter},
@@ -27,7 +27,7 @@ use websample_load::{
     vegeta::{JsonReport, TextReport},
 };
 
-use self::progress::Progress;
+use self::{interrupts::Interrupts, progress::ProgressLine};
 use crate::exit::USAGE;
 
 /// The options of `websample attack`.
@@ -144,7 +144,7 @@ struct Plan {
     target: Target,
     mix: Mix,
     headers: HeaderMap,
-    limits: Limits,
+    bounds: Bounds,
     duration: Option<Duration>,
     output: Option<(PathBuf, Encoding)>,
     wait: Duration,
@@ -171,7 +171,7 @@ pub async fn attack(args: AttackArgs) -> anyhow::Result<u8> {
         // Everything has been said; a pod's log has one stream for all.
         return Ok(0);
     }
-    warn(&report, plan.limits.in_flight);
+    warn(&report, plan.bounds.in_flight);
     let text = match args.format {
         Format::Lab => String::new(),
         Format::Text => TextReport(&report).to_string(),
@@ -211,7 +211,7 @@ impl Plan {
             target,
             mix,
             headers: headers(&args.headers)?,
-            limits: Limits {
+            bounds: Bounds {
                 in_flight: args.max_in_flight as usize,
                 connect_timeout: args.connect_timeout,
                 timeout: args.timeout,
@@ -277,7 +277,7 @@ impl Plan {
         } else {
             (None, None)
         };
-        let progress = Progress::start(self.duration);
+        let progress = ProgressLine::start(self.duration);
         let counts = Arc::clone(&progress.counts);
 
         let (stop, abandon) = (CancellationToken::new(), CancellationToken::new());
@@ -291,7 +291,7 @@ impl Plan {
         let interrupts =
             tokio::spawn(interrupts.obey(stop.clone(), abandon.clone(), self.wait, stopping));
         let each = teller.clone();
-        let report = Engine::new(self.mix.clone(), Arc::new(connect), self.limits)
+        let report = Engine::new(self.mix.clone(), Arc::new(connect), self.bounds)
             .authority(self.target.authority.clone())
             .headers(self.headers.clone())
             .clock(origin)
@@ -322,48 +322,6 @@ impl Plan {
             writer.finish().await.context("the results file could not be written")?;
         }
         report
-    }
-}
-
-/// SIGINT from a terminal, SIGTERM from whoever runs it: as PID 1 of a container it would not even
-/// end by one that is not caught.
-struct Interrupts {
-    interrupt: Signal,
-    terminate: Signal,
-}
-
-impl Interrupts {
-    fn catch() -> io::Result<Self> {
-        Ok(Self {
-            interrupt: signal(SignalKind::interrupt())?,
-            terminate: signal(SignalKind::terminate())?,
-        })
-    }
-
-    async fn next(&mut self) {
-        tokio::select! {
-            _ = self.interrupt.recv() => {}
-            _ = self.terminate.recv() => {}
-        }
-    }
-
-    /// The first one ends the sending and, after a while, the waiting; the second one ends the
-    /// waiting at once.
-    async fn obey(
-        mut self,
-        stop: CancellationToken,
-        abandon: CancellationToken,
-        wait: Duration,
-        stopping: impl FnOnce(),
-    ) {
-        self.next().await;
-        stopping();
-        stop.cancel();
-        tokio::select! {
-            () = self.next() => {}
-            () = tokio::time::sleep(wait) => {}
-        }
-        abandon.cancel();
     }
 }
 

@@ -13,7 +13,7 @@ use indicatif::{ProgressBar, ProgressStyle};
 use websample_load::Attempt;
 
 /// A line on the terminal while the attack runs; nothing where nobody watches.
-pub(super) struct Progress {
+pub(super) struct ProgressLine {
     bar: ProgressBar,
     pub(super) counts: Arc<Counts>,
     ticker: tokio::task::JoinHandle<()>,
@@ -32,7 +32,7 @@ impl Counts {
     }
 }
 
-impl Progress {
+impl ProgressLine {
     pub(super) fn start(duration: Option<Duration>) -> Self {
         let counts = Arc::new(Counts::default());
         let bar = if io::stderr().is_terminal() {

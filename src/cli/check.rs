@@ -1,9 +1,13 @@
 //! `websample check`: what the settings are, where they come from, and what they imply; with
-//! `--manifest`, what a rollout of somebody's manifests will lose.
+//! files, what a rollout of somebody's manifests will lose.
 
 mod effective;
 #[cfg(feature = "lab")]
+mod files;
+#[cfg(feature = "lab")]
 mod manifest;
+#[cfg(feature = "lab")]
+mod mend;
 
 use std::process::ExitCode;
 
@@ -27,7 +31,7 @@ Exit codes: 0 the settings work, with or without warnings; 64 they do not.";
 fn formats() -> Vec<&'static str> {
     let mut formats = vec!["text", "json"];
     if cfg!(feature = "lab") {
-        formats.push("github");
+        formats.extend(["github", "sarif", "junit"]);
     }
     formats
 }

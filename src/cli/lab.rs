@@ -78,6 +78,7 @@ async fn rollout(args: &RolloutArgs) -> Result<ExitCode, RolloutError> {
     let (report, page) = (compared.path.display(), compared.page.display());
     print(&format!("{table}\n{report}\n{page}\n"));
     if let Some(endpoint) = compared.endpoint {
+        Person.tell(Said::Panels(endpoint.panels(&args.grafana)));
         comparison::last_scrape(endpoint, &mut signals, &Person).await;
     }
     if compared.failed.is_empty() {

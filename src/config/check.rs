@@ -5,7 +5,7 @@ use std::{collections::BTreeSet, net::SocketAddr};
 use websample_lifecycle::Mode;
 
 use super::{
-    error::Problem,
+    error::SettingProblem,
     merged::Merged,
     settings::{Settings, Tls},
 };
@@ -19,8 +19,8 @@ pub(super) fn check(
     settings: &Settings,
     merged: &Merged,
     refused: &BTreeSet<&'static str>,
-) -> Vec<Problem> {
-    let problem = |key: &str, problem: String, remedy: String| Problem {
+) -> Vec<SettingProblem> {
+    let problem = |key: &str, problem: String, remedy: String| SettingProblem {
         key: Some(key.to_owned()),
         value: merged.shown(key),
         source: merged.source(key),

@@ -3,7 +3,7 @@
 use std::ffi::{OsStr, OsString};
 
 use super::{
-    error::Problem,
+    error::SettingProblem,
     key::{Key, PREFIX},
     keys::{self, KEYS},
     layer::{Layer, closest_key},
@@ -59,8 +59,8 @@ pub(super) fn layer(environment: &[(OsString, OsString)]) -> Layer {
     layer
 }
 
-fn not_text(key: &Key, value: &OsStr, source: String) -> Problem {
-    Problem {
+fn not_text(key: &Key, value: &OsStr, source: String) -> SettingProblem {
+    SettingProblem {
         key: Some(key.name.to_owned()),
         value: Some(key.shown(&value.to_string_lossy())),
         source,

@@ -4,7 +4,7 @@ use std::fmt;
 
 /// One thing that is wrong, and what would be right.
 #[derive(Debug, Clone, PartialEq, Eq, serde::Serialize)]
-pub struct Problem {
+pub struct SettingProblem {
     /// The key, as written in [`KEYS`](super::KEYS), or as given where it is unknown. `None`
     /// where a source as a whole cannot be read.
     pub key: Option<String>,
@@ -18,7 +18,7 @@ pub struct Problem {
     pub remedy: String,
 }
 
-impl fmt::Display for Problem {
+impl fmt::Display for SettingProblem {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let key = self.key.as_deref().map(printable);
         let value = self.value.as_deref().map(printable);
@@ -44,23 +44,23 @@ fn printable(text: &str) -> String {
 /// Everything that is wrong with a configuration; never empty.
 #[derive(Debug, Clone, PartialEq, Eq, serde::Serialize, thiserror::Error)]
 pub struct ConfigError {
-    problems: Vec<Problem>,
+    problems: Vec<SettingProblem>,
 }
 
 impl ConfigError {
     /// `Ok` where there is nothing to complain about.
-    pub(super) fn unless_empty(problems: Vec<Problem>) -> Result<(), Self> {
+    pub(super) fn unless_empty(problems: Vec<SettingProblem>) -> Result<(), Self> {
         if problems.is_empty() { Ok(()) } else { Err(Self { problems }) }
     }
 
     /// What is wrong, lowest layer first.
-    pub fn problems(&self) -> &[Problem] {
+    pub fn problems(&self) -> &[SettingProblem] {
         &self.problems
     }
 }
 
-impl From<Problem> for ConfigError {
-    fn from(problem: Problem) -> Self {
+impl From<SettingProblem> for ConfigError {
+    fn from(problem: SettingProblem) -> Self {
         Self { problems: vec![problem] }
     }
 }

@@ -5,7 +5,7 @@ use std::{io, path::Path, time::Duration};
 use config::{ConfigError, File, FileFormat, Map, Source, Value, ValueKind};
 
 use super::{
-    error::Problem,
+    error::SettingProblem,
     key::Key,
     keys::{self, KEYS},
     layer::{Layer, closest_key, leaves},
@@ -30,7 +30,7 @@ pub(super) fn layer(file: &ConfigFile) -> Layer {
             for (name, value) in leaves(table) {
                 // `"delay.min"` in quotes and `min` under `[delay]` are the same key.
                 if previous.as_deref() == Some(name.as_str()) {
-                    layer.problems.push(Problem {
+                    layer.problems.push(SettingProblem {
                         key: Some(name.clone()),
                         value: None,
                         source: source.clone(),
@@ -43,7 +43,7 @@ pub(super) fn layer(file: &ConfigFile) -> Layer {
             }
         }
         Err((problem, remedy)) => {
-            layer.problems.push(Problem { key: None, value: None, source, problem, remedy });
+            layer.problems.push(SettingProblem { key: None, value: None, source, problem, remedy });
         }
     }
     layer
@@ -102,7 +102,7 @@ fn take(layer: &mut Layer, name: &str, value: &Value, source: &str) {
         _ => None,
     };
     match wrong {
-        Some((problem, remedy)) => layer.problems.push(Problem {
+        Some((problem, remedy)) => layer.problems.push(SettingProblem {
             key: Some(name.to_owned()),
             value: Some(key.shown(&value.to_string())),
             source,
@@ -124,7 +124,7 @@ fn refuse_unknown(layer: &mut Layer, name: &str, value: &Value, source: String) 
     if !within.is_empty() {
         // An empty section says nothing and harms nobody.
         if !matches!(value.kind, ValueKind::Table(_)) {
-            layer.problems.push(Problem {
+            layer.problems.push(SettingProblem {
                 key: Some(name.to_owned()),
                 value: Some(value.to_string()),
                 source,

@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 use config::{ConfigError, Map, Source, Value, ValueKind};
 
 use super::{
-    error::Problem,
+    error::SettingProblem,
     key::Key,
     keys::{self, KEYS},
     similar,
@@ -18,7 +18,7 @@ use super::{
 #[derive(Debug, Clone, Default)]
 pub(super) struct Layer {
     entries: BTreeMap<&'static str, Value>,
-    pub(super) problems: Vec<Problem>,
+    pub(super) problems: Vec<SettingProblem>,
 }
 
 impl Layer {
@@ -33,7 +33,7 @@ impl Layer {
             None => {
                 self.entries.insert(key.name, Value::new(Some(&source), text));
             }
-            Some((problem, remedy)) => self.problems.push(Problem {
+            Some((problem, remedy)) => self.problems.push(SettingProblem {
                 key: Some(key.name.to_owned()),
                 value: Some(key.shown(&text)),
                 source,
@@ -57,7 +57,7 @@ impl Layer {
             || ["token", "secret", "password"]
                 .iter()
                 .any(|word| name.to_lowercase().contains(word));
-        self.problems.push(Problem {
+        self.problems.push(SettingProblem {
             key: Some(name.to_owned()),
             value: (!secret && !value.is_empty()).then(|| value.to_owned()),
             source,

@@ -6,7 +6,7 @@ use config::{Config, Map, Source as _};
 use websample_lifecycle::Delay;
 
 use super::{
-    error::{ConfigError, Problem},
+    error::{ConfigError, SettingProblem},
     key::Setting,
     keys::{self, KEYS},
     layer::{Layer, leaves},
@@ -39,7 +39,7 @@ impl Merged {
         }
         let collected: Result<Map<String, config::Value>, _> =
             builder.build().and_then(|merged| merged.collect());
-        let table = collected.map_err(|error| Problem {
+        let table = collected.map_err(|error| SettingProblem {
             key: None,
             value: None,
             source: "configuration".to_owned(),
@@ -77,8 +77,8 @@ impl Merged {
     }
 
     /// A value that is set.
-    fn read<V: Value>(&self, setting: &Setting<V>) -> Result<V::Is, Problem> {
-        self.read_if_set(setting)?.ok_or_else(|| Problem {
+    fn read<V: Value>(&self, setting: &Setting<V>) -> Result<V::Is, SettingProblem> {
+        self.read_if_set(setting)?.ok_or_else(|| SettingProblem {
             key: Some(setting.key().name.to_owned()),
             value: None,
             source: DEFAULT.to_owned(),
@@ -87,12 +87,12 @@ impl Merged {
         })
     }
 
-    fn read_if_set<V: Value>(&self, setting: &Setting<V>) -> Result<Option<V::Is>, Problem> {
+    fn read_if_set<V: Value>(&self, setting: &Setting<V>) -> Result<Option<V::Is>, SettingProblem> {
         let key = setting.key().name;
         let Some(value) = self.0.get(key) else { return Ok(None) };
         match V::parse(&value.to_string()) {
             Ok(value) => Ok(Some(value)),
-            Err(Refusal { problem, remedy }) => Err(Problem {
+            Err(Refusal { problem, remedy }) => Err(SettingProblem {
                 key: Some(key.to_owned()),
                 value: self.shown(key),
                 source: self.source(key),
@@ -102,7 +102,7 @@ impl Merged {
         }
     }
 
-    pub(super) fn settings(&self) -> Result<Settings, Problem> {
+    pub(super) fn settings(&self) -> Result<Settings, SettingProblem> {
         let tls = self.read_if_set(&keys::TLS_CERT)?.zip(self.read_if_set(&keys::TLS_KEY)?);
         Ok(Settings {
             version: self.read(&keys::VERSION)?,

@@ -36,7 +36,7 @@ mod value;
 pub use self::{
     advice::Advice,
     choices::{LogFormat, Switch},
-    error::{ConfigError, Problem},
+    error::{ConfigError, SettingProblem},
     key::{Group, Initial, Key},
     keys::KEYS,
     load::Loaded,

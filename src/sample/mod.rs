@@ -25,7 +25,7 @@ use std::{io, rc::Rc, time::Duration};
 
 use actix_web::{App, dev::HttpServiceFactory, web};
 use websample_actix::{Server, ServerError};
-use websample_lifecycle::{Lifecycle, Report, Signals};
+use websample_lifecycle::{DrainReport, Lifecycle, Signals};
 use websample_metrics::BuildInfo;
 
 use self::answer::Identity;
@@ -79,7 +79,7 @@ fn known_routes(identity: &Identity) -> [(&'static str, u16); 6] {
 ///
 /// # Errors
 /// When a listener, a thread or the certificate could not be had.
-pub async fn run(settings: Settings, signals: Signals) -> Result<Report, ServerError> {
+pub async fn run(settings: Settings, signals: Signals) -> Result<DrainReport, ServerError> {
     // The settings have been checked; an error would be a bug of theirs.
     let (lifecycle, mut drain) = Lifecycle::new(settings.policy()).map_err(io::Error::other)?;
     drain.obey(signals);

@@ -6,7 +6,7 @@ use clap::{Args, FromArgMatches};
 use serde_json::Value;
 use websample::attack::{AttackArgs, attack};
 use websample_load::{
-    Direct, Limits, LoadReport,
+    Bounds, Direct, LoadReport,
     vegeta::{JsonReport, TextReport},
 };
 
@@ -29,7 +29,7 @@ async fn sample_report() -> LoadReport {
         write(&mut socket, if number == 2 { failed } else { OK }).await;
     })
     .await;
-    Run::of("10/s new POST /echo body=6", Direct(address), Limits::default())
+    Run::of("10/s new POST /echo body=6", Direct(address), Bounds::default())
         .finish(Duration::from_millis(250))
         .await
         .0

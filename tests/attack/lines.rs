@@ -13,7 +13,7 @@ use tokio::{
 };
 use websample_load::{
     Outcome,
-    lines::{Entry, Reader},
+    lines::{Reader, Said},
 };
 
 use crate::harness::{hold, read_request, serve, write};
@@ -22,7 +22,7 @@ const HANG: Duration = Duration::from_secs(30);
 const NAMED: &[u8] = b"HTTP/1.1 200 OK\r\nx-websample-instance: pod-a\r\ncontent-length: 0\r\n\r\n";
 
 /// Runs it until this is said, then ends it with SIGTERM; everything that was said.
-async fn until(url: &str, options: &[&str], enough: impl Fn(&Entry) -> bool) -> Vec<Entry> {
+async fn until(url: &str, options: &[&str], enough: impl Fn(&Said) -> bool) -> Vec<Said> {
     let mut child = Command::new(env!("CARGO_BIN_EXE_websample"))
         .args(["attack", url, "--format", "lab", "--duration", "0s"])
         .args(options)
@@ -65,28 +65,28 @@ async fn a_request_is_a_line_and_sigterm_waits_for_outstanding_answers() {
     let mix = "100/s keep-alive GET /a connections=1 stale-check=no, 1/m new GET /b";
     let url = format!("http://{address}");
     let said = until(&url, &["--mix", mix, "--wait", "20s"], |entry| {
-        let ticked = matches!(entry, Entry::Tick { .. });
-        if matches!(entry, Entry::Stopping { .. }) {
+        let ticked = matches!(entry, Said::Tick { .. });
+        if matches!(entry, Said::Stopping { .. }) {
             release.send_replace(true);
         }
         ticked
     })
     .await;
-    let Some(Entry::Began { mix: sent, .. }) = said.first() else { panic!("{said:?}") };
+    let Some(Said::Began { mix: sent, .. }) = said.first() else { panic!("{said:?}") };
     assert!(sent.contains("100/s keep-alive GET /a"), "{sent}");
     let attempts: Vec<_> = said
         .iter()
         .filter_map(|entry| match entry {
-            Entry::Attempt(attempt) => Some(attempt),
+            Said::Attempt(attempt) => Some(attempt),
             _ => None,
         })
         .collect();
     assert!(attempts.iter().all(|attempt| attempt.outcome == Outcome::Ok), "{said:?}");
     assert!(attempts.iter().all(|attempt| attempt.instance.as_deref() == Some("pod-a")));
     assert!(attempts.iter().any(|attempt| attempt.stream == 1), "the slow stream answered");
-    let Some(Entry::Ended { requests, .. }) = said.last() else { panic!("{said:?}") };
+    let Some(Said::Ended { requests, .. }) = said.last() else { panic!("{said:?}") };
     assert_eq!(*requests, attempts.len() as u64);
-    assert!(said.iter().any(|entry| matches!(entry, Entry::Stopping { .. })));
+    assert!(said.iter().any(|entry| matches!(entry, Said::Stopping { .. })));
 }
 
 #[tokio::test]
@@ -99,10 +99,10 @@ async fn a_lost_request_names_who_answered_before_on_its_connection() {
     })
     .await;
     let mix = "50/s keep-alive GET / connections=1 stale-check=no";
-    let lost = |entry: &Entry| matches!(entry, Entry::Attempt(a) if a.outcome.is_lost());
+    let lost = |entry: &Said| matches!(entry, Said::Attempt(a) if a.outcome.is_lost());
     let said = until(&format!("http://{address}"), &["--mix", mix], lost).await;
     let first = said.iter().find(|entry| lost(entry)).expect("one was lost");
-    let Entry::Attempt(attempt) = first else { unreachable!("it was one") };
+    let Said::Attempt(attempt) = first else { unreachable!("it was one") };
     assert_eq!(attempt.outcome, Outcome::ResetReused);
     assert_eq!(attempt.instance.as_deref(), Some("pod-a"));
 }
@@ -110,13 +110,13 @@ async fn a_lost_request_names_who_answered_before_on_its_connection() {
 #[tokio::test]
 async fn what_does_not_answer_is_given_up_after_the_wait() {
     let address = serve(|socket, _| hold(socket)).await;
-    let ticked = |entry: &Entry| matches!(entry, Entry::Tick { .. });
+    let ticked = |entry: &Said| matches!(entry, Said::Tick { .. });
     let options = ["--rate", "20", "--wait", "10ms"];
     let said = until(&format!("http://{address}/"), &options, ticked).await;
     let mut attempts = said.iter().filter_map(|entry| match entry {
-        Entry::Attempt(attempt) => Some(attempt),
+        Said::Attempt(attempt) => Some(attempt),
         _ => None,
     });
     assert!(attempts.all(|attempt| attempt.outcome == Outcome::Abandoned), "{said:?}");
-    assert!(matches!(said.last(), Some(Entry::Ended { requests: 20.., .. })), "{said:?}");
+    assert!(matches!(said.last(), Some(Said::Ended { requests: 20.., .. })), "{said:?}");
 }

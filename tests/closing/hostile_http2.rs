@@ -49,11 +49,20 @@ fn streams_beyond_the_limit_are_refused_and_the_others_served() {
     server.stop().clean();
 }
 
-#[test]
-fn a_flood_of_streams_holds_neither_the_probes_nor_the_exit() {
-    let server = Server::start(&[SHORT, &["--limits.streams", "100000"]].concat());
+/// So many streams of one connection are served, by a server that ends soon.
+const FLOODED: &[&str] = &[
+    "--grace_period",
+    "5s",
+    "--margin",
+    "1s",
+    "--delay.max",
+    "500ms",
+    "--limits.streams",
+    "100000",
+];
+
+fn a_flood_holds_nothing<T: Read + Write>(server: Server, mut client: Client<T>) {
     let streams = count(5_000, 20_000) as u32;
-    let mut client = Client::new(tcp(&server), WINDOW);
     let head = Frame::get(1, "/sleep/100").bytes();
     let mut flood = Vec::new();
     for n in 0..streams {
@@ -81,6 +90,21 @@ fn a_flood_of_streams_holds_neither_the_probes_nor_the_exit() {
     assert!(seconds < 5.0, "within the grace period: {seconds}");
     let longest = ended.log.iter().map(|line| line.to_string().len()).max();
     assert!(longest < Some(64 * 1024), "a line of {longest:?} bytes");
+}
+
+#[test]
+fn a_flood_of_streams_holds_neither_the_probes_nor_the_exit() {
+    let server = Server::start(FLOODED);
+    let client = Client::new(tcp(&server), WINDOW);
+    a_flood_holds_nothing(server, client);
+}
+
+#[test]
+fn a_flood_of_streams_over_tls_holds_neither_the_probes_nor_the_exit() {
+    let pair = Pair::new("one");
+    let server = Server::start(&pair.flags(FLOODED));
+    let client = Client::new(connect(server.app, &[b"h2"]), WINDOW);
+    a_flood_holds_nothing(server, client);
 }
 
 fn a_reset_request_is_gone<T: Read + Write>(server: Server, mut client: Client<T>) {
@@ -111,10 +135,7 @@ fn a_request_that_its_client_has_reset_over_tls_is_in_flight_no_longer() {
     a_reset_request_is_gone(server, client);
 }
 
-#[test]
-fn a_client_that_opens_and_resets_without_end_is_told_to_stop_or_leaves_nothing() {
-    let server = Server::start(SHORT);
-    let mut client = Client::new(tcp(&server), WINDOW);
+fn resets_leave_nothing<T: Read + Write>(server: Server, mut client: Client<T>) {
     client.send(&Frame::get(1, "/"));
     client.response(1);
     for n in 1..count(5_000, 20_000) as u32 {
@@ -132,6 +153,21 @@ fn a_client_that_opens_and_resets_without_end_is_told_to_stop_or_leaves_nothing(
     drop(client);
     let ended = server.stop();
     assert_eq!((ended.code, &ended.report["cut_total"]), (Some(0), &0.into()));
+}
+
+#[test]
+fn a_client_that_opens_and_resets_without_end_is_told_to_stop_or_leaves_nothing() {
+    let server = Server::start(SHORT);
+    let client = Client::new(tcp(&server), WINDOW);
+    resets_leave_nothing(server, client);
+}
+
+#[test]
+fn the_same_over_tls_is_told_to_stop_or_leaves_nothing() {
+    let pair = Pair::new("one");
+    let server = Server::start(&pair.flags(SHORT));
+    let client = Client::new(connect(server.app, &[b"h2"]), WINDOW);
+    resets_leave_nothing(server, client);
 }
 
 fn a_closed_window_is_given_up<T: Read + Write>(server: Server, mut client: Client<T>) {
@@ -204,6 +240,22 @@ fn a_preface_in_pieces_is_waited_for_and_half_a_one_is_given_up() {
     half.send("PRI * HT");
     half.end();
     drop((slow, other));
+    server.stop().clean();
+}
+
+#[test]
+fn half_a_preface_over_tls_is_given_up() {
+    let pair = Pair::new("one");
+    let server = Server::start(&pair.flags(&["--limits.header_timeout", "1s"]));
+    let mut half = connect(server.app, &[b"h2"]);
+    half.write_all(b"PRI * HT").expect("taken");
+    let mut said = Vec::new();
+    // Not a silent one: the connection ends, with or without a close_notify.
+    match half.read_to_end(&mut said) {
+        Ok(_) => {}
+        Err(error) => assert_ne!(error.kind(), io::ErrorKind::WouldBlock, "it was left open"),
+    }
+    server.until_counts(0, 0);
     server.stop().clean();
 }
 

@@ -44,13 +44,24 @@ impl Board {
         self.file.rsplit('/').next().and_then(|name| name.strip_suffix(".json")).unwrap_or("")
     }
 
-    /// Rows and panels, in the order of the file.
+    /// Rows and panels, those in folded rows too, in the order of the file.
     pub(crate) fn all_panels(&self) -> Vec<&Value> {
+        let top = list(&self.json["panels"]).into_iter();
+        top.flat_map(|panel| std::iter::once(panel).chain(list(&panel["panels"]))).collect()
+    }
+
+    /// What is on the board when it is opened: rows, and panels that are in no folded one.
+    pub(crate) fn unfolded(&self) -> Vec<&Value> {
         list(&self.json["panels"])
     }
 
-    /// The panels that show something.
+    /// The panels that ask something.
     pub(crate) fn panels(&self) -> Vec<&Value> {
+        self.shown().into_iter().filter(|panel| panel["type"] != "text").collect()
+    }
+
+    /// The panels that show something.
+    pub(crate) fn shown(&self) -> Vec<&Value> {
         self.all_panels().into_iter().filter(|panel| panel["type"] != "row").collect()
     }
 

@@ -1,6 +1,6 @@
 //! What the documentation and the provisioning say.
 
-use std::collections::BTreeSet;
+use std::{collections::BTreeSet, process::Command};
 
 use serde_json::Value;
 
@@ -96,5 +96,69 @@ fn whoever_starts_grafana_sets_the_variables_of_its_provisioning() {
             .filter(|name| !["=", ":"].iter().any(|sign| text.contains(&format!("{name}{sign}"))))
             .collect();
         assert_eq!(unset, Vec::<&String>::new(), "{starter} does not set them");
+    }
+}
+
+#[test]
+fn the_boards_are_what_their_source_says() {
+    let made = Command::new(repository("scripts/dashboards")).arg("--check").output();
+    let made = made.expect("the script starts");
+    let said = String::from_utf8_lossy(&made.stderr);
+    if made.status.code() == Some(69) {
+        println!("skipped: {said}");
+        return;
+    }
+    assert!(made.status.success(), "{said}run scripts/dashboards");
+}
+
+#[test]
+fn the_sidecar_gets_the_boards_that_are_provisioned() {
+    let kustomization = yaml("deploy/kubernetes/monitoring/kustomization.yaml");
+    for board in Board::all() {
+        let file = format!("dashboard-{}.yaml", board.stem());
+        assert!(list(&kustomization["resources"]).iter().any(|r| **r == *file), "{file}");
+        let path = format!("deploy/kubernetes/monitoring/{file}");
+        let map = yaml(&path);
+        assert_eq!((&map["kind"], &map["apiVersion"]), (&"ConfigMap".into(), &"v1".into()));
+        assert_eq!(map["metadata"]["labels"]["grafana_dashboard"], "1", "{path}");
+        let data = text(&map["data"][format!("websample-dashboard-{}.json", board.stem())]);
+        let shown: Value = serde_json::from_str(data).unwrap_or_else(|e| panic!("{path}: {e}"));
+        assert_eq!(shown, board.json, "{path}: run scripts/dashboards");
+        // kubectl apply keeps a copy in an annotation, and all annotations end at 256 KiB.
+        assert!(read(&path).len() < 128 * 1024, "{path}");
+    }
+}
+
+#[test]
+fn a_board_to_import_differs_only_in_asking_for_its_data_source() {
+    for board in Board::all() {
+        let path = format!("grafana/import/{}.json", board.stem());
+        let mut import: Value = serde_json::from_str(&read(&path)).expect("JSON");
+        let fields = import.as_object_mut().expect("an object");
+        let inputs = fields.remove("__inputs").unwrap_or_default();
+        let [input] = list(&inputs)[..] else { panic!("{path}: {inputs}") };
+        assert_eq!(
+            (&input["type"], &input["pluginId"]),
+            (&"datasource".into(), &"prometheus".into())
+        );
+        let requires = fields.remove("__requires").unwrap_or_default();
+        assert!(list(&requires).iter().any(|r| r["type"] == "grafana"), "{path}: {requires}");
+        assert_eq!(fields.remove("__elements"), Some(serde_json::json!({})), "{path}");
+        let source = &mut import["templating"]["list"][0];
+        assert_eq!(source["current"]["value"], format!("${{{}}}", text(&input["name"])), "{path}");
+        source["current"] = serde_json::json!({});
+        assert_eq!(import, board.json, "{path}: run scripts/dashboards");
+    }
+}
+
+#[test]
+fn commands_that_the_boards_name_are_there() {
+    let texts: String = Board::all().into_iter().map(|board| board.text).collect();
+    let named = texts.split("`websample ").skip(1).filter_map(|rest| rest.split(['`', ' ']).next());
+    let commands: BTreeSet<_> = named.collect();
+    assert!(!commands.is_empty());
+    for command in commands {
+        let help = Command::new(env!("CARGO_BIN_EXE_websample")).args(["help", command]).output();
+        assert!(help.expect("the binary starts").status.success(), "websample {command}");
     }
 }

@@ -30,7 +30,7 @@ const UNUSED: [(&str, &str); 2] = [
 const PROMETHEUS: [&str; 2] = ["up", "scrape_duration_seconds"];
 
 /// Labels that come from the target.
-const TARGET: [&str; 5] = ["job", "instance", "pod", "mode", "version"];
+const TARGET: [&str; 6] = ["job", "instance", "pod", "mode", "version", "run"];
 
 /// Labels whose values are all exported from the start.
 const ENUMERATED: [&str; 4] = ["phase", "stage", "state", "signal"];
@@ -54,7 +54,9 @@ pub(crate) fn exported() -> BTreeMap<String, Family> {
     Metrics::new(&lifecycle, &build, &[("/", 200)], registry).write(&mut server).expect("written");
     let mut lab = Vec::new();
     let modes = Mode::ALL.map(|mode| (mode.name(), Some(mode)));
-    rollout::metrics::Metrics::new(modes).write(&mut lab).expect("written");
+    rollout::metrics::Metrics::new(std::time::SystemTime::UNIX_EPOCH, modes)
+        .write(&mut lab)
+        .expect("written");
     let mut families = BTreeMap::<String, Family>::new();
     for text in [server, lab] {
         let text = String::from_utf8(text).expect("text");

@@ -13,6 +13,19 @@ fn first<'a>(board: &'a mut Value, kind: &str) -> &'a mut Value {
     panels.iter_mut().find(|panel| panel["type"] == kind).expect("there is one")
 }
 
+/// A row that is folded away.
+fn folded(board: &mut Value) -> &mut Value {
+    let panels = board["panels"].as_array_mut().expect("panels");
+    panels.iter_mut().find(|panel| panel["collapsed"] == true).expect("there is one")
+}
+
+/// The table that has a row a mode.
+fn table_of_modes(board: &mut Value) -> &mut Value {
+    let panels = board["panels"].as_array_mut().expect("panels");
+    let cost = |panel: &&mut Value| panel["title"] == "What did it cost, and why?";
+    panels.iter_mut().find(cost).expect("it is there")
+}
+
 fn variable<'a>(board: &'a mut Value, name: &str) -> &'a mut Value {
     let variables = board["templating"]["list"].as_array_mut().expect("variables");
     variables.iter_mut().find(|variable| variable["name"] == name).expect("there is one")
@@ -52,14 +65,36 @@ const MUTATIONS: &[Mutation] = &[
     ("annotations", |b| {
         let _ = b["annotations"]["list"].as_array_mut().unwrap().pop();
     }),
+    ("annotations", |b| b["annotations"]["list"][1]["filter"]["ids"] = json!([99])),
+    ("variable of the run", |b| variable(b, "run")["includeAll"] = json!(true)),
+    ("variable of the run", |b| variable(b, "run")["sort"] = json!(1)),
+    ("few queries", |b| {
+        let targets = first(b, "table")["targets"].as_array_mut().expect("targets");
+        *targets = targets.iter().cycle().take(30).cloned().collect();
+    }),
     ("panel types", |b| first(b, "timeseries")["type"] = json!("graph")),
     ("panel ids", |b| first(b, "stat")["id"] = json!(1)),
     ("panel ids", |b| first(b, "stat")["id"] = json!(0)),
     ("titles", |b| first(b, "stat")["title"] = json!("Requests lost")),
     ("titles", |b| {
-        let title = first(b, "bargauge")["title"].clone();
+        let title = first(b, "table")["title"].clone();
         first(b, "stat")["title"] = title;
     }),
+    ("length of titles", |b| first(b, "stat")["gridPos"]["w"] = json!(7)),
+    ("folded rows", |b| first(b, "row")["collapsed"] = json!(true)),
+    ("folded rows", |b| folded(b)["panels"][0]["gridPos"]["x"] = json!(13)),
+    ("folded rows", |b| folded(b)["panels"][1]["gridPos"]["x"] = json!(11)),
+    ("state timelines", |b| {
+        let steps = json!([{"color": "green", "value": null}]);
+        first(b, "state-timeline")["fieldConfig"]["defaults"]["thresholds"]["steps"] = steps;
+    }),
+    ("state timelines", |b| {
+        first(b, "state-timeline")["fieldConfig"]["defaults"]["color"]["mode"] =
+            json!("thresholds");
+    }),
+    ("one series", |b| first(b, "stat")["fieldConfig"]["defaults"]["displayName"] = Value::Null),
+    ("links of panels", |b| first(b, "stat")["links"] = json!([])),
+    ("links of panels", |b| first(b, "stat")["links"][0]["url"] = json!("docs/runbook.md#none")),
     ("descriptions", |b| first(b, "table")["description"] = json!("A table.")),
     ("units", |b| first(b, "stat")["fieldConfig"]["defaults"]["unit"] = json!("")),
     ("units", |b| first(b, "stat")["fieldConfig"]["defaults"]["unit"] = json!("short")),
@@ -67,13 +102,10 @@ const MUTATIONS: &[Mutation] = &[
         let overrides = &mut first(b, "table")["fieldConfig"]["overrides"];
         overrides[1]["properties"][0]["value"] = json!("short");
     }),
-    ("grid", |b| first(b, "stat")["gridPos"]["w"] = json!(13)),
+    ("grid", |b| first(b, "stat")["gridPos"]["w"] = json!(16)),
     ("grid", |b| first(b, "stat")["gridPos"]["x"] = json!(20)),
     ("grid", |b| first(b, "row")["gridPos"]["w"] = json!(12)),
     ("grid", |b| first(b, "stat")["gridPos"] = Value::Null),
-    ("twin of the state timeline", |b| {
-        first(b, "state-timeline")["targets"][0]["expr"] = json!("up");
-    }),
     ("data source", |b| first(b, "stat")["datasource"]["uid"] = json!("prometheus")),
     ("data source", |b| first(b, "stat")["targets"][0]["datasource"] = Value::Null),
     ("targets", |b| first(b, "stat")["targets"] = json!([])),
@@ -91,6 +123,8 @@ const MUTATIONS: &[Mutation] = &[
         variable(b, "mode")["query"]["query"] = json!("label_values(up{job=~\"$job\"}, mode)");
     }),
     ("mode and version", |b| replace(b, ",mode=~\"$mode\"", "")),
+    ("run", |b| replace(b, ",run=~\"$run\"", "")),
+    ("run", |b| replace(b, "run=~\"$run\"", "run=~\"$run|\"")),
     ("rate interval", |b| replace(b, "websample_lab_requests_total{", "rate(x_total{}[5m]) + a{")),
     ("rate interval", |b| {
         replace(b, "websample_lab_requests_total{", "increase(websample_lab_x{}[$__range]) + a{");
@@ -106,7 +140,19 @@ const MUTATIONS: &[Mutation] = &[
     ("colours by mode", |b| {
         first(b, "stat")["targets"][0]["legendFormat"] = json!("lost by {{mode}}");
     }),
-    ("colours by mode", |b| first(b, "table")["fieldConfig"]["overrides"] = json!([])),
+    ("colours by mode", |b| table_of_modes(b)["fieldConfig"]["overrides"] = json!([])),
+    ("one meaning of a colour", |b| {
+        let steps = json!([{"color": "red", "value": null}]);
+        first(b, "stat")["fieldConfig"]["defaults"]["thresholds"]["steps"] = steps;
+    }),
+    ("one meaning of a colour", |b| {
+        let colour = &mut first(b, "timeseries")["fieldConfig"]["defaults"]["color"];
+        *colour = json!({"mode": "palette-classic"});
+    }),
+    ("one meaning of a colour", |b| {
+        let overrides = &mut first(b, "stat")["fieldConfig"]["overrides"];
+        overrides[0]["properties"][0]["value"]["fixedColor"] = json!("red");
+    }),
     ("colours by phase", |b| {
         let mappings = &mut first(b, "state-timeline")["fieldConfig"]["defaults"]["mappings"];
         mappings[0]["options"]["3"]["text"] = json!("draining");

@@ -4,7 +4,7 @@ use k8s_openapi::{
     Resource,
     api::{
         apps::v1::Deployment,
-        core::v1::{Container, PodTemplateSpec, Service, ServiceAccount},
+        core::v1::{ConfigMap, Container, PodTemplateSpec, Service, ServiceAccount},
         networking::v1::{Ingress, NetworkPolicy},
         policy::v1::PodDisruptionBudget,
         rbac::v1::{ClusterRole, ClusterRoleBinding, Role, RoleBinding},
@@ -28,6 +28,7 @@ pub(crate) enum Object {
     HttpRoute(HttpRoute),
     PodMonitor(PodMonitor),
     Rbac(ObjectMeta),
+    ConfigMap(ObjectMeta),
 }
 
 impl Object {
@@ -56,6 +57,8 @@ impl Object {
             Self::Rbac(strict::<ClusterRole>(&value)?.metadata)
         } else if is(named::<ClusterRoleBinding>()) {
             Self::Rbac(strict::<ClusterRoleBinding>(&value)?.metadata)
+        } else if is(named::<ConfigMap>()) {
+            Self::ConfigMap(strict::<ConfigMap>(&value)?.metadata)
         } else if is(("gateway.networking.k8s.io/v1", "HTTPRoute")) {
             Self::HttpRoute(serde_json::from_value(value).map_err(|error| error.to_string())?)
         } else if is(("monitoring.coreos.com/v1", "PodMonitor")) {
@@ -75,7 +78,7 @@ impl Object {
             Self::Ingress(object) => &object.metadata,
             Self::HttpRoute(object) => &object.metadata,
             Self::PodMonitor(object) => &object.metadata,
-            Self::Rbac(metadata) => metadata,
+            Self::Rbac(metadata) | Self::ConfigMap(metadata) => metadata,
         }
     }
 

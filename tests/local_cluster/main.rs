@@ -1,5 +1,6 @@
 //! The local cluster with real processes: a small Python server in place of the sample.
 
+mod disruptions;
 mod harness;
 mod sample;
 
@@ -10,9 +11,9 @@ use tokio::time::{Instant, sleep, timeout};
 use websample_lab::{
     cluster::local::{
         ClusterError, ClusterSpec, CommandTemplate, Fallback, IntOrPercent, LocalCluster, Port,
-        PreStop, Probe, Progress, Propagation,
+        PreStop, Probe, ProgressCondition, Propagation,
     },
-    timeline::{Conditions, Exit, Phase, PodRecord, What},
+    timeline::{Conditions, Exit, PodPhase, PodRecord, What},
 };
 
 fn ms(millis: u64) -> Duration {
@@ -105,7 +106,7 @@ async fn rule_3_7_min_ready_seconds_hold_the_update_back() {
     let deleted = of(&cluster, "v1").iter().map(|pod| at(pod, &What::Deleted)).min().unwrap();
     // Two replicas at 25/25: surge 1, unavailable 0.
     assert!(from(ready, deleted) >= min_ready, "{ready:?} {deleted:?}");
-    assert_eq!(cluster.progress(), Some(Progress::Complete));
+    assert_eq!(cluster.progress(), Some(ProgressCondition::Complete));
     cluster.shutdown().await;
 }
 
@@ -190,9 +191,9 @@ async fn rule_2_11_a_dead_pod_refuses_and_then_its_address_swallows() {
     let timeline = cluster.timeline();
     assert!(timeline.in_table("service", address, now));
     let state = timeline.pod_at(address, now).unwrap();
-    assert!(matches!(state.phase, Phase::Dead { exit: Exit::Signal(15), .. }), "{state:?}");
+    assert!(matches!(state.phase, PodPhase::Dead { exit: Exit::Signal(15), .. }), "{state:?}");
     let state = timeline.pod_at(address, timeline.now()).unwrap();
-    assert!(matches!(state.phase, Phase::SandboxGone { .. }), "{state:?}");
+    assert!(matches!(state.phase, PodPhase::SandboxGone { .. }), "{state:?}");
     cluster.shutdown().await;
 }
 

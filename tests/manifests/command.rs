@@ -9,21 +9,27 @@ use std::{
 
 use serde_json::Value;
 
-struct Ran {
-    code: Option<i32>,
-    out: String,
-    err: String,
+pub(crate) struct Ran {
+    pub(crate) code: Option<i32>,
+    pub(crate) out: String,
+    pub(crate) err: String,
 }
 
 /// Runs `websample check` in the folder of the manifests, with this on standard input, and with
 /// an environment that it must not mind.
-fn check(arguments: &[&str], input: &str) -> Ran {
+pub(crate) fn check(arguments: &[&str], input: &str) -> Ran {
+    let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/manifests");
+    check_in(&folder, arguments, input)
+}
+
+/// The same in another folder.
+pub(crate) fn check_in(folder: &Path, arguments: &[&str], input: &str) -> Ran {
     let mut child = Command::new(env!("CARGO_BIN_EXE_websample"))
         .arg("check")
         .args(arguments)
         .env_clear()
         .env("WEBSAMPLE_MODE", "immediate")
-        .current_dir(Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/manifests"))
+        .current_dir(folder)
         .stdin(Stdio::piped())
         .stdout(Stdio::piped())
         .stderr(Stdio::piped())
@@ -39,7 +45,7 @@ fn check(arguments: &[&str], input: &str) -> Ran {
     }
 }
 
-fn manifest(file: &str) -> String {
+pub(crate) fn manifest(file: &str) -> String {
     let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/manifests");
     fs::read_to_string(folder.join(file)).unwrap()
 }
@@ -47,6 +53,7 @@ fn manifest(file: &str) -> String {
 const NO_PROBE: &str = "bad/01-no-readiness-probe.yaml";
 const RACE: &str = "bad/03-endpoint-race.yaml";
 const GOOD: &str = "good/podinfo.yaml";
+const UNKNOWN: &str = "bad/64-traffic-unknown.yaml";
 
 #[test]
 fn errors_exit_with_1_and_warnings_with_0_unless_strict() {
@@ -55,6 +62,8 @@ fn errors_exit_with_1_and_warnings_with_0_unless_strict() {
         (&["--manifest", RACE], 0),
         (&["--manifest", RACE, "--strict"], 1),
         (&["--manifest", GOOD, "--strict"], 0),
+        (&["--manifest", UNKNOWN], 0),
+        (&["--manifest", UNKNOWN, "--strict"], 1),
         (&["--manifest", GOOD, "--manifest", NO_PROBE], 1),
     ] {
         let ran = check(arguments, "");
@@ -93,6 +102,31 @@ fn nothing_found_still_shows_the_budget() {
     ] {
         assert!(ran.out.contains(expected), "{expected}\n{}", ran.out);
     }
+}
+
+#[test]
+fn where_nothing_was_judged_nothing_is_promised() {
+    for (file, verdict) in [
+        (
+            UNKNOWN,
+            "Nothing found in 1 workload, as far as they were judged. 1 thing was not judged",
+        ),
+        ("bad/65-kind-not-judged.yaml", "1 thing was not judged (see the notes)"),
+        ("bad/63-unknown-api.yaml", "1 error, 0 warnings"),
+        ("good/controller-without-traffic.yaml", "and no requests come there"),
+    ] {
+        let ran = check(&["--manifest", file], "");
+        assert!(ran.out.contains(verdict), "{file}: {}", ran.out);
+        assert!(!ran.out.contains("loses nothing"), "{file}: {}", ran.out);
+    }
+    let ran = check(&["--manifest", UNKNOWN], "");
+    assert!(ran.out.contains("ledger (whether requests come is not known): "), "{}", ran.out);
+    let ran = check(&["--manifest", UNKNOWN, "--output", "json"], "");
+    let document: Value = serde_json::from_str(&ran.out).unwrap();
+    assert_eq!((&document["notes"], &document["ok"]), (&1.into(), &true.into()));
+    assert_eq!(document["checked"][0]["containers"][0]["serves"], Value::Null);
+    let ran = check(&["--manifest", UNKNOWN, "--output", "github"], "");
+    assert!(ran.out.starts_with("::notice file="), "{}", ran.out);
 }
 
 #[test]
@@ -149,7 +183,6 @@ fn input_that_cannot_be_checked_exits_with_64_in_every_format() {
     for (arguments, input, problem) in [
         (&["--manifest", "-"][..], "", "standard input: there is no Deployment"),
         (&["--manifest", "-"], broken, "standard input:"),
-        (&["--manifest", "bad"], "", "bad: it is a directory; name its files, or build it"),
         (&["--manifest", "missing.yaml"], "", "missing.yaml: it cannot be read"),
         (&["--manifest", "-", "--manifest", "-"], "", "it was given twice"),
         (&["--manifest", "-"], "resources: [deployment.yaml]\n", "kustomize build DIR"),
@@ -166,6 +199,58 @@ fn input_that_cannot_be_checked_exits_with_64_in_every_format() {
     let github = check(&["--manifest", "-", "--output", "github"], broken);
     assert_eq!(github.code, Some(64));
     assert!(github.out.starts_with("::error title=unusable-manifest::"), "{}", github.out);
+}
+
+#[test]
+fn a_budget_is_judged_with_all_its_workloads_and_names_them() {
+    let ran = check(&["--manifest", "bad/70-one-budget-for-two.yaml"], "");
+    let expected =
+        "with minAvailable 4 none of the 4 pods of Deployment cart, Deployment till may be evicted";
+    assert!(ran.out.contains(expected), "{}", ran.out);
+    // One that grows is held up for as long as it is small.
+    let scaler = "---\napiVersion: autoscaling/v2\nkind: HorizontalPodAutoscaler\nmetadata: { name: menu }\nspec: \
+                  { minReplicas: 3, maxReplicas: 9, scaleTargetRef: { apiVersion: apps/v1, kind: Deployment, \
+                  name: menu } }\n";
+    let text = manifest("bad/71-budget-without-bounds.yaml");
+    let text = text.replace(
+        "kind: PodDisruptionBudget\nmetadata: { name: menu }\nspec:\n",
+        "kind: PodDisruptionBudget\nmetadata: { name: menu }\nspec:\n  minAvailable: 3\n",
+    );
+    let ran = check(&["--manifest", "-"], &format!("{text}{scaler}"));
+    assert!(ran.out.contains("evicted while the autoscaler keeps to minReplicas"), "{}", ran.out);
+}
+
+#[test]
+fn of_requests_is_spoken_only_where_there_are_some() {
+    for file in ["bad/62-worker.yaml", "bad/82-shell-of-a-worker.yaml"] {
+        let ran = check(&["--manifest", file], "");
+        let findings: Vec<_> = ran
+            .out
+            .lines()
+            .filter(|line| line.contains("PID 1") || line.contains("is 0"))
+            .collect();
+        assert!(!findings.is_empty(), "{}", ran.out);
+        assert!(findings.iter().all(|line| !line.contains("request")), "{findings:#?}");
+    }
+}
+
+#[test]
+fn what_cannot_be_read_does_not_hide_what_was_found() {
+    let values = "image:\n  tag: v1\n---\n";
+    let foreign = check(&["--manifest", "-"], &format!("{values}{}", manifest(NO_PROBE)));
+    assert_eq!(foreign.code, Some(1), "{} {}", foreign.out, foreign.err);
+    assert!(foreign.out.contains("note    not-an-object (standard input:1)"), "{}", foreign.out);
+    let broken = format!("{}---\nname: {{{{ .Values.x }}}}\n", manifest(NO_PROBE));
+    for format in ["text", "json", "github"] {
+        let ran = check(&["--manifest", "-", "--output", format], &broken);
+        assert_eq!(ran.code, Some(64), "{} {}", ran.out, ran.err);
+        assert!(ran.out.contains("no-readiness-probe"), "{}", ran.out);
+        assert!(
+            ran.err.contains("a template that nobody has rendered yet: {{ .Values.x }}"),
+            "{}",
+            ran.err
+        );
+    }
 }
 
 #[test]
@@ -196,7 +281,12 @@ fn flags_that_make_no_sense_together_are_refused() {
         ),
         (&["--delay", "5s"], "--manifest <FILE>"),
         (&["--strict"], "--manifest <FILE>"),
-        (&["--output", "github"], "add --manifest FILE"),
+        (&["--output", "github"], "--output github is for manifests; name a FILE"),
+        (&["--output", "sarif"], "--output sarif is for manifests; name a FILE"),
+        (&["-", "--in-place"], "what comes through a pipe cannot be mended"),
+        (&[GOOD, "--fix", "x", "--in-place"], "cannot be used with"),
+        (&[GOOD, "--ignore", "single-replica"], "ignored without a reason"),
+        (&[GOOD, "--ignore", "no-such: x"], "'no-such' is no rule"),
         (&["--manifest", GOOD, "--delay", "5"], "'--delay <DURATION>'"),
     ] {
         let ran = check(arguments, "");

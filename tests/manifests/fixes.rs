@@ -1,140 +1,137 @@
-//! What a finding says to write instead is written, and the finding is gone.
+//! What a finding says to write instead is written, and the finding is gone; nothing else has come in
+//! its place, and everything around it is as it was.
 
-use std::{collections::BTreeSet, fs};
+use std::{collections::BTreeSet, fs, path::Path};
 
-use serde_json::{Map, Value};
 use websample::known::SampleServer;
-use websample_manifest::{self as manifest, Finding, Report, Source, Told};
+use websample_manifest::{
+    self as manifest, CheckReport, Finding, Severity, Source, Told,
+    fix::{self, Why},
+};
 
 use super::files::files;
 
 /// Rules whose fix is advice: it takes somebody who knows the program, the port or the name.
-const ADVICE: [&str; 13] = [
+const ADVICE: [&str; 27] = [
     "anti-affinity-blocks-surge",
-    "delay-too-short",
+    "api-refuses",
+    "disruption-budgets-overlap",
     "hook-port-not-exposed",
     "hook-refused",
+    "ignore-refused",
+    "kind-not-judged",
+    "not-an-object",
+    "not-built",
+    "probe-of-udp-port",
+    "probe-port-undeclared",
     "proxy-leaves-first",
     "publishes-not-ready",
-    "replicas-and-autoscaler",
     "selector-mismatch",
     "settings-refused",
     "shell-as-pid-1",
     "single-attach-volume",
+    "traffic-unknown",
     "unknown-field",
     "unknown-port-name",
+    // Where it is known what is meant they are edits.
+    "delay-too-short",
+    "endpoint-race",
+    "host-port-blocks-surge",
+    "no-pod-left",
+    "service-port-undeclared",
+    "service-port-unknown",
+    "single-replica",
 ];
 
-fn check(objects: &[Value]) -> Report {
-    let text = objects.iter().map(Value::to_string).collect::<Vec<_>>().join("\n");
-    let source = Source { name: "x.json".to_owned(), text };
-    manifest::check(&[source], Told::default(), &SampleServer)
+fn source(file: &Path) -> Vec<Source> {
+    vec![Source { name: "x.yaml".to_owned(), text: fs::read_to_string(file).unwrap() }]
+}
+
+fn check(sources: &[Source]) -> CheckReport {
+    manifest::check(sources, Told::default(), &SampleServer)
         .unwrap_or_else(|unusable| panic!("{unusable}"))
 }
 
+fn same(one: &Finding, other: &Finding) -> bool {
+    (one.rule, &one.name, &one.container) == (other.rule, &other.name, &other.container)
+}
+
 #[test]
-fn every_fix_that_is_yaml_mends_its_finding() {
+fn every_fix_that_is_an_edit_mends_its_finding_and_brings_no_other() {
     let mut mended = BTreeSet::new();
     for file in files("bad") {
-        let text = fs::read_to_string(&file).unwrap();
-        let objects: Vec<Value> = serde_saphyr::from_multiple::<Value>(&text)
-            .unwrap()
-            .into_iter()
-            .flat_map(|object| match object["items"].as_array() {
-                Some(items) => items.clone(),
-                None => vec![object],
-            })
-            .collect();
-        for finding in check(&objects).findings {
-            let rule = finding.rule.name();
-            if ADVICE.contains(&rule) {
+        let sources = source(&file);
+        let before = check(&sources).findings;
+        for finding in &before {
+            if !finding.fix.is_edit() {
+                assert!(ADVICE.contains(&finding.rule.name()), "{finding:#?}");
                 continue;
             }
-            let mut objects = objects.clone();
-            apply(&finding, &mut objects);
-            let left = check(&objects).findings;
-            let still =
-                left.iter().any(|left| left.rule == finding.rule && left.name == finding.name);
-            assert!(!still, "{}: {finding:#?}\n{:#?}", file.display(), objects);
-            mended.insert(rule);
+            let fixed = fix::with(finding, &sources)
+                .unwrap_or_else(|| panic!("{}: not made: {finding:#?}", file.display()));
+            let after = check(&fixed).findings;
+            let text = &fixed[0].text;
+            assert!(!after.iter().any(|left| same(left, finding)), "{finding:#?}\n{text}");
+            let new = after.iter().find(|left| !before.iter().any(|known| same(left, known)));
+            // What was hidden behind it may show now, as long as it is no error.
+            assert!(new.is_none_or(|new| new.severity() != Severity::Error), "{new:#?}\n{text}");
+            mended.insert(finding.rule.name());
         }
     }
-    // Every rule is of one kind or the other, but for the one that needs to be told of a server.
+    // Every rule is of one kind or the other, but for those that need to be told of a server.
     let all = manifest::Rule::ALL.iter().map(|rule| rule.name());
     let rest: Vec<_> =
         all.filter(|rule| !mended.contains(rule) && !ADVICE.contains(rule)).collect();
     assert_eq!(rest, ["grace-too-short"]);
 }
 
-/// Writes the first of the alternatives where a reader would.
-fn apply(finding: &Finding, objects: &mut Vec<Value>) {
-    let first = finding.fix.split("\n# or").next().unwrap();
-    let fix: Map<String, Value> = serde_saphyr::from_str(first)
-        .unwrap_or_else(|error| panic!("{finding:#?}: the fix is no YAML: {error}"));
-    if fix.contains_key("kind") {
-        let same = |object: &Value| {
-            object["kind"] == fix["kind"] && object["metadata"]["name"] == fix["metadata"]["name"]
-        };
-        objects.retain(|object| !same(object));
-        let mut object = Value::Object(fix);
-        if let Some(namespace) = &finding.namespace {
-            object["metadata"]["namespace"] = namespace.as_str().into();
+#[test]
+fn all_fixes_together_leave_only_what_takes_somebody() {
+    for file in files("bad") {
+        let sources = source(&file);
+        let before = check(&sources).findings;
+        let fixed = fix::fixed(&sources, Told::default(), &SampleServer).unwrap();
+        for left in &fixed.left {
+            assert_eq!(
+                left.why,
+                Why::Advice,
+                "{}: {left:#?}\n{:#?}",
+                file.display(),
+                fixed.changed
+            );
+            let known = before.iter().any(|known| same(known, &left.finding));
+            assert!(known || left.finding.severity() == Severity::Warning, "{left:#?}");
         }
-        objects.push(object);
-        return;
-    }
-    let object = objects
-        .iter_mut()
-        .find(|object| {
-            object["kind"] == *finding.kind && object["metadata"]["name"] == *finding.name
-        })
-        .unwrap();
-    for (key, value) in fix {
-        let place = match key.as_str() {
-            "apiVersion" | "spec" => &mut *object,
-            "terminationGracePeriodSeconds" => &mut object["spec"]["template"]["spec"],
-            "rollingUpdate" => &mut object["spec"]["strategy"],
-            "replicas" | "progressDeadlineSeconds" | "strategy" | "selector" => &mut object["spec"],
-            "targetPort" => &mut object["spec"]["ports"][0],
-            "preStop" => &mut container(finding, object)["lifecycle"],
-            _ => container(finding, object),
-        };
-        merge(place, key, value);
+        let edits = before.iter().filter(|finding| finding.fix.is_edit()).count();
+        assert_eq!(fixed.changed.is_empty(), edits == 0, "{}", file.display());
+        // Comments are what shows first that a file was laid out by somebody.
+        for changed in &fixed.changed {
+            let comments = |text: &str| text.lines().filter(|line| line.contains('#')).count();
+            assert!(comments(&changed.after) >= comments(&changed.before), "{}", changed.after);
+        }
     }
 }
 
-fn container<'a>(finding: &Finding, object: &'a mut Value) -> &'a mut Value {
-    let name = finding.container.as_deref().unwrap();
-    let containers = object["spec"]["template"]["spec"]["containers"].as_array_mut().unwrap();
-    containers.iter_mut().find(|container| container["name"] == name).unwrap()
+#[test]
+fn a_hook_comes_with_the_grace_period_that_it_needs() {
+    let file = Path::new(env!("CARGO_MANIFEST_DIR"))
+        .join("tests/manifests/bad/69-no-room-for-a-hook.yaml");
+    let sources = source(&file);
+    let finding = &check(&sources).findings[0];
+    assert!(finding.fix.text().contains("terminationGracePeriodSeconds: 30"), "{finding:#?}");
+    let fixed = fix::with(finding, &sources).unwrap();
+    assert_eq!(check(&fixed).findings, [], "{}", fixed[0].text);
+    let expected = sources[0]
+        .text
+        .replace("Seconds: 5  # it is quick", "Seconds: 30  # it is quick")
+        .replace("Seconds: 2\n", "Seconds: 15\n          lifecycle:\n            preStop:\n              sleep:\n                seconds: 5\n");
+    assert_eq!(fixed[0].text.replace("periodSeconds: 15", "periodSeconds: 2"), expected);
 }
 
-/// Writes a key: into the object that is there already, or in its place. A hook has one handler, a
-/// budget one bound, a selector is replaced as a whole; lists are added to, by name or port.
-fn merge(place: &mut Value, key: String, value: Value) {
-    match (place.get_mut(&key), value) {
-        (Some(Value::Object(old)), Value::Object(new))
-            if new.contains_key("maxUnavailable") && key == "spec" =>
-        {
-            old.remove("minAvailable");
-            old.extend(new);
-        }
-        (Some(old @ Value::Object(_)), Value::Object(new))
-            if !["preStop", "selector", "strategy"].contains(&key.as_str()) =>
-        {
-            for (key, value) in new {
-                merge(old, key, value);
-            }
-        }
-        (Some(Value::Array(old)), Value::Array(new)) => {
-            for item in new {
-                let same = |old: &Value| {
-                    old["name"] == item["name"] && old["containerPort"] == item["containerPort"]
-                };
-                old.retain(|old| !same(old));
-                old.push(item);
-            }
-        }
-        (_, value) => place[key] = value,
-    }
+#[test]
+fn another_database_is_no_replica() {
+    let file = Path::new(env!("CARGO_MANIFEST_DIR"))
+        .join("tests/manifests/bad/36-stateful-single-pod.yaml");
+    let finding = &check(&source(&file)).findings[0];
+    assert!(!finding.fix.is_edit() && !finding.fix.text().contains("replicas: 2"), "{finding:#?}");
 }

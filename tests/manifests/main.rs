@@ -5,4 +5,5 @@ mod command;
 mod docs;
 mod files;
 mod fixes;
+mod hands;
 mod mutations;

@@ -31,16 +31,19 @@ pub(crate) fn panels(dashboard: &Value) -> Vec<&Value> {
     panels.flat_map(|panel| std::iter::once(panel).chain(list(&panel["panels"]))).collect()
 }
 
-/// The one query of a panel.
-pub(crate) fn expr(file: &str, title: &str) -> String {
+/// A query of a panel, by its refId.
+pub(crate) fn expr(file: &str, title: &str, reference: &str) -> String {
     let (_, dashboard) = all().into_iter().find(|(name, _)| name == file).expect("it is there");
     let exprs: Vec<_> = panels(&dashboard)
         .into_iter()
         .filter(|panel| panel["title"] == title)
         .flat_map(|panel| list(&panel["targets"]))
+        .filter(|target| target["refId"] == reference)
         .filter_map(|target| target["expr"].as_str())
         .collect();
-    let [expr] = exprs[..] else { panic!("{file} has not one query under '{title}': {exprs:?}") };
+    let [expr] = exprs[..] else {
+        panic!("{file} has not one query {reference} under '{title}': {exprs:?}")
+    };
     expr.to_owned()
 }
 

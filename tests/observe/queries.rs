@@ -32,14 +32,19 @@ pub(crate) struct Query {
 }
 
 impl Query {
-    /// Asks it: how many series, or values, there are.
-    pub(crate) fn ask(&self, prometheus: Prometheus, window: Window) -> Result<usize, String> {
-        let expr = filled(&self.expr, window)?;
+    /// Asks it, with this run chosen: how many series, or values, there are.
+    pub(crate) fn ask(
+        &self,
+        prometheus: Prometheus,
+        window: Window,
+        run: &str,
+    ) -> Result<usize, String> {
+        let expr = filled(&self.expr, window, run)?;
         match &self.kind {
             Kind::Instant => prometheus.query(&expr, window).map(|series| series.len()),
             Kind::Range => prometheus.query_range(&expr, window).map(|series| series.len()),
             Kind::LabelValues { selector: Some(selector), label } => {
-                let series = prometheus.matching(&filled(selector, window)?, window)?;
+                let series = prometheus.matching(&filled(selector, window, run)?, window)?;
                 Ok(series.iter().filter(|labels| labels[label].is_string()).count())
             }
             Kind::LabelValues { selector: None, label } => {

@@ -17,8 +17,21 @@ impl Run {
         self.0["mode"].as_str().expect("a mode")
     }
 
-    pub(crate) fn lost(&self) -> u64 {
-        self.0["lost"].as_u64().expect("a number")
+    /// A number that it has.
+    pub(crate) fn number(&self, name: &str) -> f64 {
+        self.0[name].as_f64().unwrap_or_else(|| panic!("no number {name}: {}", self.0))
+    }
+
+    /// A percentile of the latency, in seconds.
+    pub(crate) fn latency(&self, percentile: &str) -> f64 {
+        self.0["latency_ms"][percentile].as_f64().expect("a number") / 1e3
+    }
+
+    /// How many requests each cause lost.
+    pub(crate) fn causes(&self) -> Vec<(&str, u64)> {
+        let causes = self.0["causes"].as_array().expect("causes").iter();
+        let counted = causes.map(|cause| (cause["cause"].as_str(), cause["count"].as_u64()));
+        counted.map(|(cause, count)| (cause.expect("a cause"), count.expect("a count"))).collect()
     }
 
     /// The names of the pods that were terminated, and how long that took them: from the first

@@ -8,14 +8,16 @@ const ALL: &str = ".+";
 /// The scrape interval, which the data source is told.
 const INTERVAL: u64 = 1;
 
-/// An expression with its variables filled in; an error names one that is not known.
-pub(crate) fn filled(expr: &str, window: Window) -> Result<String, String> {
+/// An expression with its variables filled in, and this run chosen; an error names a variable that
+/// is not known.
+pub(crate) fn filled(expr: &str, window: Window, run: &str) -> Result<String, String> {
     let seconds = window.seconds();
     // max($__interval + scrape interval, 4 x scrape interval)
     let rate_interval = (INTERVAL + INTERVAL).max(4 * INTERVAL);
     let value = |name: &str| {
         Some(match name {
             "job" | "instance" | "mode" | "version" | "pod" => ALL.to_owned(),
+            "run" => run.to_owned(),
             "__rate_interval" => format!("{rate_interval}s"),
             "__interval" => format!("{INTERVAL}s"),
             "__interval_ms" => (INTERVAL * 1000).to_string(),
@@ -60,6 +62,7 @@ fn variables_are_filled_in_as_grafana_does() {
     for (expr, expected) in [
         ("up", Ok("up")),
         (r#"up{job=~"$job"}"#, Ok(r#"up{job=~".+"}"#)),
+        (r#"up{run=~"$run|"}"#, Ok(r#"up{run=~"r1|"}"#)),
         (r#"up{mode=~"${mode:regex}"}[$__range]"#, Ok(r#"up{mode=~".+"}[60s]"#)),
         ("rate(x[$__rate_interval]) * $__range_s", Ok("rate(x[4s]) * 60")),
         ("x[${__interval}]", Ok("x[1s]")),
@@ -69,6 +72,6 @@ fn variables_are_filled_in_as_grafana_does() {
         ),
         ("up{a=\"$nothing\"}", Err("$nothing is not known".to_owned())),
     ] {
-        assert_eq!(filled(expr, window), expected.map(str::to_owned), "{expr}");
+        assert_eq!(filled(expr, window, "r1"), expected.map(str::to_owned), "{expr}");
     }
 }

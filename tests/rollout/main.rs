@@ -4,6 +4,7 @@
 #![cfg(all(feature = "lab", target_os = "linux"))]
 
 mod comparison;
+mod disruptions;
 mod errors;
 mod harness;
 mod interrupts;

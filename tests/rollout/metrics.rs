@@ -46,6 +46,17 @@ fn whoever_scrapes_sees_what_the_report_says_and_the_end_of_every_pod() {
     let ran = lab.end();
     assert_eq!(ran.code, Some(0), "{ran:?}");
     assert!(ran.err.contains("waiting for the last scrape of --metrics"), "{ran:?}");
+    let links: Vec<_> = ran.err.lines().filter_map(|l| l.strip_prefix("panels at ")).collect();
+    let [open, whole] = links[..] else {
+        panic!("a link at the beginning and at the end: {ran:?}")
+    };
+    let (until_now, run) = open.split_once("?var-run=").expect("a link to a run");
+    assert_eq!(until_now, "http://127.0.0.1:3000/d/websample-comparison");
+    let (run, range) = run.split_once('&').expect("a range");
+    assert!(
+        whole.contains(run) && range.ends_with("&to=now") && !whole.contains("now"),
+        "{links:?}"
+    );
     let scraped = scraper.end();
     for run in ran.report()["runs"].as_array().unwrap() {
         let mode = format!("mode=\"{}\"", run["mode"].as_str().unwrap());
@@ -65,6 +76,11 @@ fn whoever_scrapes_sees_what_the_report_says_and_the_end_of_every_pod() {
         let took = scraped.sum("websample_lab_rollout_ended_timestamp_seconds", &[&mode])
             - scraped.sum("websample_lab_rollout_began_timestamp_seconds", &[&mode]);
         assert!((took - run["rollout_seconds"].as_f64().unwrap()).abs() < 0.1, "{took} {mode}");
+        let number = |name: &str| run[name].as_f64().unwrap();
+        let slowest = scraped.sum("websample_lab_rollout_duration_seconds", &[&mode]);
+        assert!((slowest - number("rollout_seconds")).abs() < 1e-9, "{slowest} {mode}");
+        let lost = scraped.sum("websample_lab_losses_total", &[&mode]);
+        assert_eq!(lost as u64, run["lost"].as_u64().unwrap(), "{mode}");
         // The one old pod: how it ended, from outside.
         let [old] = run["pods"]
             .as_array()

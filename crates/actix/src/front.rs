@@ -31,7 +31,7 @@ use super::{
     hook::On,
     patterns::Patterns,
     probes::{Answer, Probes, text},
-    tracking::{Held, InFlight, OnConnection, TrackedBody, Tracker},
+    tracking::{Held, OnConnection, TrackedBody, TrackedRequest, Tracker},
 };
 
 /// Seconds after which a client that wanted a WebSocket may try again, elsewhere.
@@ -168,7 +168,7 @@ pin_project! {
         App {
             #[pin]
             response: F,
-            in_flight: Option<InFlight>,
+            in_flight: Option<TrackedRequest>,
             // Whether it is a WebSocket if it is answered with 101.
             upgrades: bool,
             // Whether actix takes the request, and its response, for another protocol's.

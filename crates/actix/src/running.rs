@@ -28,7 +28,7 @@ use tokio::{
     time::timeout,
 };
 use tokio_util::sync::{CancellationToken, DropGuard};
-use websample_lifecycle::{Lifecycle, Outcome, Report, Signal, Signals};
+use websample_lifecycle::{DrainReport, ExitReason, Lifecycle, Signal, Signals};
 use websample_metrics::Metrics;
 
 use super::{
@@ -55,7 +55,7 @@ const MOST_PLACES: usize = Semaphore::MAX_PERMITS;
 /// A server on its way; resolves to its report.
 #[must_use = "a server runs only while it is polled"]
 pub struct Running {
-    future: Pin<Box<dyn Future<Output = Result<Report, ServerError>>>>,
+    future: Pin<Box<dyn Future<Output = Result<DrainReport, ServerError>>>>,
     handle: Handle,
 }
 
@@ -145,7 +145,7 @@ impl Running {
 }
 
 impl Future for Running {
-    type Output = Result<Report, ServerError>;
+    type Output = Result<DrainReport, ServerError>;
 
     fn poll(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Self::Output> {
         self.future.as_mut().poll(cx)
@@ -218,7 +218,7 @@ impl Threads {
     }
 }
 
-async fn run<F, I, S, B>(mut server: Server<F>) -> Result<Report, ServerError>
+async fn run<F, I, S, B>(mut server: Server<F>) -> Result<DrainReport, ServerError>
 where
     F: Fn() -> I + Clone + Send + 'static,
     I: IntoServiceFactory<S, Request> + 'static,
@@ -251,13 +251,13 @@ where
         name: "websample-worker",
         keep_alive: server.keep_alive,
         close_spread: server.close_spread,
-        limits: server.limits,
+        timeouts: server.timeouts,
         http2: Http2 {
             streams: server.http2_streams,
             stream_window,
             connection_window,
-            handshake_timeout: server.limits.header_timeout,
-            write_timeout: server.limits.write_timeout,
+            handshake_timeout: server.timeouts.header_timeout,
+            write_timeout: server.timeouts.write_timeout,
             keep_alive: server.keep_alive,
         },
         on_connect: server.on_connect.clone(),
@@ -338,7 +338,7 @@ where
     // Before anything of the application's own can hang.
     publish(&report, &server.termination_log);
     workers.append(&mut admin_workers);
-    threads.stop(workers, report.outcome == Outcome::Clean).await;
+    threads.stop(workers, report.outcome == ExitReason::Clean).await;
     Ok(report)
 }
 
@@ -361,7 +361,7 @@ async fn for_ever<F: Future>(future: F) {
 }
 
 /// One structured line for the logs, and the termination message.
-fn publish(report: &Report, termination_log: &Path) {
+fn publish(report: &DrainReport, termination_log: &Path) {
     tracing::info!(
         target: "websample::report",
         outcome = ?report.outcome,

@@ -17,7 +17,7 @@ use websample_metrics::BuildInfo;
 use super::{
     accept::{BACKLOG, bind},
     connect::{Connected, OnConnect},
-    connections::{Http2, Limits},
+    connections::{Http2, Timeouts},
     probes::OnDrain,
     tls::{Tls, TlsError},
     token::Token,
@@ -82,7 +82,7 @@ pub struct Server<F> {
     pub(super) connection_limit: usize,
     pub(super) keep_alive: Duration,
     pub(super) close_spread: Duration,
-    pub(super) limits: Limits,
+    pub(super) timeouts: Timeouts,
     pub(super) http2_streams: u32,
     pub(super) http2_windows: (u32, u32),
     pub(super) on_connect: Option<OnConnect>,
@@ -127,7 +127,7 @@ impl<F> Server<F> {
             // Above the 60 s of most load balancers: who closes first when idle loses the race.
             keep_alive: Duration::from_secs(75),
             close_spread: Duration::ZERO,
-            limits: Limits {
+            timeouts: Timeouts {
                 header_timeout: Duration::from_secs(5),
                 body_timeout: Duration::from_secs(30),
                 write_timeout: Duration::from_secs(60),
@@ -257,19 +257,19 @@ impl<F> Server<F> {
 
     /// For a request's head, and a TLS handshake, to arrive; 5 s by default.
     pub fn header_timeout(mut self, timeout: Duration) -> Self {
-        self.limits.header_timeout = timeout;
+        self.timeouts.header_timeout = timeout;
         self
     }
 
     /// For more of a request's body to arrive while its handler waits for it; 30 s by default.
     pub fn body_timeout(mut self, timeout: Duration) -> Self {
-        self.limits.body_timeout = timeout;
+        self.timeouts.body_timeout = timeout;
         self
     }
 
     /// For a client to take any of the bytes that wait for it; 60 s by default.
     pub fn write_timeout(mut self, timeout: Duration) -> Self {
-        self.limits.write_timeout = timeout;
+        self.timeouts.write_timeout = timeout;
         self
     }
 

@@ -38,7 +38,7 @@ pub(super) struct Tracker {
     table: Arc<Table>,
     routes: RefCell<Routes>,
     /// Requests whose responses are complete, until their connections have sent them.
-    complete: RefCell<Slab<InFlight>>,
+    complete: RefCell<Slab<TrackedRequest>>,
 }
 
 /// What the worker's thread keeps of its routes.
@@ -53,11 +53,11 @@ struct Routes {
 
 /// What other threads may see of a worker's requests.
 struct Table {
-    in_flight: Mutex<Slab<Entry>>,
+    in_flight: Mutex<Slab<Row>>,
     patterns: Arc<Patterns>,
 }
 
-struct Entry {
+struct Row {
     method: Method,
     /// `None` where the request is for a host, as with CONNECT.
     target: Option<PathAndQuery>,
@@ -65,14 +65,14 @@ struct Entry {
     route: Option<Route>,
 }
 
-impl Entry {
+impl Row {
     fn path(&self) -> &str {
         self.target.as_ref().map_or("", PathAndQuery::path)
     }
 }
 
 impl Table {
-    fn lock(&self) -> MutexGuard<'_, Slab<Entry>> {
+    fn lock(&self) -> MutexGuard<'_, Slab<Row>> {
         self.in_flight.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
@@ -93,17 +93,13 @@ impl Census for Table {
         // Under the lock no more than to look and to copy: the worker waits for it.
         let old: Vec<Old> = {
             let in_flight = self.lock();
-            let mut by_age: Vec<_> =
-                in_flight.iter().map(|(key, entry)| (entry.began, key)).collect();
+            let mut by_age: Vec<_> = in_flight.iter().map(|(key, row)| (row.began, key)).collect();
             if by_age.len() > most {
                 by_age.select_nth_unstable(most);
                 by_age.truncate(most);
             }
-            let copy = |entry: &Entry| Old {
-                began: entry.began,
-                route: entry.route,
-                target: entry.target.clone(),
-            };
+            let copy =
+                |row: &Row| Old { began: row.began, route: row.route, target: row.target.clone() };
             by_age.iter().filter_map(|(_, key)| in_flight.get(*key)).map(copy).collect()
         };
         // Before its handler has answered, a request is named by the pattern of an earlier one that
@@ -153,15 +149,15 @@ impl Tracker {
         self: &Rc<Self>,
         request: &Request,
         connection: Option<Rc<Connection>>,
-    ) -> InFlight {
+    ) -> TrackedRequest {
         let phase = self.lifecycle.phase();
         let guard = self.lifecycle.request(phase);
         let began = Instant::now();
         let head = request.head();
         let target = head.uri.path_and_query().cloned();
-        let entry = Entry { method: head.method.clone(), target, began, route: None };
-        let key = self.table.lock().insert(entry);
-        InFlight {
+        let row = Row { method: head.method.clone(), target, began, route: None };
+        let key = self.table.lock().insert(row);
+        TrackedRequest {
             tracker: Rc::clone(self),
             key,
             phase,
@@ -220,7 +216,7 @@ impl Drop for OnConnection {
 }
 
 /// A request in flight; it ends when this is dropped, however that comes about.
-pub(super) struct InFlight {
+pub(super) struct TrackedRequest {
     tracker: Rc<Tracker>,
     key: usize,
     phase: Phase,
@@ -231,7 +227,7 @@ pub(super) struct InFlight {
     guard: Guard,
 }
 
-impl InFlight {
+impl TrackedRequest {
     pub(super) fn lifecycle(&self) -> &Lifecycle {
         &self.tracker.lifecycle
     }
@@ -257,13 +253,13 @@ impl InFlight {
 
     /// The response's body will take its time: the route is shown to whoever asks meanwhile.
     pub(super) fn streams(&self) {
-        if let Some(entry) = self.tracker.table.lock().get_mut(self.key) {
-            entry.route = self.route;
+        if let Some(row) = self.tracker.table.lock().get_mut(self.key) {
+            row.route = self.route;
         }
     }
 }
 
-impl InFlight {
+impl TrackedRequest {
     /// The response's body is complete: what is left is for its connection to send.
     fn complete(self) {
         let Some(OnConnection(connection)) = &self.connection else { return };
@@ -276,17 +272,17 @@ impl InFlight {
     }
 }
 
-impl Drop for InFlight {
+impl Drop for TrackedRequest {
     fn drop(&mut self) {
-        let Some(entry) = self.tracker.table.lock().try_remove(self.key) else { return };
-        let seconds = entry.began.elapsed().as_secs_f64();
+        let Some(row) = self.tracker.table.lock().try_remove(self.key) else { return };
+        let seconds = row.began.elapsed().as_secs_f64();
         let route = self.route.unwrap_or_else(|| self.tracker.route(None));
         self.tracker.count(route, self.status, self.phase);
         self.tracker.metrics.duration().observe(seconds);
         tracing::info!(
             target: "websample::request",
-            method = %entry.method,
-            path = entry.path(),
+            method = %row.method,
+            path = row.path(),
             status = self.status,
             phase = self.phase.name(),
             seconds,
@@ -297,7 +293,7 @@ impl Drop for InFlight {
     }
 }
 
-impl fmt::Debug for InFlight {
+impl fmt::Debug for TrackedRequest {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("InFlight").field("key", &self.key).finish_non_exhaustive()
     }
@@ -326,7 +322,7 @@ pin_project! {
 
 /// What a body keeps until it is dropped: a traffic request, or a probe on its connection.
 pub(super) enum Held {
-    Request(InFlight),
+    Request(TrackedRequest),
     Connection(Option<OnConnection>),
 }
 

@@ -24,7 +24,9 @@ use websample_lifecycle::Lifecycle;
 
 use super::{
     connect::{Connected, OnConnect},
-    connections::{Accepted, Connection, Http2, Limits, Registry, Serve, Services, Socket, serve},
+    connections::{
+        Accepted, Connection, Http2, OpenConnections, Serve, Services, Socket, Timeouts, serve,
+    },
 };
 
 /// actix does not linger: its connection is closed here, after it, which also reads on.
@@ -36,7 +38,7 @@ pub(super) struct WorkerSettings {
     pub(super) name: &'static str,
     pub(super) keep_alive: Duration,
     pub(super) close_spread: Duration,
-    pub(super) limits: Limits,
+    pub(super) timeouts: Timeouts,
     pub(super) http2: Http2,
     pub(super) on_connect: Option<OnConnect>,
     /// Threads for `web::block`; tokio's own number where it is `None`.
@@ -186,7 +188,7 @@ async fn run<M, S, B>(
     let on_connect = settings.on_connect.clone();
     let http1 = HttpService::<Socket, _, B>::build()
         .keep_alive(KeepAlive::Timeout(settings.keep_alive))
-        .client_request_timeout(settings.limits.header_timeout)
+        .client_request_timeout(settings.timeouts.header_timeout)
         .client_disconnect_timeout(NO_LINGER)
         .on_connect_ext(move |socket: &Socket, extensions: &mut Extensions| {
             extensions.insert::<Rc<Connection>>(Rc::clone(&socket.connection));
@@ -203,8 +205,8 @@ async fn run<M, S, B>(
     };
     let services =
         Rc::new(Services { http1, app, http2: settings.http2, on_connect: settings.on_connect });
-    let registry = Registry::new();
-    let follow = Rc::clone(&registry).follow(lifecycle.clone(), settings.close_spread);
+    let open = OpenConnections::new();
+    let follow = Rc::clone(&open).follow(lifecycle.clone(), settings.close_spread);
     tokio::task::spawn_local(follow);
     if started.send(Ok(())).is_err() {
         return;
@@ -224,8 +226,8 @@ async fn run<M, S, B>(
             accepted,
             Loaded { load: Arc::clone(&load), permit },
             lifecycle.clone(),
-            Rc::clone(&registry),
-            settings.limits,
+            Rc::clone(&open),
+            settings.timeouts,
             tls,
             Rc::clone(&services),
         ));

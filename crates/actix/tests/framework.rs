@@ -9,7 +9,7 @@ use tokio::{
     task::JoinHandle,
 };
 use websample_actix::{Server, ServerError};
-use websample_lifecycle::{Delay, Lifecycle, Outcome, Phase, Policy, Report, Signal};
+use websample_lifecycle::{Delay, DrainReport, ExitReason, Lifecycle, Phase, Policy, Signal};
 
 const QUICK: Delay = Delay {
     min: Duration::from_millis(100),
@@ -20,7 +20,7 @@ const QUICK: Delay = Delay {
 struct Service {
     lifecycle: Lifecycle,
     address: std::net::SocketAddr,
-    ended: JoinHandle<Result<Report, ServerError>>,
+    ended: JoinHandle<Result<DrainReport, ServerError>>,
 }
 
 /// A service of two workers with a few routes, serving.
@@ -96,7 +96,7 @@ fn a_panic_in_a_handler_leaves_no_count_behind_and_no_worker_dead() {
         assert!(get(service.address, "/").await.starts_with("HTTP/1.1 200"));
         service.lifecycle.signal(Signal::Sigterm);
         let report = service.ended.await.expect("no panic").expect("it ran");
-        assert_eq!(report.outcome, Outcome::Clean);
+        assert_eq!(report.outcome, ExitReason::Clean);
     });
 }
 

@@ -26,7 +26,7 @@ use tokio_rustls::{
 };
 use websample_actix::{
     Server,
-    lifecycle::{Delay, Drain, Lifecycle, Outcome, Phase, Policy},
+    lifecycle::{Delay, Drain, ExitReason, Lifecycle, Phase, Policy},
     with_connection_data,
 };
 
@@ -184,7 +184,7 @@ fn a_worker_that_something_of_the_application_blocks_does_not_hold_the_end() {
         lifecycle.signal(websample_actix::lifecycle::Signal::Sigterm);
         let report = timeout(PATIENCE, ended).await.expect("it ends").expect("no panic");
         // What blocks is nobody's request.
-        assert_eq!(report.expect("it ran").outcome, Outcome::Clean);
+        assert_eq!(report.expect("it ran").outcome, ExitReason::Clean);
     });
 }
 

@@ -10,6 +10,7 @@ use super::{
         kubernetes::KubernetesArgs,
         local::{IntOrPercent, PreStop, Propagation},
     },
+    disruption::Disruption,
     through::{Retries, Through, Upstream},
 };
 
@@ -25,6 +26,8 @@ Examples:
       A gate for continuous integration: exit code 1 if anything is lost.
   websample rollout --through nginx --modes graceful,drain
       The same with a real proxy between client and pods, that keeps connections to them.
+  websample rollout --event update,delete-all,node-drain,liveness --modes graceful,drain
+      Every way in which pods go, one after the other.
   websample rollout --metrics 127.0.0.1:9900
       Watched by Prometheus: scripts/observe starts one beside it.
   websample rollout --target kubernetes --context kind-kind
@@ -38,7 +41,7 @@ run, such as a server that does not start; 130 interrupted.")]
 pub struct RolloutArgs {
     /// Where it happens: on this machine, or on a Kubernetes cluster
     #[arg(long, value_enum, default_value_t)]
-    pub target: Target,
+    pub target: GroundKind,
 
     /// What a cluster is told
     #[command(flatten)]
@@ -48,6 +51,17 @@ pub struct RolloutArgs {
     /// graceful+sleep:5s
     #[arg(long, value_delimiter = ',', value_name = "MODE[+HOOK],…")]
     pub modes: Vec<String>,
+
+    /// What happens to the pods: a rolling update, or another way in which pods go; several make a
+    /// table of events and modes
+    #[arg(
+        long,
+        value_enum,
+        value_delimiter = ',',
+        default_value = "update",
+        value_name = "EVENT,…"
+    )]
+    pub event: Vec<Disruption>,
 
     /// Pods of the Deployment
     #[arg(long, default_value_t = 4, value_parser = clap::value_parser!(u32).range(1..=100))]
@@ -156,6 +170,10 @@ pub struct RolloutArgs {
     #[arg(long, value_name = "ADDRESS")]
     pub metrics: Option<std::net::SocketAddr>,
 
+    /// Where the Grafana is that shows them, for the link to the panels of this run
+    #[arg(long, value_name = "URL", requires = "metrics", default_value = "http://127.0.0.1:3000")]
+    pub grafana: String,
+
     /// Also let curl and the like reach the Service of the first mode, at this address
     #[arg(long, value_name = "ADDRESS")]
     pub listen: Option<std::net::SocketAddr>,
@@ -167,7 +185,7 @@ pub struct RolloutArgs {
 
 /// Where a rollout happens.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq, ValueEnum)]
-pub enum Target {
+pub enum GroundKind {
     /// On this machine, on an emulated cluster.
     #[default]
     Local,

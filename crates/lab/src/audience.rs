@@ -15,6 +15,8 @@ pub enum Said {
     Begins(String),
     /// Where the metrics and the targets are.
     Metrics(SocketAddr),
+    /// Where the panels of this run are.
+    Panels(String),
     /// So many repeats are done of so many, and what each mode has lost so far.
     Repeat {
         /// Done.
@@ -44,6 +46,7 @@ impl fmt::Display for Said {
                     "metrics at http://{address}/metrics, targets at http://{address}/targets"
                 )
             }
+            Self::Panels(link) => write!(f, "panels at {link}"),
             Self::Repeat { done, of, lost } => {
                 let lost: Vec<_> =
                     lost.iter().map(|(mode, lost)| format!("{mode} {lost}")).collect();

@@ -5,7 +5,7 @@ use std::time::Duration;
 use serde::{Deserialize, Deserializer, Serialize, Serializer, de};
 use websample_load::{Attempt, Outcome, ProxyFailure};
 
-use super::timeline::{Exit, Phase, PodState, Timeline};
+use super::timeline::{Exit, PodPhase, PodState, Timeline};
 
 /// The exit code of this project's server when its deadline cut something.
 const EXIT_CUT: i32 = 3;
@@ -159,23 +159,29 @@ pub fn explain(attempt: &Attempt, failed: Option<&PodState>) -> Cause {
             _ => Cause::Unexplained,
         };
     };
-    let leaving = failed.deleted.is_some();
+    let leaving = failed.leaving();
     match attempt.outcome {
         Outcome::ConnectTimeout => match failed.phase {
-            Phase::SandboxGone { .. } => Cause::GoneAddress,
+            PodPhase::SandboxGone { .. } => Cause::GoneAddress,
             _ => Cause::TooSlow,
         },
         Outcome::Timeout => match (attempt.status, failed.phase) {
-            (None, Phase::SandboxGone { .. }) => Cause::GoneAddress,
+            (None, PodPhase::SandboxGone { .. }) => Cause::GoneAddress,
             _ => Cause::TooSlow,
         },
         Outcome::Status(_) if leaving => Cause::RefusedByLeavingPod,
         Outcome::Status(_) => Cause::ErrorStatus,
         Outcome::Refused => match failed.phase {
-            Phase::Dead { .. } | Phase::SandboxGone { .. } if leaving => Cause::DeadPod,
-            Phase::Dead { .. } => Cause::Crash,
-            Phase::Terminating { .. } => Cause::ClosedListener,
-            Phase::SandboxGone { .. } | Phase::Starting | Phase::Running => Cause::Unexplained,
+            PodPhase::Dead { .. } | PodPhase::SandboxGone { .. } if leaving => Cause::DeadPod,
+            PodPhase::Dead { .. } => Cause::Crash,
+            PodPhase::Terminating { .. } => Cause::ClosedListener,
+            // The process that is to take its place does not listen yet.
+            PodPhase::Running => match failed.restarted {
+                Some(true) => Cause::DeadPod,
+                Some(false) => Cause::Crash,
+                None => Cause::Unexplained,
+            },
+            PodPhase::SandboxGone { .. } | PodPhase::Starting => Cause::Unexplained,
         },
         Outcome::Reset | Outcome::ResetReused | Outcome::Truncated => {
             broken(attempt, failed, leaving)
@@ -187,7 +193,7 @@ pub fn explain(attempt: &Attempt, failed: Option<&PodState>) -> Cause {
 /// A connection that broke: because the process ended, or because it was closed.
 fn broken(attempt: &Attempt, failed: &PodState, leaving: bool) -> Cause {
     match failed.phase {
-        Phase::Dead { since, exit } => {
+        PodPhase::Dead { since, exit } => {
             let in_flight = attempt.sent <= since;
             match exit {
                 _ if !leaving => Cause::Crash,
@@ -199,14 +205,18 @@ fn broken(attempt: &Attempt, failed: &PodState, leaving: bool) -> Cause {
                 _ => Cause::CutAtExit,
             }
         }
-        Phase::SandboxGone { .. } if attempt.outcome == Outcome::ResetReused => Cause::IdleClosed,
-        Phase::SandboxGone { .. } if failed.sigkill.is_some() => Cause::CutAtKill,
-        Phase::SandboxGone { .. } => Cause::CutAtExit,
-        Phase::Terminating { .. } if attempt.outcome == Outcome::ResetReused => Cause::IdleClosed,
-        Phase::Terminating { .. } if attempt.outcome == Outcome::Reset => Cause::AcceptQueue,
-        Phase::Terminating { .. } => Cause::CutAtExit,
-        Phase::Running if attempt.outcome == Outcome::ResetReused => Cause::IdleClosed,
-        Phase::Running | Phase::Starting => Cause::Unexplained,
+        PodPhase::SandboxGone { .. } if attempt.outcome == Outcome::ResetReused => {
+            Cause::IdleClosed
+        }
+        PodPhase::SandboxGone { .. } if failed.sigkill.is_some() => Cause::CutAtKill,
+        PodPhase::SandboxGone { .. } => Cause::CutAtExit,
+        PodPhase::Terminating { .. } if attempt.outcome == Outcome::ResetReused => {
+            Cause::IdleClosed
+        }
+        PodPhase::Terminating { .. } if attempt.outcome == Outcome::Reset => Cause::AcceptQueue,
+        PodPhase::Terminating { .. } => Cause::CutAtExit,
+        PodPhase::Running if attempt.outcome == Outcome::ResetReused => Cause::IdleClosed,
+        PodPhase::Running | PodPhase::Starting => Cause::Unexplained,
     }
 }
 
@@ -290,7 +300,7 @@ mod tests {
         }
     }
 
-    fn pod(phase: Phase, deleted: Option<u64>) -> PodState {
+    fn pod(phase: PodPhase, deleted: Option<u64>) -> PodState {
         PodState {
             pod: "pod".into(),
             version: "v1".into(),
@@ -300,21 +310,28 @@ mod tests {
             hook: None,
             sigterm: None,
             sigkill: None,
+            restarted: None,
         }
     }
 
     #[test]
     fn every_loss_is_attributed_to_what_happened_to_its_pod() {
-        let terminating = pod(Phase::Terminating { since: secs(9) }, Some(9));
-        let dead = |since, exit| pod(Phase::Dead { since: secs(since), exit }, Some(9));
-        let crashed = pod(Phase::Dead { since: secs(10), exit: Exit::Code(1) }, None);
-        let gone = pod(Phase::SandboxGone { since: secs(10) }, Some(9));
-        let running = pod(Phase::Running, None);
+        let terminating = pod(PodPhase::Terminating { since: secs(9) }, Some(9));
+        let dead = |since, exit| pod(PodPhase::Dead { since: secs(since), exit }, Some(9));
+        let crashed = pod(PodPhase::Dead { since: secs(10), exit: Exit::Code(1) }, None);
+        let gone = pod(PodPhase::SandboxGone { since: secs(10) }, Some(9));
+        let running = pod(PodPhase::Running, None);
+        let after_a_kill = PodState { restarted: Some(true), ..running.clone() };
+        let after_a_crash = PodState { restarted: Some(false), ..running.clone() };
+        let asked = PodState { sigterm: Some(secs(9)), ..crashed.clone() };
         let cases = [
             (Outcome::Refused, &terminating, Cause::ClosedListener),
             (Outcome::Refused, &dead(9, Exit::Code(0)), Cause::DeadPod),
             (Outcome::Refused, &crashed, Cause::Crash),
             (Outcome::Refused, &running, Cause::Unexplained),
+            (Outcome::Refused, &after_a_kill, Cause::DeadPod),
+            (Outcome::Refused, &after_a_crash, Cause::Crash),
+            (Outcome::Refused, &asked, Cause::DeadPod),
             (Outcome::ConnectTimeout, &gone, Cause::GoneAddress),
             (Outcome::ConnectTimeout, &running, Cause::TooSlow),
             (Outcome::ResetReused, &terminating, Cause::IdleClosed),

@@ -4,6 +4,7 @@ use std::{
     io,
     path::{Path, PathBuf},
     sync::Arc,
+    time::SystemTime,
 };
 
 use futures_util::future::{join_all, try_join_all};
@@ -20,7 +21,7 @@ use super::{
     ground::Ground,
     metrics::{Endpoint, EndpointError, Metrics},
     page,
-    plan::{Plan, PlanError},
+    plan::{Plan, PlanError, Variant},
     report::{Environment, Report, RunReport},
     saved::Saved,
     summary,
@@ -91,10 +92,12 @@ pub async fn rollout(
         signal = signals.next() => return Err(RolloutError::Interrupted(signal)),
         ground = ground(&plan) => ground?,
     };
-    let metrics = Metrics::new(plan.variants.iter().map(|v| (v.label.as_str(), v.mode)));
+    let compared = plan.variants.iter().map(|v| (v.label.as_str(), v.mode));
+    let metrics = Metrics::new(SystemTime::now(), compared);
     let endpoint = plan.metrics.map(|address| Endpoint::bind(address, &metrics)).transpose()?;
     if let Some(endpoint) = &endpoint {
         audience.tell(Said::Metrics(endpoint.address()));
+        audience.tell(Said::Panels(metrics.panels(&args.grafana, None)));
     }
     let environment = Environment::new(&plan, &ground, command);
     audience.tell(Said::Begins(announcement(&plan, &environment)));
@@ -172,7 +175,10 @@ async fn repeats(
     }
     let mut runs = Vec::new();
     for repeat in 0..plan.repeat {
-        runs.extend(side_by_side(plan, ground, metrics, endpoint, repeat, audience).await?);
+        for round in plan.rounds() {
+            let done = side_by_side(plan, round, ground, metrics, endpoint, repeat, audience);
+            runs.extend(done.await?);
+        }
         if plan.repeat > 1 {
             let lost =
                 summary::by_mode(&runs).iter().map(|m| (m.mode.to_owned(), m.lost)).collect();
@@ -214,9 +220,10 @@ fn writable(directory: &Path) -> io::Result<()> {
         })
 }
 
-/// One repeat: every variant on a cluster of its own, under load at the same time.
+/// One event of a repeat: every variant on a cluster of its own, under load at the same time.
 async fn side_by_side(
     plan: &Plan,
+    variants: &[Variant],
     ground: &Ground,
     metrics: &Metrics,
     endpoint: Option<&Endpoint>,
@@ -225,8 +232,7 @@ async fn side_by_side(
 ) -> Result<Vec<RunReport>, ExperimentError> {
     let start = Instant::now();
     let go = CancellationToken::new();
-    let experiments: Vec<_> = plan
-        .variants
+    let experiments: Vec<_> = variants
         .iter()
         .map(|variant| {
             let metrics = metrics.of(&variant.label);

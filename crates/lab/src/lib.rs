@@ -11,6 +11,7 @@
 //! | `args`, `plan` | what was asked, and what is going to be done |
 //! | `comparison` | all experiments, side by side, until they end or are interrupted |
 //! | `experiment`, `ground` | one rolling update of one mode under load, and where it takes place |
+//! | `disruption` | what happens to the pods meanwhile: a rolling update, or another way to go |
 //! | `recorder` | what the requests of an experiment add up to, a second at a time |
 //! | `causes`, `unseen`, `losses` | why each lost request was lost, and what they add up to |
 //! | `report`, `summary`, `confidence` | the results: as JSON, as a table, and how sure they are |
@@ -28,6 +29,7 @@ pub mod causes;
 pub mod cluster;
 pub mod comparison;
 pub mod confidence;
+pub mod disruption;
 pub mod experiment;
 pub mod ground;
 pub mod losses;

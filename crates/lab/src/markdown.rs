@@ -6,7 +6,7 @@ use super::{
     confidence::upper_bound,
     page::command_line,
     saved::Saved,
-    summary::{by_mode, sentence},
+    summary::{by_mode, sentence, took},
 };
 
 /// The results of one or several reports, in GitHub's Markdown.
@@ -14,7 +14,9 @@ pub fn markdown(reports: &[Saved]) -> String {
     let many = reports.len() > 1;
     let mut out = format!("### Rollout: {}\n\n", headline(reports));
     out.push_str(if many { "| run " } else { "" });
-    out.push_str("| mode | lost | of | share (at most) | replaced in | killed | p99 | why |\n");
+    let runs: Vec<_> = reports.iter().flat_map(|saved| by_mode(&saved.report.runs)).collect();
+    let took = took(&runs);
+    let _ = writeln!(out, "| mode | lost | of | share (at most) | {took} | killed | p99 | why |");
     out.push_str(if many { "|---" } else { "" });
     out.push_str("|---|---:|---:|---:|---:|---:|---:|---|\n");
     for saved in reports {

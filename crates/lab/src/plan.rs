@@ -17,6 +17,7 @@ use self::{
 use super::{
     args::RolloutArgs,
     cluster::{kubernetes, local::ClusterSpec},
+    disruption::Disruption,
     through,
 };
 
@@ -37,8 +38,12 @@ pub struct PlanError {
 /// One thing to compare: a mode with its hook, or somebody else's server.
 #[derive(Debug, Clone)]
 pub struct Variant {
-    /// Its name in tables and reports.
+    /// Its name in tables and reports: the mode, and the event where there are several.
     pub label: String,
+    /// What it is apart from the event.
+    pub name: String,
+    /// What happens to its pods.
+    pub event: Disruption,
     /// The drain mode, where it is one.
     pub mode: Option<Mode>,
     /// Its cluster, without a seed.
@@ -84,14 +89,21 @@ impl Plan {
             if args.modes.is_empty() { default_names(args) } else { args.modes.clone() };
         let mut variants = Vec::new();
         for name in names {
-            if variants.iter().any(|v: &Variant| v.label == name) {
+            if variants.iter().any(|v: &Variant| v.name == name) {
                 return fail("--modes", format!("{name} is there twice"));
             }
             variants.push(variant(args, own, &name, foreign)?);
         }
+        let variants = for_each_event(&args.event, variants)?;
+        let mut fail_on_loss = Vec::new();
         for label in &args.fail_on_loss {
-            if !variants.iter().any(|variant| variant.label == *label) {
-                let known: Vec<_> = variants.iter().map(|v| v.label.as_str()).collect();
+            let meant = |v: &&Variant| v.label == *label || v.name == *label;
+            let before = fail_on_loss.len();
+            fail_on_loss.extend(variants.iter().filter(meant).map(|v| v.label.clone()));
+            if fail_on_loss.len() == before {
+                let round = variants.chunk_by(|a, b| a.event == b.event).next();
+                let known = round.unwrap_or_default().iter().map(|v| v.name.as_str());
+                let known: Vec<_> = known.collect();
                 let known = known.join(", ");
                 return fail(
                     "--fail-on-loss",
@@ -109,7 +121,7 @@ impl Plan {
             mix,
             repeat: args.repeat,
             seed: args.seed.unwrap_or(seed),
-            fail_on_loss: args.fail_on_loss.clone(),
+            fail_on_loss,
             out: args.out.clone(),
             results: args.results,
             listen: args.listen,
@@ -118,10 +130,37 @@ impl Plan {
         })
     }
 
+    /// Those that run side by side: the variants of an event, one event after the other.
+    pub fn rounds(&self) -> impl Iterator<Item = &[Variant]> {
+        self.variants.chunk_by(|a, b| a.event == b.event)
+    }
+
     /// The seed of a repeat. Every variant of a repeat has the same: the same delays meet each.
     pub fn seed_of(&self, repeat: u32) -> u64 {
         self.seed.wrapping_add(u64::from(repeat))
     }
+}
+
+/// Each variant once for each event.
+fn for_each_event(
+    events: &[Disruption],
+    variants: Vec<Variant>,
+) -> Result<Vec<Variant>, PlanError> {
+    if let [event] = events {
+        return Ok(variants.into_iter().map(|v| Variant { event: *event, ..v }).collect());
+    }
+    let mut all = Vec::new();
+    for (index, event) in events.iter().enumerate() {
+        if events[..index].contains(event) {
+            return fail("--event", format!("{event} is there twice"));
+        }
+        all.extend(variants.iter().map(|variant| Variant {
+            label: format!("{} ({event})", variant.name),
+            event: *event,
+            ..variant.clone()
+        }));
+    }
+    Ok(all)
 }
 
 fn fail<T>(option: &'static str, problem: impl Into<String>) -> Result<T, PlanError> {

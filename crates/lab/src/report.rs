@@ -13,6 +13,7 @@ use websample_load::{Distribution, Outcome, Tally};
 
 use super::{
     cluster::kubernetes::clock::ClockReport,
+    disruption::Disruption,
     ground::Ground,
     losses::{CauseCount, Loss},
     plan::Plan,
@@ -111,8 +112,12 @@ impl StreamReport {
 /// One rolling update under load. Times are seconds from the start of the run.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct RunReport {
-    /// The mode, with its hook if it has one of its own, or the foreign server's name.
+    /// The mode, with its hook if it has one of its own, or the foreign server's name; with the event
+    /// where several were compared.
     pub mode: String,
+    /// What happened to the pods.
+    #[serde(default, skip_serializing_if = "Disruption::is_update")]
+    pub event: Disruption,
     /// Which repeat, from 0.
     pub repeat: u32,
     /// The seed that repeats it.
@@ -134,9 +139,9 @@ pub struct RunReport {
     /// The distribution that `latency_ms` is taken from, shortest first.
     #[serde(default)]
     pub latency_histogram: Vec<Bucket>,
-    /// When the update began.
+    /// When the update, or another event, began.
     pub rollout_began: f64,
-    /// From the update's beginning until every old pod was gone.
+    /// From there until every old pod was gone, or all was steady again.
     pub rollout_seconds: f64,
     /// Pods that SIGKILL had to end.
     pub killed: usize,

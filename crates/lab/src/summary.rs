@@ -2,13 +2,17 @@
 
 use std::fmt::Write as _;
 
-use super::{confidence::upper_bound, losses::CauseCount, report::RunReport};
+use super::{
+    confidence::upper_bound, disruption::Disruption, losses::CauseCount, report::RunReport,
+};
 
 /// Everything that was seen of one mode, over all its repeats.
 #[derive(Debug, Clone)]
 pub struct ModeSummary<'a> {
     /// The mode.
     pub mode: &'a str,
+    /// What happened to its pods.
+    pub event: Disruption,
     /// Its runs.
     pub runs: Vec<&'a RunReport>,
     /// Requests of all runs.
@@ -34,6 +38,7 @@ pub fn by_mode(runs: &[RunReport]) -> Vec<ModeSummary<'_>> {
         let index = modes.iter().position(|known| known.mode == run.mode).unwrap_or_else(|| {
             modes.push(ModeSummary {
                 mode: &run.mode,
+                event: run.event,
                 runs: Vec::new(),
                 requests: 0,
                 lost: 0,
@@ -82,7 +87,7 @@ fn add(causes: &mut Vec<CauseCount>, more: &CauseCount) {
 pub fn text(runs: &[RunReport]) -> String {
     let modes = by_mode(runs);
     let mut rows = vec![
-        ["mode", "lost", "of", "share", "at most", "replaced in", "killed", "p99", "why"]
+        ["mode", "lost", "of", "share", "at most", took(&modes), "killed", "p99", "why"]
             .map(str::to_owned)
             .to_vec(),
     ];
@@ -115,6 +120,11 @@ pub fn text(runs: &[RunReport]) -> String {
     out
 }
 
+/// What the time is called that it took.
+pub(crate) fn took(modes: &[ModeSummary<'_>]) -> &'static str {
+    if modes.iter().all(|mode| mode.event.is_update()) { "replaced in" } else { "over after" }
+}
+
 /// Without control characters: a report may come from anywhere, and its names go to a terminal.
 pub(crate) fn printable(text: &str) -> String {
     text.chars().map(|c| if c.is_control() { '\u{fffd}' } else { c }).collect()
@@ -135,7 +145,7 @@ pub fn sentence(mode: &ModeSummary<'_>) -> String {
             let _ = write!(out, ", up to {latest:.1} s after SIGTERM");
         }
     }
-    let _ = write!(out, "; every old pod was gone after {:.1} s", mode.rollout_seconds);
+    let _ = write!(out, "; {} after {:.1} s", mode.event.when_over(), mode.rollout_seconds);
     if mode.killed > 0 {
         let _ = write!(out, ", {} by SIGKILL", mode.killed);
     }
@@ -190,6 +200,7 @@ mod tests {
         });
         RunReport {
             mode: mode.to_owned(),
+            event: Disruption::default(),
             repeat,
             seed: 1,
             pre_stop: "none".to_owned(),
@@ -236,5 +247,13 @@ mod tests {
              lost 0)."
         );
         assert!(lines[5].starts_with("drain: nothing was lost;"), "{text}");
+    }
+
+    #[test]
+    fn another_event_is_not_called_an_update() {
+        let crashed = RunReport { event: Disruption::Crash, ..run("drain (crash)", 0, 0) };
+        let text = text(&[run("drain (update)", 0, 0), crashed]);
+        assert!(text.lines().next().is_some_and(|head| head.contains("over after")), "{text}");
+        assert!(text.contains("; every container was restarted after 8.0 s."), "{text}");
     }
 }

@@ -19,7 +19,7 @@ use tokio::{sync::broadcast, time::Instant};
 
 pub use self::{
     event::{Conditions, Event, Exit, What},
-    pod::{Phase, PodRecord, PodState},
+    pod::{PodPhase, PodRecord, PodState},
 };
 
 /// How many events a subscriber may fall behind before it loses the oldest.

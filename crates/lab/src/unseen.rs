@@ -10,7 +10,7 @@ use websample_load::{Attempt, Outcome};
 
 use super::{
     causes::{Cause, NOTICED, explain},
-    timeline::{Phase, PodRecord, PodState, What},
+    timeline::{PodPhase, PodRecord, PodState, What},
 };
 
 /// A proxy may send connections to a pod that has been gone for so long: the slowest clouds' delay.
@@ -44,7 +44,7 @@ fn leaving(attempt: &Attempt, pod: &PodRecord) -> Option<PodState> {
     if gone.is_some_and(|gone| gone + BELATED < attempt.sent) {
         return None;
     }
-    if let Phase::Dead { since, .. } = state.phase
+    if let PodPhase::Dead { since, .. } = state.phase
         && attempt.sent <= since
         && attempt.finished > since + AT_ONCE
     {
@@ -52,8 +52,8 @@ fn leaving(attempt: &Attempt, pod: &PodRecord) -> Option<PodState> {
     }
     // Its network goes with its process; nobody outside sees the moment, but by what vanishes.
     let vanished = matches!(attempt.outcome, Outcome::ConnectTimeout | Outcome::Timeout);
-    if let (true, Phase::Dead { since, .. }) = (vanished, state.phase) {
-        state.phase = Phase::SandboxGone { since };
+    if let (true, PodPhase::Dead { since, .. }) = (vanished, state.phase) {
+        state.phase = PodPhase::SandboxGone { since };
     }
     Some(state)
 }

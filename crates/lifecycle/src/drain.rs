@@ -1,6 +1,8 @@
 //! The drain: receives hooks and signals, asks [`sequence`] what comes next,
 //! and does it.
 
+mod leftovers;
+
 use std::{
     sync::atomic::Ordering,
     time::{Duration, SystemTime},
@@ -18,8 +20,8 @@ use super::{
     lock,
     phase::Phase,
     policy::Mode,
-    report::{Outcome, PhaseReport, Report, RequestsByPhase},
-    sequence::{self, Cause, Reaction, Seen, State, Step, Termination},
+    report::{DrainReport, ExitReason, PhaseReport, RequestsByPhase},
+    sequence::{self, BegunBy, Reaction, Seen, State, Step, Termination},
     signal::{Signal, Signals},
 };
 
@@ -28,16 +30,6 @@ const EXIT_CUT: u8 = 3;
 
 /// While draining, what is left is logged this often.
 const PROGRESS: Duration = Duration::from_secs(2);
-
-/// At most this many kinds of leftovers are named in a log line.
-const NAMED: usize = 5;
-
-/// At most this much of what is left is looked at, the oldest first: a client may open more requests
-/// than anybody wants to read of.
-const LISTED: usize = 100;
-
-/// Requests that are counted, and that nobody can name.
-const UNNAMED: &str = "a request that nobody can name";
 
 /// Leads a server from its start to its end.
 #[derive(Debug)]
@@ -89,7 +81,7 @@ impl Drain {
     /// Runs until the process should exit, and reports what happened.
     ///
     /// Has to be polled for anything to change; dropping it leaves the server in its phase.
-    pub async fn run(mut self) -> Report {
+    pub async fn run(mut self) -> DrainReport {
         let mut progress = Instant::now();
         loop {
             let step = sequence::next(self.lifecycle.policy(), &self.state, &self.see());
@@ -134,7 +126,7 @@ impl Drain {
     }
 
     /// Waits for a trigger, for the last thing in flight to end, or for `until`.
-    async fn wait(&mut self, until: Option<Instant>) -> Option<Report> {
+    async fn wait(&mut self, until: Option<Instant>) -> Option<DrainReport> {
         let idle = &self.lifecycle.shared.in_flight.idle;
         let signal = async {
             match &mut self.signals {
@@ -155,7 +147,7 @@ impl Drain {
         }
     }
 
-    fn receive(&mut self, trigger: Trigger) -> Option<Report> {
+    fn receive(&mut self, trigger: Trigger) -> Option<DrainReport> {
         match trigger {
             Trigger::Ready => {
                 let holds = self.lifecycle.shared.startup_holds.load(Ordering::Acquire);
@@ -185,7 +177,7 @@ impl Drain {
             }
             Phase::Serving if drains => {
                 tracing::info!("preStop hook called; leaving");
-                self.begin(Cause::Hook);
+                self.begin(BegunBy::Hook);
                 self.hooks.push(answer);
             }
             Phase::LameDuck
@@ -218,7 +210,7 @@ impl Drain {
         }
     }
 
-    fn receive_signal(&mut self, signal: Signal) -> Option<Report> {
+    fn receive_signal(&mut self, signal: Signal) -> Option<DrainReport> {
         let phase = self.state.phase;
         let reaction = self.state.receive(self.lifecycle.policy(), signal);
         match reaction {
@@ -226,7 +218,7 @@ impl Drain {
             Reaction::ExitAtOnce => {
                 tracing::warn!(%signal, "signal received; exiting at once");
                 self.state.signal = Some(signal);
-                return Some(self.report(Outcome::Immediate));
+                return Some(self.report(ExitReason::Immediate));
             }
             Reaction::Terminate => {
                 tracing::info!(%signal, %phase, "signal received; leaving");
@@ -253,7 +245,7 @@ impl Drain {
     }
 
     /// Starts the one clock.
-    fn begin(&mut self, cause: Cause) {
+    fn begin(&mut self, cause: BegunBy) {
         let began = Instant::now();
         self.state.termination = Some(Termination::new(began, cause));
         *lock(&self.lifecycle.shared.began) = Some(began);
@@ -274,9 +266,9 @@ impl Drain {
                     "the preStop hook was called long before this signal; the clock starts anew"
                 );
                 self.lifecycle.shared.in_flight.arrivals.forget_last();
-                self.begin(Cause::Signal);
+                self.begin(BegunBy::Signal);
             }
-            None => self.begin(Cause::Signal),
+            None => self.begin(BegunBy::Signal),
         }
     }
 
@@ -346,73 +338,16 @@ impl Drain {
         tracing::info!(%from, to = %phase, "phase changed");
     }
 
-    fn cut_off(&mut self) {
-        let (total, cut) = self.left();
-        let shared = &self.lifecycle.shared;
-        shared.cut.store(total as u64, Ordering::Relaxed);
-        tracing::warn!(cut = total, what = %name(&cut), "deadline: cutting what is left");
-        self.cut = cut;
-        self.cut_total = total;
-        self.state.cut_at = Some(Instant::now());
-        lock(&shared.tokens).deadline.cancel();
-    }
-
-    /// How much is left, and the oldest of it by name.
-    fn left(&self) -> (usize, Vec<Unfinished>) {
-        let shared = &self.lifecycle.shared;
-        let census = lock(&shared.census).clone();
-        let mut left: Vec<_> = census.iter().flat_map(|census| census.oldest(LISTED)).collect();
-        left.extend(shared.in_flight.unfinished_work(LISTED));
-        // What nobody can name has been counted all the same.
-        let named: usize = census.iter().map(|census| census.count()).sum();
-        let unnamed = shared.in_flight.requests.get().saturating_sub(named);
-        left.extend((0..unnamed.min(LISTED)).map(|_| Unfinished {
-            kind: "request",
-            what: UNNAMED.to_owned(),
-            age_seconds: 0.0,
-        }));
-        left.sort_by(|a, b| b.age_seconds.total_cmp(&a.age_seconds));
-        left.truncate(LISTED);
-        (named + unnamed + shared.in_flight.work(), left)
-    }
-
-    /// What others have cut at the deadline, who alone could see it.
-    fn take_noted(&mut self) {
-        let noted = std::mem::take(&mut *lock(&self.lifecycle.shared.noted));
-        self.cut_total += noted.total;
-        self.lifecycle.shared.cut.store(self.cut_total as u64, Ordering::Relaxed);
-        self.cut.extend(noted.named);
-        self.cut.truncate(LISTED);
-    }
-
-    /// Who remains, and how long there is left.
-    fn log_progress(&self) {
-        let shared = &self.lifecycle.shared;
-        let (_, left) = self.left();
-        let remaining = self
-            .lifecycle
-            .deadline_at()
-            .map_or(Duration::ZERO, |at| at.saturating_duration_since(Instant::now()));
-        tracing::info!(
-            requests = shared.in_flight.requests.get(),
-            connections = shared.in_flight.connections.get(),
-            work = shared.in_flight.work(),
-            seconds_left = remaining.as_secs(),
-            what = %name(&left),
-            "still draining"
-        );
-    }
-
-    fn outcome(&self) -> Outcome {
+    fn outcome(&self) -> ExitReason {
         match (self.state.cut_at, self.state.forced) {
-            (None, _) => Outcome::Clean,
-            (Some(_), Some(_)) => Outcome::Forced,
-            (Some(_), None) if self.cut_total == 0 => Outcome::Clean,
-            (Some(_), None) => Outcome::Cut,
+            (None, _) => ExitReason::Clean,
+            (Some(_), Some(_)) => ExitReason::Forced,
+            (Some(_), None) if self.cut_total == 0 => ExitReason::Clean,
+            (Some(_), None) => ExitReason::Cut,
         }
     }
 
-    fn report(&self, outcome: Outcome) -> Report {
+    fn report(&self, outcome: ExitReason) -> DrainReport {
         let now = Instant::now();
         let lifecycle = &self.lifecycle;
         let history = lifecycle.history();
@@ -423,14 +358,14 @@ impl Drain {
             seconds: (end - entered.at).as_secs_f64(),
         });
         let exit_code = match (outcome, self.state.forced.or(self.state.signal)) {
-            (Outcome::Clean, _) => 0,
-            (Outcome::Forced | Outcome::Immediate, Some(signal)) => signal.exit_code(),
+            (ExitReason::Clean, _) => 0,
+            (ExitReason::Forced | ExitReason::Immediate, Some(signal)) => signal.exit_code(),
             _ => EXIT_CUT,
         };
         let termination = self.state.termination;
         let arrivals = &lifecycle.in_flight().arrivals;
         let last_arrival = self.last_arrival.or_else(|| lifecycle.last_arrival());
-        Report {
+        DrainReport {
             mode: lifecycle.policy().mode,
             outcome,
             exit_code,
@@ -445,7 +380,7 @@ impl Drain {
             },
             last_arrival_seconds: last_arrival.map(|last| last.as_secs_f64()),
             delay_seconds: termination.and_then(|t| Some((t.delay_over? - t.began).as_secs_f64())),
-            delay_needed_seconds: Report::delay_for(last_arrival),
+            delay_needed_seconds: DrainReport::delay_for(last_arrival),
             cut_total: self.cut_total,
             cut: self.cut.clone(),
         }
@@ -454,23 +389,4 @@ impl Drain {
 
 fn unix_seconds(time: SystemTime) -> f64 {
     time.duration_since(SystemTime::UNIX_EPOCH).map_or(0.0, |since| since.as_secs_f64())
-}
-
-/// The oldest of what is left, by name and number, the most frequent first.
-fn name(left: &[Unfinished]) -> String {
-    let mut counts: Vec<(&str, usize)> = Vec::new();
-    for item in left {
-        match counts.iter_mut().find(|(what, _)| *what == item.what) {
-            Some((_, n)) => *n += 1,
-            None => counts.push((&item.what, 1)),
-        }
-    }
-    counts.sort_by_key(|(_, n)| std::cmp::Reverse(*n));
-    let more = counts.len().saturating_sub(NAMED);
-    let mut names: Vec<_> =
-        counts.iter().take(NAMED).map(|(what, n)| format!("{n} x {what}")).collect();
-    if more > 0 {
-        names.push(format!("and {more} more kinds"));
-    }
-    names.join(", ")
 }

@@ -153,7 +153,7 @@ impl Arrivals {
 
 /// Background work that the drain waits for.
 #[derive(Debug, Default)]
-struct Registry {
+struct Running {
     next: u64,
     running: Vec<(u64, String, Instant)>,
 }
@@ -163,7 +163,7 @@ struct Registry {
 #[must_use = "the drain waits for the work until its guard is dropped"]
 pub struct Work {
     id: u64,
-    registry: Arc<Mutex<Registry>>,
+    registry: Arc<Mutex<Running>>,
     // Dropped after the entry is gone, so that a count of zero means an empty registry.
     guard: Option<Guard>,
 }
@@ -188,7 +188,7 @@ pub struct InFlight {
     pub listeners: Count,
     /// Background work.
     work: Count,
-    registry: Arc<Mutex<Registry>>,
+    registry: Arc<Mutex<Running>>,
     /// When requests came.
     pub arrivals: Arrivals,
     pub(super) idle: Arc<Idle>,

@@ -2,7 +2,7 @@
 //!
 //! [`Lifecycle`] is the handle that everybody holds: it tells the phase, hands out tokens and
 //! counts what is in flight. [`Drain`] is its counterpart, held by one: it receives hooks and
-//! signals, decides what comes next and ends with a [`Report`].
+//! signals, decides what comes next and ends with a [`DrainReport`].
 //!
 //! ```
 //! # use websample_lifecycle::{Lifecycle, Phase, Policy, Signal};
@@ -48,9 +48,9 @@ pub use self::{
     in_flight::{Arrivals, Census, Count, Guard, InFlight, Unfinished, Work},
     phase::Phase,
     policy::{BudgetError, Delay, Mode, Policy, UnknownMode},
-    report::{Outcome, PhaseReport, Report, RequestsByPhase},
+    report::{DrainReport, ExitReason, PhaseReport, RequestsByPhase},
     scrapes::{Scrape, Scrapes},
-    sequence::Cause,
+    sequence::BegunBy,
     signal::{Signal, Signals},
 };
 

@@ -4,7 +4,7 @@ use std::time::Duration;
 #[cfg(feature = "json")]
 use std::{io, path::Path};
 
-use super::{in_flight::Unfinished, phase::Phase, policy::Mode, sequence::Cause, signal::Signal};
+use super::{in_flight::Unfinished, phase::Phase, policy::Mode, sequence::BegunBy, signal::Signal};
 
 /// The kubelet keeps this many bytes of a termination message.
 /// Source: `MaxPodTerminationMessageLogLength`, Kubernetes.
@@ -15,7 +15,7 @@ const TERMINATION_MESSAGE_LIMIT: usize = 4096;
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 #[cfg_attr(feature = "json", derive(serde::Serialize))]
 #[cfg_attr(feature = "json", serde(rename_all = "snake_case"))]
-pub enum Outcome {
+pub enum ExitReason {
     /// Everything accepted was answered.
     Clean,
     /// Something was still running at the deadline and was cut.
@@ -53,15 +53,15 @@ pub struct RequestsByPhase {
 /// What happened from the first sign of the end to the exit.
 #[derive(Debug, Clone, PartialEq)]
 #[cfg_attr(feature = "json", derive(serde::Serialize))]
-pub struct Report {
+pub struct DrainReport {
     /// The drain mode.
     pub mode: Mode,
     /// How it ended.
-    pub outcome: Outcome,
+    pub outcome: ExitReason,
     /// The process' exit code.
     pub exit_code: u8,
     /// What began it.
-    pub cause: Option<Cause>,
+    pub cause: Option<BegunBy>,
     /// The first termination signal.
     pub signal: Option<Signal>,
     /// From the start of the termination to the report, in seconds.
@@ -82,7 +82,7 @@ pub struct Report {
     pub cut: Vec<Unfinished>,
 }
 
-impl Report {
+impl DrainReport {
     /// The shortest delay, in whole tenths of a second, that covers an arrival this late.
     pub(super) fn delay_for(last_arrival: Option<Duration>) -> f64 {
         last_arrival.map_or(0.0, |last| (last.as_secs_f64() * 10.0).ceil() / 10.0)
@@ -139,8 +139,8 @@ impl Report {
     }
 }
 
-impl From<Report> for std::process::ExitCode {
-    fn from(report: Report) -> Self {
+impl From<DrainReport> for std::process::ExitCode {
+    fn from(report: DrainReport) -> Self {
         Self::from(report.exit_code)
     }
 }
@@ -149,13 +149,13 @@ impl From<Report> for std::process::ExitCode {
 mod tests {
     use super::*;
 
-    fn report(cut: usize) -> Report {
+    fn report(cut: usize) -> DrainReport {
         let what = |n| Unfinished { kind: "request", what: format!("/r/{n}"), age_seconds: 1.0 };
-        Report {
+        DrainReport {
             mode: Mode::Drain,
-            outcome: Outcome::Cut,
+            outcome: ExitReason::Cut,
             exit_code: 3,
-            cause: Some(Cause::Signal),
+            cause: Some(BegunBy::Signal),
             signal: Some(Signal::Sigterm),
             termination_seconds: 28.0,
             phases: Vec::new(),
@@ -172,7 +172,7 @@ mod tests {
     fn the_needed_delay_covers_the_last_arrival() {
         for (last, expected) in [(None, 0.0), (Some(0), 0.0), (Some(6_210), 6.3), (Some(100), 0.1)]
         {
-            let delay = Report::delay_for(last.map(Duration::from_millis));
+            let delay = DrainReport::delay_for(last.map(Duration::from_millis));
             assert!((delay - expected).abs() < 1e-9, "{last:?}: {delay}");
         }
     }

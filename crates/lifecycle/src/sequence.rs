@@ -37,7 +37,7 @@ const LONGEST_BACK_OFF: Duration = Duration::from_secs(24 * 60 * 60);
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 #[cfg_attr(feature = "json", derive(serde::Serialize))]
 #[cfg_attr(feature = "json", serde(rename_all = "snake_case"))]
-pub enum Cause {
+pub enum BegunBy {
     /// The preStop hook.
     Hook,
     /// A signal.
@@ -48,7 +48,7 @@ pub enum Cause {
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) struct Termination {
     pub(super) began: Instant,
-    pub(super) cause: Cause,
+    pub(super) cause: BegunBy,
     /// When somebody joined the lame duck whose word may be the first that the endpoints hear of: a
     /// signal, or a further hook.
     pub(super) joined: Option<Instant>,
@@ -79,7 +79,7 @@ pub(super) struct State {
 
 impl Termination {
     /// The one clock starts.
-    pub(super) const fn new(began: Instant, cause: Cause) -> Self {
+    pub(super) const fn new(began: Instant, cause: BegunBy) -> Self {
         Self { began, cause, joined: None, delay_over: None }
     }
 
@@ -312,7 +312,7 @@ mod tests {
         let began = Instant::now();
         let policy = Policy::default();
         let graceful = Policy { mode: Mode::Graceful, ..policy };
-        let hook = Termination::new(began, Cause::Hook);
+        let hook = Termination::new(began, BegunBy::Hook);
         let over = Termination { delay_over: Some(began + secs(5)), ..hook };
         let joined = Termination { joined: Some(began + secs(4)), ..hook };
         let short = Policy { grace_period: secs(10), ..policy };
@@ -424,7 +424,7 @@ mod tests {
     #[test]
     fn a_signal_shares_the_clock_of_the_hook_that_was_just_answered() {
         let began = Instant::now();
-        let running = Termination::new(began, Cause::Hook);
+        let running = Termination::new(began, BegunBy::Hook);
         let over = Termination { delay_over: Some(began + secs(5)), ..running };
         let later = |ms| began + secs(5) + Duration::from_millis(ms);
         for (termination, now, shared) in [

@@ -7,7 +7,7 @@ use tokio::{
     time::{Instant, sleep, timeout},
 };
 use websample_lifecycle::{
-    Cause, Census, Delay, Guard, Lifecycle, Mode, Outcome, Phase, Policy, Report, Signal,
+    BegunBy, Census, Delay, DrainReport, ExitReason, Guard, Lifecycle, Mode, Phase, Policy, Signal,
     Unfinished,
 };
 
@@ -18,7 +18,7 @@ const fn secs(n: u64) -> Duration {
 /// A server under test: its handle and its running drain.
 struct Server {
     lifecycle: Lifecycle,
-    drain: JoinHandle<Report>,
+    drain: JoinHandle<DrainReport>,
 }
 
 impl Server {
@@ -34,7 +34,7 @@ impl Server {
     }
 
     /// The seconds until the drain is over, and its report.
-    async fn end(self) -> (f64, Report) {
+    async fn end(self) -> (f64, DrainReport) {
         let began = Instant::now();
         let report = self.drain.await.expect("the drain does not panic");
         (began.elapsed().as_secs_f64(), report)
@@ -59,7 +59,7 @@ fn assert_seconds(actual: f64, expected: f64) {
     assert!((actual - expected).abs() < 0.005, "{actual} s instead of {expected} s");
 }
 
-fn phases(report: &Report) -> Vec<Phase> {
+fn phases(report: &DrainReport) -> Vec<Phase> {
     report.phases.iter().map(|p| p.phase).collect()
 }
 
@@ -79,8 +79,8 @@ async fn sigterm_without_a_hook_waits_the_least_delay_when_quiet() {
     let (seconds, report) = server.end().await;
     assert_seconds(seconds, 5.0);
     assert_eq!(phases(&report), WHOLE_LIFE);
-    assert_eq!((report.exit_code, report.outcome), (0, Outcome::Clean));
-    assert_eq!((report.cause, report.signal), (Some(Cause::Signal), Some(Signal::Sigterm)));
+    assert_eq!((report.exit_code, report.outcome), (0, ExitReason::Clean));
+    assert_eq!((report.cause, report.signal), (Some(BegunBy::Signal), Some(Signal::Sigterm)));
     assert_seconds(report.delay_seconds.expect("a delay"), 5.0);
     assert_eq!(report.last_arrival_seconds, None);
 }
@@ -97,7 +97,7 @@ async fn a_sigterm_after_a_finished_hook_goes_straight_to_draining() {
     let (seconds, report) = server.end().await;
     assert_seconds(seconds, 0.0);
     assert_seconds(report.termination_seconds, 6.0);
-    assert_eq!(report.cause, Some(Cause::Hook));
+    assert_eq!(report.cause, Some(BegunBy::Hook));
     assert_eq!(phases(&report), WHOLE_LIFE);
 }
 
@@ -126,9 +126,9 @@ async fn a_sigterm_long_after_a_stray_hook_has_its_whole_time() {
     sleep(secs(26)).await;
     drop(request);
     let (_, report) = server.end().await;
-    assert_eq!((report.exit_code, report.outcome), (0, Outcome::Clean));
+    assert_eq!((report.exit_code, report.outcome), (0, ExitReason::Clean));
     assert_seconds(report.termination_seconds, 27.0);
-    assert_eq!(report.cause, Some(Cause::Signal));
+    assert_eq!(report.cause, Some(BegunBy::Signal));
 }
 
 #[tokio::test(start_paused = true)]
@@ -161,7 +161,7 @@ async fn requests_that_nobody_can_name_are_cut_and_counted_all_the_same() {
     let _requests: Vec<_> = (0..1_000).map(|_| server.arrive()).collect();
     server.lifecycle.signal(Signal::Sigterm);
     let (_, report) = server.end().await;
-    assert_eq!((report.exit_code, report.outcome), (3, Outcome::Cut));
+    assert_eq!((report.exit_code, report.outcome), (3, ExitReason::Cut));
     assert_eq!((report.cut_total, report.cut.len()), (1_000, 100));
 }
 
@@ -319,7 +319,7 @@ async fn a_request_that_outlives_the_deadline_is_cut_and_named() {
     drop(request);
     let (seconds, report) = server.end().await;
     assert_seconds(seconds, 0.0);
-    assert_eq!((report.exit_code, report.outcome), (3, Outcome::Cut));
+    assert_eq!((report.exit_code, report.outcome), (3, ExitReason::Cut));
     assert_eq!(report.cut_total, 1);
     assert_eq!(report.cut[0].what, "/sleep/{n}");
 }
@@ -404,7 +404,7 @@ mod a_second_signal {
             let (seconds, report) = server.end().await;
             assert!(deadline.is_cancelled());
             assert_seconds(seconds, 1.0);
-            assert_eq!((report.exit_code, report.outcome), (code, Outcome::Forced));
+            assert_eq!((report.exit_code, report.outcome), (code, ExitReason::Forced));
         }
     }
 
@@ -552,7 +552,7 @@ mod modes {
             server.lifecycle.signal(signal);
             let (seconds, report) = server.end().await;
             assert_seconds(seconds, 0.0);
-            assert_eq!((report.exit_code, report.outcome), (code, Outcome::Immediate));
+            assert_eq!((report.exit_code, report.outcome), (code, ExitReason::Immediate));
         }
     }
 

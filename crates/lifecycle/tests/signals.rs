@@ -2,7 +2,7 @@
 
 use std::{process::Command, time::Duration};
 
-use websample_lifecycle::{Cause, Delay, Lifecycle, Outcome, Policy, Signal};
+use websample_lifecycle::{BegunBy, Delay, ExitReason, Lifecycle, Policy, Signal};
 
 #[tokio::test]
 async fn a_signal_that_comes_long_before_the_drain_runs_is_acted_on_then() {
@@ -16,6 +16,6 @@ async fn a_signal_that_comes_long_before_the_drain_runs_is_acted_on_then() {
     tokio::time::sleep(Duration::from_millis(100)).await;
     lifecycle.ready();
     let report = drain.run().await;
-    assert_eq!((report.outcome, report.cause), (Outcome::Clean, Some(Cause::Signal)));
+    assert_eq!((report.outcome, report.cause), (ExitReason::Clean, Some(BegunBy::Signal)));
     assert_eq!((report.signal, lifecycle.signals(Signal::Sigterm)), (Some(Signal::Sigterm), 1));
 }

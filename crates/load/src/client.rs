@@ -10,7 +10,7 @@ use hyper::{
 use tokio::time::timeout;
 
 use super::{
-    exchange::{Dialer, Progress, Template, Versions},
+    exchange::{Dialer, Known, Template, Versions},
     failure::{Failure, FailureKind, is_replayable},
     http1::{Fresh, Pool, Reusable},
     http2::Multiplexed,
@@ -78,11 +78,11 @@ impl Client {
     }
 
     /// One request within the time limit.
-    pub(super) async fn exchange(&self, progress: &mut Progress) -> Result<Afterwards, Failure> {
-        match timeout(self.timeout, self.untimed(progress)).await {
-            Ok(Ok(afterwards)) => self.judge(progress).map(|()| afterwards),
+    pub(super) async fn exchange(&self, known: &mut Known) -> Result<Afterwards, Failure> {
+        match timeout(self.timeout, self.untimed(known)).await {
+            Ok(Ok(afterwards)) => self.judge(known).map(|()| afterwards),
             Ok(Err(failure)) => Err(failure),
-            Err(_) if progress.connected => Err(Failure::timeout()),
+            Err(_) if known.connected => Err(Failure::timeout()),
             Err(_) => Err(Failure::connect_timeout()),
         }
     }
@@ -102,29 +102,29 @@ impl Client {
         let _ = timeout(SETTLE, done).await;
     }
 
-    async fn untimed(&self, progress: &mut Progress) -> Result<Afterwards, Failure> {
+    async fn untimed(&self, known: &mut Known) -> Result<Afterwards, Failure> {
         let (template, versions) = (&self.template, &*self.versions);
         Ok(match &self.transport {
             Transport::Fresh(fresh) => {
-                fresh.exchange(template, versions, progress).await?;
+                fresh.exchange(template, versions, known).await?;
                 Afterwards::Nothing
             }
             Transport::Pool(pool) => pool
-                .exchange(template, versions, progress)
+                .exchange(template, versions, known)
                 .await?
                 .map_or(Afterwards::Nothing, Afterwards::Reuse),
             Transport::Multiplexed(multiplexed) => {
-                multiplexed.exchange(template, versions, progress).await?;
+                multiplexed.exchange(template, versions, known).await?;
                 Afterwards::Nothing
             }
             Transport::Echo(echo) => {
-                Afterwards::Part(Box::new(echo.exchange(template, versions, progress).await?))
+                Afterwards::Part(Box::new(echo.exchange(template, versions, known).await?))
             }
         })
     }
 
-    fn judge(&self, progress: &Progress) -> Result<(), Failure> {
-        match progress.status {
+    fn judge(&self, known: &Known) -> Result<(), Failure> {
+        match known.status {
             // An echo that came back is the success of an upgrade, whatever `expect` says.
             Some(101) if matches!(self.transport, Transport::Echo(_)) => Ok(()),
             Some(status) if !self.expect.contains(status) => Err(Failure {

@@ -18,7 +18,7 @@ use super::{
     attempt::{Attempt, Outcome},
     client::{Afterwards, Client},
     connect::Connect,
-    exchange::{Dialer, Progress, Versions},
+    exchange::{Dialer, Known, Versions},
     mix::Mix,
     pacer::Pacer,
     report::{LoadReport, Tally},
@@ -27,7 +27,7 @@ use super::{
 
 /// The bounds of a run.
 #[derive(Debug, Clone, Copy)]
-pub struct Limits {
+pub struct Bounds {
     /// Requests outstanding at once. What is due beyond that is not sent, and is recorded
     /// as [`Outcome::Unsent`].
     pub in_flight: usize,
@@ -37,7 +37,7 @@ pub struct Limits {
     pub timeout: Duration,
 }
 
-impl Default for Limits {
+impl Default for Bounds {
     fn default() -> Self {
         Self {
             in_flight: 10_000,
@@ -57,7 +57,7 @@ type Sink = Box<dyn FnMut(Attempt) + Send>;
 pub struct Engine {
     mix: Mix,
     connect: Arc<dyn Connect>,
-    limits: Limits,
+    bounds: Bounds,
     authority: Authority,
     headers: HeaderMap,
     origin: Option<Instant>,
@@ -70,7 +70,7 @@ impl fmt::Debug for Engine {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("Engine")
             .field("mix", &self.mix)
-            .field("limits", &self.limits)
+            .field("bounds", &self.bounds)
             .field("authority", &self.authority)
             .finish_non_exhaustive()
     }
@@ -78,11 +78,11 @@ impl fmt::Debug for Engine {
 
 impl Engine {
     /// A run of this mix over these connections.
-    pub fn new(mix: Mix, connect: Arc<dyn Connect>, limits: Limits) -> Self {
+    pub fn new(mix: Mix, connect: Arc<dyn Connect>, bounds: Bounds) -> Self {
         Self {
             mix,
             connect,
-            limits,
+            bounds,
             authority: Authority::from_static("localhost"),
             headers: HeaderMap::new(),
             origin: None,
@@ -173,7 +173,7 @@ impl Engine {
         let start = self.origin.map_or(began, |origin| origin.max(began));
         let offset = self.origin.map_or(Duration::ZERO, |origin| start.duration_since(origin));
         let versions = Arc::new(Versions::default());
-        let dialer = Dialer { connect: self.connect, limit: self.limits.connect_timeout };
+        let dialer = Dialer { connect: self.connect, limit: self.bounds.connect_timeout };
         let clients: Vec<_> = self
             .mix
             .streams()
@@ -185,7 +185,7 @@ impl Engine {
                     &self.headers,
                     dialer.clone(),
                     Arc::clone(&versions),
-                    self.limits.timeout,
+                    self.bounds.timeout,
                 ))
             })
             .collect();
@@ -215,7 +215,7 @@ impl Engine {
                 }
                 let client = &clients[due.stream];
                 let due = Due { intended: due.intended + offset, ..due };
-                run.send(client, seq, due, self.limits.in_flight);
+                run.send(client, seq, due, self.bounds.in_flight);
                 seq += 1;
             }
             tokio::select! {
@@ -274,31 +274,31 @@ impl Run {
 
     async fn exchange(&self, client: &Client, seq: u64, due: Due) -> Afterwards {
         let sent = self.origin.elapsed();
-        let mut progress = Progress::default();
+        let mut known = Known::default();
         let result = tokio::select! {
             biased;
-            result = client.exchange(&mut progress) => Some(result),
+            result = client.exchange(&mut known) => Some(result),
             () = self.abandon.cancelled() => None,
         };
         let (outcome, retryable, error, afterwards) = match result {
             Some(Ok(afterwards)) => (Outcome::Ok, false, None, afterwards),
             Some(Err(failure)) => {
-                let retryable = failure.retryable(progress.seen, client.http2, client.replayable);
-                let outcome = failure.outcome(progress.seen);
+                let retryable = failure.retryable(known.seen, client.http2, client.replayable);
+                let outcome = failure.outcome(known.seen);
                 (outcome, retryable, Some(failure.text.into()), Afterwards::Nothing)
             }
             None => (Outcome::Abandoned, false, None, Afterwards::Nothing),
         };
         self.record(Attempt {
             outcome,
-            status: progress.status,
-            peer: progress.peer,
-            reused: progress.seen.reused,
+            status: known.status,
+            peer: known.peer,
+            reused: known.seen.reused,
             retryable,
-            version: progress.version,
-            instance: progress.instance,
-            proxied: progress.proxied,
-            bytes_in: progress.bytes_in,
+            version: known.version,
+            instance: known.instance,
+            proxied: known.proxied,
+            bytes_in: known.bytes_in,
             error,
             ..attempt(client, seq, due, sent, self.origin.elapsed())
         });

@@ -33,7 +33,7 @@ const MAX_INSTANCE_LEN: usize = 253;
 
 /// What is known of an exchange so far; outlives it when it is given up.
 #[derive(Debug, Default)]
-pub(super) struct Progress {
+pub(super) struct Known {
     pub(super) peer: Option<SocketAddr>,
     /// There is a connection: running out of time is no longer a matter of connecting.
     pub(super) connected: bool,
@@ -45,7 +45,7 @@ pub(super) struct Progress {
     pub(super) bytes_in: u64,
 }
 
-impl Progress {
+impl Known {
     /// Notes where the connection leads.
     pub(super) fn connected_to(&mut self, peer: SocketAddr) {
         self.connected = true;
@@ -154,14 +154,14 @@ impl Dialer {
     }
 
     /// Connects, and notes where to.
-    pub(super) async fn dial_for(&self, progress: &mut Progress) -> Result<Dialed, Failure> {
+    pub(super) async fn dial_for(&self, known: &mut Known) -> Result<Dialed, Failure> {
         match self.dial().await {
             Ok(dialed) => {
-                progress.connected_to(dialed.peer);
+                known.connected_to(dialed.peer);
                 Ok(dialed)
             }
             Err((failure, peer)) => {
-                progress.peer = peer;
+                known.peer = peer;
                 Err(failure)
             }
         }

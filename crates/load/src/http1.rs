@@ -18,7 +18,7 @@ use hyper::{
 use hyper_util::rt::TokioIo;
 
 use super::{
-    exchange::{Dialer, Progress, Template, Versions},
+    exchange::{Dialer, Known, Template, Versions},
     failure::Failure,
     wire::Meter,
 };
@@ -33,10 +33,10 @@ impl Fresh {
         &self,
         template: &Template,
         versions: &Versions,
-        progress: &mut Progress,
+        known: &mut Known,
     ) -> Result<(), Failure> {
-        let mut connection = open(&self.dialer, None, progress).await?;
-        connection.exchange(template, versions, progress).await.map(drop)
+        let mut connection = open(&self.dialer, None, known).await?;
+        connection.exchange(template, versions, known).await.map(drop)
     }
 }
 
@@ -65,17 +65,17 @@ impl Pool {
         &self,
         template: &Template,
         versions: &Versions,
-        progress: &mut Progress,
+        known: &mut Known,
     ) -> Result<Option<Reusable>, Failure> {
         let mut connection = if let Some(connection) = self.take() {
-            progress.connected_to(connection.peer);
-            progress.seen.reused = true;
-            progress.instance.clone_from(&connection.instance);
+            known.connected_to(connection.peer);
+            known.seen.reused = true;
+            known.instance.clone_from(&connection.instance);
             connection
         } else {
-            open(&self.dialer, Some(Seat::take(&self.open)), progress).await?
+            open(&self.dialer, Some(Seat::take(&self.open)), known).await?
         };
-        let keep = connection.exchange(template, versions, progress).await?;
+        let keep = connection.exchange(template, versions, known).await?;
         Ok(keep.then_some(Reusable(connection)))
     }
 
@@ -137,9 +137,9 @@ impl Drop for Seat {
 async fn open(
     dialer: &Dialer,
     seat: Option<Seat>,
-    progress: &mut Progress,
+    known: &mut Known,
 ) -> Result<Connection, Failure> {
-    let socket = dialer.dial_for(progress).await?;
+    let socket = dialer.dial_for(known).await?;
     let (sender, connection) = http1::handshake(TokioIo::new(socket.io))
         .await
         .map_err(|error| Failure::broken(&error, true))?;
@@ -154,19 +154,19 @@ impl Connection {
         &mut self,
         template: &Template,
         versions: &Versions,
-        progress: &mut Progress,
+        known: &mut Known,
     ) -> Result<bool, Failure> {
         let (read, written) = (self.meter.read(), self.meter.written());
         let request = template.request(Full::new(template.body.clone()));
         let response = match self.sender.send_request(request).await {
             Ok(response) => response,
             Err(error) => {
-                progress.seen.began = self.meter.read() > read;
+                known.seen.began = self.meter.read() > read;
                 return Err(Failure::broken(&error, self.meter.written() == written));
             }
         };
-        progress.answered(response.status(), response.headers(), versions);
-        self.instance.clone_from(&progress.instance);
+        known.answered(response.status(), response.headers(), versions);
+        self.instance.clone_from(&known.instance);
         let closes = response
             .headers()
             .get_all(header::CONNECTION)
@@ -177,7 +177,7 @@ impl Connection {
         let mut body = response.into_body();
         while let Some(frame) = body.frame().await {
             let frame = frame.map_err(|error| Failure::broken(&error, false))?;
-            progress.bytes_in += frame.data_ref().map_or(0, Bytes::len) as u64;
+            known.bytes_in += frame.data_ref().map_or(0, Bytes::len) as u64;
         }
         Ok(!closes)
     }

@@ -19,7 +19,7 @@ use futures_util::{
 use h2::{Reason, client};
 
 use super::{
-    exchange::{Dialer, Progress, Template, Versions},
+    exchange::{Dialer, Known, Template, Versions},
     failure::{Failure, FailureKind},
 };
 
@@ -63,14 +63,14 @@ impl Multiplexed {
         &self,
         template: &Template,
         versions: &Versions,
-        progress: &mut Progress,
+        known: &mut Known,
     ) -> Result<(), Failure> {
         let turn = self.next.fetch_add(1, Ordering::Relaxed);
         let slot = &self.slots[turn % self.slots.len()];
-        let (connection, sender) = self.assign(slot, progress).await?;
-        let answered = send(sender, template, versions, progress).await;
-        if progress.status.is_some() {
-            connection.instance().clone_from(&progress.instance);
+        let (connection, sender) = self.assign(slot, known).await?;
+        let answered = send(sender, template, versions, known).await;
+        if known.status.is_some() {
+            connection.instance().clone_from(&known.instance);
         }
         answered
     }
@@ -80,7 +80,7 @@ impl Multiplexed {
     async fn assign(
         &self,
         slot: &Mutex<Option<Opening>>,
-        progress: &mut Progress,
+        known: &mut Known,
     ) -> Result<(Arc<Connection>, client::SendRequest<Bytes>), Failure> {
         let mut moves = 0;
         loop {
@@ -89,15 +89,15 @@ impl Multiplexed {
                 Ok(connection) => connection,
                 Err(unopened) => {
                     retire(slot, &opening);
-                    progress.peer = unopened.peer;
+                    known.peer = unopened.peer;
                     return Err(Failure { kind: unopened.kind, text: unopened.text });
                 }
             };
-            progress.connected_to(connection.peer);
+            known.connected_to(connection.peer);
             match connection.sender.clone().ready().await {
                 Ok(sender) => {
-                    progress.seen.reused = connection.carried.swap(true, Ordering::Relaxed);
-                    progress.instance.clone_from(&connection.instance());
+                    known.seen.reused = connection.carried.swap(true, Ordering::Relaxed);
+                    known.instance.clone_from(&connection.instance());
                     return Ok((connection, sender));
                 }
                 Err(error) => {
@@ -161,7 +161,7 @@ async fn send(
     mut sender: client::SendRequest<Bytes>,
     template: &Template,
     versions: &Versions,
-    progress: &mut Progress,
+    known: &mut Known,
 ) -> Result<(), Failure> {
     let broken = |error: h2::Error| Failure::broken(&error, is_unprocessed(&error));
     let bodyless = template.body.is_empty();
@@ -171,11 +171,11 @@ async fn send(
         upload.send_data(template.body.clone(), true).map_err(broken)?;
     }
     let response = response.await.map_err(broken)?;
-    progress.answered(response.status(), response.headers(), versions);
+    known.answered(response.status(), response.headers(), versions);
     let mut body = response.into_body();
     while let Some(chunk) = body.data().await {
         let chunk = chunk.map_err(broken)?;
-        progress.bytes_in += chunk.len() as u64;
+        known.bytes_in += chunk.len() as u64;
         body.flow_control().release_capacity(chunk.len()).map_err(broken)?;
     }
     body.trailers().await.map_err(broken)?;

@@ -45,7 +45,7 @@ mod wire;
 pub use self::{
     attempt::{Attempt, Outcome, Version},
     connect::{Connect, ConnectError, Connecting, Direct, Established},
-    engine::{Engine, Limits},
+    engine::{Bounds, Engine},
     files::raise_file_limit,
     invalid::{MixError, parse_rate},
     mix::{Accepted, Mix, Payload, Protocol, StreamSpec},

@@ -44,13 +44,13 @@ pub struct Line {
     pub n: u64,
     /// What it says.
     #[serde(flatten)]
-    pub entry: Entry,
+    pub entry: Said,
 }
 
 /// What a line says.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
-pub enum Entry {
+pub enum Said {
     /// The first line.
     Began {
         /// Unix time at the start of the run, in seconds, by the clock of the generator's machine.
@@ -129,7 +129,7 @@ impl Lines {
         mix: &Mix,
     ) -> io::Result<(Teller, Self)> {
         let (sender, told) = sync_channel(QUEUED);
-        let began = Entry::Began {
+        let began = Said::Began {
             unix: wall.duration_since(UNIX_EPOCH).unwrap_or_default().as_secs_f64(),
             websample: env!("CARGO_PKG_VERSION").to_owned(),
             mix: mix.to_string(),
@@ -157,7 +157,7 @@ struct Writer<W: Write> {
 }
 
 impl<W: Write> Writer<W> {
-    fn write(&mut self, entry: Entry) -> io::Result<()> {
+    fn write(&mut self, entry: Said) -> io::Result<()> {
         self.n += 1;
         serde_json::to_writer(&mut self.out, &Line { n: self.n, entry })?;
         self.out.write_all(b"\n")
@@ -168,17 +168,17 @@ impl<W: Write> Writer<W> {
         let mut next = Instant::now() + TICK;
         loop {
             let entry = match told.recv_timeout(next.saturating_duration_since(Instant::now())) {
-                Ok(Told::Attempt(attempt)) => Entry::Attempt(attempt),
-                Ok(Told::Stopping(at)) => Entry::Stopping { at },
-                Ok(Told::Ended(at, requests)) => Entry::Ended { at, requests },
+                Ok(Told::Attempt(attempt)) => Said::Attempt(attempt),
+                Ok(Told::Stopping(at)) => Said::Stopping { at },
+                Ok(Told::Ended(at, requests)) => Said::Ended { at, requests },
                 Err(RecvTimeoutError::Timeout) => {
                     next += TICK;
-                    Entry::Tick { at: origin.elapsed() }
+                    Said::Tick { at: origin.elapsed() }
                 }
                 Err(RecvTimeoutError::Disconnected) => return self.out.flush(),
             };
             // What marks a time is read at once; results may wait for the next of those.
-            let timed = !matches!(entry, Entry::Attempt(_));
+            let timed = !matches!(entry, Said::Attempt(_));
             self.write(entry)?;
             if timed {
                 self.out.flush()?;
@@ -216,7 +216,7 @@ impl Reader {
     ///
     /// # Errors
     /// What is no such line, and a line that others should have come before.
-    pub fn read(&mut self, text: &str) -> Result<Option<Entry>, LineError> {
+    pub fn read(&mut self, text: &str) -> Result<Option<Said>, LineError> {
         let line: Line = serde_json::from_str(text).map_err(|_| {
             // As much as tells what it is.
             LineError::Foreign(text.chars().take(300).collect::<String>().into())
@@ -295,11 +295,11 @@ mod tests {
         let text = String::from_utf8(out.0.lock().expect("not poisoned").clone()).expect("text");
         let mut reader = Reader::default();
         let read: Vec<_> = text.lines().map(|l| reader.read(l).expect(l).expect("new")).collect();
-        assert!(matches!(&read[0], Entry::Began { mix: m, .. } if *m == mix.to_string()));
-        let expected = attempts.map(Entry::Attempt);
+        assert!(matches!(&read[0], Said::Began { mix: m, .. } if *m == mix.to_string()));
+        let expected = attempts.map(Said::Attempt);
         assert_eq!(read[1..4], expected);
-        assert_eq!(read[4], Entry::Stopping { at: Duration::from_secs(2) });
-        assert_eq!(read[5], Entry::Ended { at: Duration::from_secs(3), requests: 3 });
+        assert_eq!(read[4], Said::Stopping { at: Duration::from_secs(2) });
+        assert_eq!(read[5], Said::Ended { at: Duration::from_secs(3), requests: 3 });
         assert_eq!(read.len(), 6);
 
         // Read again from the start, as after a broken connection, nothing is new.

@@ -78,11 +78,11 @@ pub struct ResultsWriter<W> {
     encoding: Encoding,
     name: String,
     origin: SystemTime,
-    targets: Vec<Target>,
+    targets: Vec<VegetaTarget>,
 }
 
 #[derive(Debug)]
-struct Target {
+struct VegetaTarget {
     method: String,
     url: String,
 }
@@ -138,7 +138,7 @@ impl<W: Write> ResultsWriter<W> {
         let targets = mix
             .streams()
             .iter()
-            .map(|spec| Target {
+            .map(|spec| VegetaTarget {
                 method: spec.method.to_string(),
                 url: format!("{base}{}", spec.path),
             })

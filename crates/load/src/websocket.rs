@@ -8,7 +8,7 @@ use tokio_tungstenite::{
 };
 
 use super::{
-    exchange::{Dialer, Progress, Template, Versions},
+    exchange::{Dialer, Known, Template, Versions},
     failure::{Failure, FailureKind},
     wire::Metered,
 };
@@ -23,13 +23,13 @@ impl Echo {
         &self,
         template: &Template,
         versions: &Versions,
-        progress: &mut Progress,
+        known: &mut Known,
     ) -> Result<Parting, Failure> {
         let text = Utf8Bytes::try_from(template.body.clone()).map_err(|_| Failure {
             kind: FailureKind::Local,
             text: "a WebSocket text has to be UTF-8".to_owned(),
         })?;
-        let dialed = self.dialer.dial_for(progress).await?;
+        let dialed = self.dialer.dial_for(known).await?;
         let meter = dialed.meter;
 
         let mut request = template.request(());
@@ -44,16 +44,16 @@ impl Echo {
         }
         let mut socket = match client_async(request, dialed.io).await {
             Ok((socket, response)) => {
-                progress.answered(response.status(), response.headers(), versions);
+                known.answered(response.status(), response.headers(), versions);
                 socket
             }
             Err(Error::Http(response)) => {
                 let status = response.status();
-                progress.answered(status, response.headers(), versions);
+                known.answered(status, response.headers(), versions);
                 return Err(refused_upgrade(status));
             }
             Err(error) => {
-                progress.seen.began = meter.read() > 0;
+                known.seen.began = meter.read() > 0;
                 return Err(Failure::broken(&error, meter.written() == 0));
             }
         };
@@ -64,7 +64,7 @@ impl Echo {
         loop {
             match socket.next().await {
                 Some(Ok(Message::Text(answer))) => {
-                    progress.bytes_in += answer.len() as u64;
+                    known.bytes_in += answer.len() as u64;
                     if answer == text {
                         break;
                     }

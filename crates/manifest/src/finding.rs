@@ -1,9 +1,16 @@
 //! A finding: what is wrong with which object, where, and what would be right.
 
-use std::collections::HashSet;
+use std::{
+    cmp::Ordering,
+    collections::{HashMap, HashSet},
+};
 
 use super::{
+    fix::Fix,
+    ignore,
     objects::Origin,
+    problem::Problem,
+    report::Ignored,
     rule::{Rule, Severity},
     subject::Unit,
 };
@@ -27,8 +34,19 @@ pub struct Finding {
     pub container: Option<String>,
     /// A sentence: what is wrong, and what that costs.
     pub message: String,
-    /// What to write instead, in YAML where it is a matter of YAML.
-    pub fix: String,
+    /// What to write instead.
+    pub fix: Fix,
+    /// The object, for whoever makes the fix.
+    pub(super) target: Target,
+}
+
+/// Where in its file an object is.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Hash)]
+pub(super) struct Target {
+    /// The document, from 0.
+    pub(super) document: usize,
+    /// Where in that.
+    pub(super) within: String,
 }
 
 impl Finding {
@@ -40,7 +58,11 @@ impl Finding {
 
 /// What has been found so far.
 #[derive(Debug, Default)]
-pub(super) struct Findings(HashSet<Finding>);
+pub(super) struct Findings {
+    found: HashSet<Finding>,
+    /// What the objects themselves say to ignore, and why.
+    ignored: HashMap<Finding, String>,
+}
 
 impl Findings {
     /// About an object; `path` is where in it.
@@ -50,7 +72,7 @@ impl Findings {
         origin: &Origin,
         path: &str,
         message: String,
-        fix: impl Into<String>,
+        fix: impl Into<Fix>,
     ) {
         self.push(rule, origin, None, path, message, fix.into());
     }
@@ -63,10 +85,26 @@ impl Findings {
         unit: &Unit<'_>,
         field: &str,
         message: String,
-        fix: impl Into<String>,
+        fix: impl Into<Fix>,
     ) {
         let name = Some(unit.container.name.clone());
         self.push(rule, origin, name, &unit.at(field), message, fix.into());
+    }
+
+    /// About a document that is no object at all.
+    pub(super) fn document(&mut self, rule: Rule, problem: &Problem, message: String) {
+        self.found.insert(Finding {
+            rule,
+            file: problem.file.clone(),
+            line: problem.line.unwrap_or(1),
+            kind: "document".to_owned(),
+            namespace: None,
+            name: problem.document.unwrap_or(1).to_string(),
+            container: None,
+            message,
+            fix: Fix::advice(problem.remedy.as_str()),
+            target: Target::default(),
+        });
     }
 
     fn push(
@@ -76,7 +114,7 @@ impl Findings {
         container: Option<String>,
         path: &str,
         message: String,
-        fix: String,
+        fix: Fix,
     ) {
         let finding = Finding {
             rule,
@@ -88,22 +126,32 @@ impl Findings {
             container,
             message,
             fix,
+            target: Target { document: origin.document, within: origin.within.clone() },
         };
         // A Service of two workloads is looked at twice.
-        self.0.insert(finding);
+        match ignore::reason(origin, rule) {
+            Some(reason) => _ = self.ignored.insert(finding, reason),
+            None => _ = self.found.insert(finding),
+        }
     }
 
-    /// All of them: by file and object, the worst first.
-    pub(super) fn sorted(self) -> Vec<Finding> {
-        let mut all: Vec<_> = self.0.into_iter().collect();
-        all.sort_by(|a, b| {
-            let key = |finding: &Finding| (finding.severity(), finding.line, finding.rule);
-            (&a.file, &a.kind, &a.namespace, &a.name)
-                .cmp(&(&b.file, &b.kind, &b.namespace, &b.name))
-                .then_with(|| key(a).cmp(&key(b)))
-                // The same for every run, whatever order they were found in.
-                .then_with(|| (&a.container, &a.message).cmp(&(&b.container, &b.message)))
-        });
-        all
+    /// All of them, and those that are ignored: by file and object, the worst first.
+    pub(super) fn sorted(self) -> (Vec<Finding>, Vec<Ignored>) {
+        let mut all: Vec<_> = self.found.into_iter().collect();
+        all.sort_by(order);
+        let ignored = self.ignored.into_iter();
+        let mut ignored: Vec<_> =
+            ignored.map(|(finding, reason)| Ignored { finding, reason, in_source: true }).collect();
+        ignored.sort_by(|one, other| order(&one.finding, &other.finding));
+        (all, ignored)
     }
+}
+
+fn order(a: &Finding, b: &Finding) -> Ordering {
+    let key = |finding: &Finding| (finding.severity(), finding.line, finding.rule);
+    (&a.file, &a.kind, &a.namespace, &a.name)
+        .cmp(&(&b.file, &b.kind, &b.namespace, &b.name))
+        .then_with(|| key(a).cmp(&key(b)))
+        // The same for every run, whatever order they were found in.
+        .then_with(|| (&a.container, &a.message).cmp(&(&b.container, &b.message)))
 }

@@ -75,14 +75,15 @@ pub(super) fn programs(command: &[String]) -> Vec<&str> {
     programs
 }
 
-/// How long a command sleeps: the sum of its `sleep`s. `None` where there is none, or a loop or a
+/// How long a command sleeps: the sum of its `sleep`s, and nothing where all it does is over at once.
+/// `None` where there is none, or a loop or a
 /// variable leaves it open.
 fn slept(command: &[String]) -> Option<Duration> {
     let words: Vec<&str> = command.iter().flat_map(|word| words(word)).collect();
     if words.iter().any(|word| ["while", "until", "for"].contains(word)) {
         return None;
     }
-    let mut total = None;
+    let mut total = is_instant(command).then_some(Duration::ZERO);
     for pair in words.windows(2) {
         if base(pair[0]) == "sleep" {
             let slept: Duration = total.unwrap_or_default();
@@ -90,6 +91,33 @@ fn slept(command: &[String]) -> Option<Duration> {
         }
     }
     total
+}
+
+/// Whether every command of a hook is one that is over at once.
+fn is_instant(command: &[String]) -> bool {
+    const INSTANT: [&str; 9] =
+        [":", "true", "false", "exit", "echo", "kill", "pkill", "killall", "touch"];
+    let script = match command {
+        [shell, .., flag, script]
+            if ["sh", "bash", "ash", "dash"].contains(&base(shell))
+                && flag.starts_with('-')
+                && flag.contains('c') =>
+        {
+            script.clone()
+        }
+        [] => return false,
+        words => words.join(" "),
+    };
+    let parts = script.split([';', '&', '|', '\n']).map(str::trim).filter(|part| !part.is_empty());
+    parts.into_iter().all(|part| {
+        let mut words = words(part).filter(|word| *word != "exec");
+        let program = words.next().map(base).unwrap_or_default();
+        INSTANT.contains(&program)
+            // Whatever it sleeps is counted apart.
+            || (program == "sleep" && words.next().is_some())
+            // It tells the master, and does not wait for it.
+            || (program == "nginx" && words.next() == Some("-s"))
+    })
 }
 
 fn words(text: &str) -> impl Iterator<Item = &str> {
@@ -126,7 +154,7 @@ mod tests {
 
     #[test]
     fn what_a_command_sleeps() {
-        let table: [(&[&str], Option<u64>); 13] = [
+        let table: [(&[&str], Option<u64>); 18] = [
             (&["sleep", "5"], Some(5)),
             (&["/bin/sleep", "5s"], Some(5)),
             (&["sh", "-c", "sleep 10"], Some(10)),
@@ -137,7 +165,12 @@ mod tests {
             (&["sh", "-c", "sleep infinity"], None),
             (&["sh", "-c", "while busy; do sleep 1; done"], None),
             (&["/wait-shutdown"], None),
-            (&["sh", "-c", "nginx -s quit"], None),
+            (&["sh", "-c", "nginx -s quit"], Some(0)),
+            (&["/usr/sbin/nginx", "-s", "quit"], Some(0)),
+            (&["/bin/true"], Some(0)),
+            (&["sh", "-c", "kill -TERM 1 && echo stopping"], Some(0)),
+            (&["sh", "-c", "kill -QUIT 1; wait-for-end"], None),
+            (&["nginx"], None),
             (&["sleep"], None),
             (&[], None),
         ];

@@ -44,6 +44,12 @@ pub(super) fn is_proxy(container: &str, image: &str) -> bool {
         || (container == "envoy" && name(image) == "envoy")
 }
 
+/// Whether it answers those who watch the other containers, and nobody else.
+pub(super) fn is_monitor(container: &str, image: &str) -> bool {
+    let is = |name: &str| name.contains("exporter") || name == "kube-rbac-proxy";
+    is(container) || is(name(image))
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -89,5 +95,12 @@ mod tests {
         // Envoy as the application itself is no sidecar.
         assert!(!is_proxy("gateway", "envoyproxy/envoy:v1.36"));
         assert!(!is_proxy("app", "nginx"));
+    }
+
+    #[test]
+    fn monitors() {
+        assert!(is_monitor("kube-rbac-proxy", "quay.io/brancz/kube-rbac-proxy:v0.20.0"));
+        assert!(is_monitor("metrics", "docker.io/oliver006/redis_exporter:v1.80"));
+        assert!(!is_monitor("app", "me/app"));
     }
 }

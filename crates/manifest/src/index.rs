@@ -3,7 +3,7 @@
 //! A selector of equalities can only select what has each of its labels, so an object is filed under
 //! the one of its labels that fewest others have. What is found is a candidate, and still asked.
 
-use std::collections::HashMap;
+use std::{collections::HashMap, hash::Hash};
 
 use k8s_openapi::api::core::v1::{ConfigMap, PersistentVolumeClaim};
 
@@ -15,36 +15,71 @@ use super::{
 /// Positions of objects, in the order in which they were read.
 type Places = Vec<usize>;
 
+/// Things by a key and the namespace that they can be in: in a cluster with a namespace a tenant all
+/// have the same names and labels.
+#[derive(Debug)]
+pub(super) struct BySpace<'a, K, V> {
+    all: HashMap<K, Vec<V>>,
+    spaces: HashMap<(K, Option<&'a str>), Vec<V>>,
+}
+
+impl<'a, K: Copy + Eq + Hash, V: Copy> BySpace<'a, K, V> {
+    pub(super) fn new() -> Self {
+        Self { all: HashMap::new(), spaces: HashMap::new() }
+    }
+
+    pub(super) fn file(&mut self, key: K, namespace: Option<&'a str>, value: V) {
+        self.all.entry(key).or_default().push(value);
+        self.spaces.entry((key, namespace)).or_default().push(value);
+    }
+
+    /// Those of a key that can be in this namespace, the certain ones first: what names none goes
+    /// where it is applied.
+    pub(super) fn get(
+        &self,
+        key: K,
+        namespace: Option<&'a str>,
+    ) -> impl Iterator<Item = V> + use<'_, 'a, K, V> {
+        let (own, others) = match namespace {
+            None => (self.all.get(&key), None),
+            Some(_) => (self.spaces.get(&(key, namespace)), self.spaces.get(&(key, None))),
+        };
+        own.into_iter().chain(others).flatten().copied()
+    }
+}
+
 /// The objects of one kind, by a label of their selectors.
-#[derive(Debug, Default)]
+#[derive(Debug)]
 struct BySelector<'a> {
-    by_label: HashMap<(&'a str, &'a str), Places>,
+    by_label: BySpace<'a, (&'a str, &'a str), usize>,
     /// Those without an equality, which may select anything.
-    others: Places,
+    others: BySpace<'a, (), usize>,
 }
 
 impl<'a> BySelector<'a> {
-    fn new(selectors: impl Iterator<Item = Option<&'a Labels>> + Clone) -> Self {
+    fn new(selectors: impl Iterator<Item = (&'a Origin, Option<&'a Labels>)> + Clone) -> Self {
         let mut times: HashMap<(&str, &str), usize> = HashMap::new();
-        for (key, value) in selectors.clone().flatten().flatten() {
+        for (key, value) in selectors.clone().filter_map(|(_, selector)| selector).flatten() {
             *times.entry((key, value)).or_default() += 1;
         }
-        let mut index = Self::default();
-        for (place, selector) in selectors.enumerate() {
+        let mut index = Self { by_label: BySpace::new(), others: BySpace::new() };
+        for (place, (origin, selector)) in selectors.enumerate() {
             let pairs = selector.into_iter().flatten();
             let pairs = pairs.map(|(key, value)| (key.as_str(), value.as_str()));
+            let namespace = origin.namespace.as_deref();
             match pairs.min_by_key(|pair| times.get(pair).copied().unwrap_or(0)) {
-                Some(pair) => index.by_label.entry(pair).or_default().push(place),
-                None => index.others.push(place),
+                Some(pair) => index.by_label.file(pair, namespace, place),
+                None => index.others.file((), namespace, place),
             }
         }
         index
     }
 
-    fn candidates(&self, labels: Option<&Labels>) -> Places {
-        let mut places = self.others.clone();
+    fn candidates(&self, labels: Option<&'a Labels>, beside: &'a Origin) -> Places {
+        let namespace = beside.namespace.as_deref();
+        let mut places: Places = self.others.get((), namespace).collect();
         for (key, value) in labels.into_iter().flatten() {
-            places.extend(self.by_label.get(&(key.as_str(), value.as_str())).into_iter().flatten());
+            places.extend(self.by_label.get((key.as_str(), value.as_str()), namespace));
         }
         places.sort_unstable();
         places
@@ -53,20 +88,19 @@ impl<'a> BySelector<'a> {
 
 /// Objects by name: of several with one name, the first that shares the namespace counts.
 #[derive(Debug)]
-struct ByName<'a, T>(HashMap<&'a str, Vec<&'a Object<T>>>);
+struct ByName<'a, T>(BySpace<'a, &'a str, &'a Object<T>>);
 
 impl<'a, T> ByName<'a, T> {
     fn new(objects: &'a [Object<T>], name: impl Fn(&'a Object<T>) -> &'a str) -> Self {
-        let mut by_name: HashMap<_, Vec<_>> = HashMap::new();
+        let mut by_name = BySpace::new();
         for object in objects {
-            by_name.entry(name(object)).or_default().push(object);
+            by_name.file(name(object), object.origin.namespace.as_deref(), object);
         }
         Self(by_name)
     }
 
-    fn all(&self, name: &str, beside: &Origin) -> impl Iterator<Item = &'a Object<T>> {
-        let found = self.0.get(name).into_iter().flatten().copied();
-        found.filter(move |object| beside.shares_namespace(&object.origin))
+    fn all(&self, name: &'a str, beside: &'a Origin) -> impl Iterator<Item = &'a Object<T>> {
+        self.0.get(name, beside.namespace.as_deref())
     }
 }
 
@@ -75,8 +109,8 @@ impl<'a, T> ByName<'a, T> {
 pub(super) struct Index<'a> {
     services: BySelector<'a>,
     budgets: BySelector<'a>,
-    /// The origins of the Ingresses that send to a Service of this name.
-    ingresses: HashMap<&'a str, Vec<&'a Origin>>,
+    /// The Ingresses that send to a Service of this name.
+    ingresses: BySpace<'a, &'a str, ()>,
     autoscalers: ByName<'a, Autoscaler>,
     claims: ByName<'a, PersistentVolumeClaim>,
     config_maps: ByName<'a, ConfigMap>,
@@ -84,19 +118,23 @@ pub(super) struct Index<'a> {
 
 impl<'a> Index<'a> {
     pub(super) fn new(objects: &'a Objects) -> Self {
-        let mut ingresses: HashMap<_, Vec<_>> = HashMap::new();
+        let mut ingresses = BySpace::new();
         for ingress in &objects.ingresses {
             for backend in select::backends(&ingress.object) {
-                ingresses.entry(backend).or_default().push(&ingress.origin);
+                ingresses.file(backend, ingress.origin.namespace.as_deref(), ());
             }
         }
         Self {
             services: BySelector::new(
-                objects.services.iter().map(|service| select::selector(&service.object)),
+                objects
+                    .services
+                    .iter()
+                    .map(|service| (&service.origin, select::selector(&service.object))),
             ),
             budgets: BySelector::new(objects.budgets.iter().map(|budget| {
-                let selector = budget.object.spec.as_ref()?.selector.as_ref()?;
-                selector.match_labels.as_ref()
+                let spec = budget.object.spec.as_ref();
+                let selector = spec.and_then(|spec| spec.selector.as_ref());
+                (&budget.origin, selector.and_then(|selector| selector.match_labels.as_ref()))
             })),
             ingresses,
             autoscalers: ByName::new(&objects.autoscalers, |scaler| &scaler.object.name),
@@ -105,24 +143,23 @@ impl<'a> Index<'a> {
         }
     }
 
-    /// Services that may send to pods with these labels, by their places.
-    pub(super) fn services(&self, labels: Option<&Labels>) -> Vec<usize> {
-        self.services.candidates(labels)
+    /// Services that may send to the pods of a workload, by their places.
+    pub(super) fn services(&self, workload: &'a Workload) -> Vec<usize> {
+        self.services.candidates(workload.labels(), &workload.origin)
     }
 
-    /// Budgets that may select pods with these labels, by their places.
-    pub(super) fn budgets(&self, labels: Option<&Labels>) -> Vec<usize> {
-        self.budgets.candidates(labels)
+    /// Budgets that may select the pods of a workload, by their places.
+    pub(super) fn budgets(&self, workload: &'a Workload) -> Vec<usize> {
+        self.budgets.candidates(workload.labels(), &workload.origin)
     }
 
     /// Whether an Ingress beside this workload sends to a Service of this name.
-    pub(super) fn has_ingress(&self, service: &str, beside: &Origin) -> bool {
-        let ingresses = self.ingresses.get(service).into_iter().flatten();
-        ingresses.into_iter().any(|origin| beside.shares_namespace(origin))
+    pub(super) fn has_ingress(&self, service: &'a str, beside: &'a Origin) -> bool {
+        self.ingresses.get(service, beside.namespace.as_deref()).next().is_some()
     }
 
     /// The autoscaler of a workload.
-    pub(super) fn autoscaler(&self, workload: &Workload) -> Option<&'a Object<Autoscaler>> {
+    pub(super) fn autoscaler(&self, workload: &'a Workload) -> Option<&'a Object<Autoscaler>> {
         let mut named = self.autoscalers.all(&workload.origin.name, &workload.origin);
         named.find(|scaler| scaler.object.kind == workload.origin.kind)
     }
@@ -130,38 +167,70 @@ impl<'a> Index<'a> {
     /// The claim of this name beside a workload.
     pub(super) fn claim(
         &self,
-        name: &str,
-        beside: &Origin,
+        name: &'a str,
+        beside: &'a Origin,
     ) -> Option<&'a Object<PersistentVolumeClaim>> {
         self.claims.all(name, beside).next()
     }
 
     /// The ConfigMap of this name beside a workload.
-    pub(super) fn config_map(&self, name: &str, beside: &Origin) -> Option<&'a Object<ConfigMap>> {
+    pub(super) fn config_map(
+        &self,
+        name: &'a str,
+        beside: &'a Origin,
+    ) -> Option<&'a Object<ConfigMap>> {
         self.config_maps.all(name, beside).next()
     }
 }
 
 #[cfg(test)]
 mod tests {
-    use std::collections::BTreeMap;
-
     use super::*;
 
     fn labels(pairs: &[(&str, &str)]) -> Labels {
         pairs.iter().map(|(key, value)| ((*key).to_owned(), (*value).to_owned())).collect()
     }
 
+    fn origin(namespace: Option<&str>) -> Origin {
+        Origin::bare("Service", namespace, "x")
+    }
+
     #[test]
     fn candidates_are_all_that_could_select_and_few_that_do_not() {
         let shared = ("part", "shop");
-        let selectors: Vec<BTreeMap<String, String>> = (0..100)
+        let here = origin(None);
+        let selectors: Vec<Labels> = (0..100)
             .map(|n| labels(&[shared, ("app", format!("web-{n}").as_str())]))
             .chain([labels(&[shared]), labels(&[])])
             .collect();
-        let index = BySelector::new(selectors.iter().map(Some));
+        let index = BySelector::new(selectors.iter().map(|selector| (&here, Some(selector))));
         let pod = labels(&[shared, ("app", "web-7"), ("other", "x")]);
-        assert_eq!(index.candidates(Some(&pod)), [7, 100, 101]);
-        assert_eq!(index.candidates(None), [101]);
+        assert_eq!(index.candidates(Some(&pod), &here), [7, 100, 101]);
+        assert_eq!(index.candidates(None, &here), [101]);
+    }
+
+    #[test]
+    fn who_is_in_another_namespace_is_not_asked() {
+        let (one, other, none) = (origin(Some("one")), origin(Some("other")), origin(None));
+        let selector = labels(&[("app", "web")]);
+        let all = [&one, &other, &none].map(|origin| (origin, Some(&selector)));
+        let index = BySelector::new(all.into_iter());
+        assert_eq!(index.candidates(Some(&selector), &one), [0, 2]);
+        assert_eq!(index.candidates(Some(&selector), &none), [0, 1, 2]);
+    }
+
+    /// How many are asked, for so many tenants that all have the same.
+    fn asked(tenants: usize) -> usize {
+        let selector = labels(&[("app", "web"), ("part", "shop")]);
+        let origins: Vec<_> =
+            (0..tenants).map(|n| origin(Some(format!("tenant-{n}").as_str()))).collect();
+        let index = BySelector::new(origins.iter().map(|origin| (origin, Some(&selector))));
+        let asked = |origin| index.candidates(Some(&selector), origin).len();
+        origins.iter().map(asked).sum()
+    }
+
+    #[test]
+    fn twice_the_objects_are_twice_the_work() {
+        assert_eq!((asked(1_000), asked(2_000)), (1_000, 2_000));
     }
 }

@@ -7,12 +7,14 @@
 //!
 //! | file | its subject |
 //! |---|---|
-//! | `documents`, `node` | streams of YAML and JSON; trees that know their lines |
-//! | `read`, `objects`, `unknown` | typed objects; fields that the API does not have |
+//! | `documents`, `node`, `template` | streams of YAML and JSON; trees that know their lines; what was not rendered |
+//! | `read`, `objects`, `unknown`, `kinds` | typed objects; fields, versions and kinds that are not known |
 //! | `subject`, `select`, `index` | a workload with everything that was read about it |
-//! | `hook`, `server`, `known`, `image` | what is known of its containers |
-//! | `rule`, `finding` | what can be wrong, and what is |
+//! | `traffic` | which of its containers requests come to |
+//! | `hook`, `server`, `known`, `drains`, `image` | what is known of its containers |
+//! | `rule`, `finding`, `fix` | what can be wrong, what is, and what would be right |
 //! | `checks` | the checks themselves |
+//! | `ignore`, `kustomization` | what somebody lives with; folders that kustomize builds |
 //! | `report`, `output` | the result, and how it is printed |
 //!
 //! The arithmetic is [`websample_kubernetes`]'; what a server does with its own settings is asked of
@@ -20,11 +22,16 @@
 
 mod checks;
 mod documents;
+mod drains;
 mod finding;
+pub mod fix;
 mod hook;
+mod ignore;
 mod image;
 mod index;
+mod kinds;
 mod known;
+pub mod kustomization;
 mod node;
 mod objects;
 pub mod output;
@@ -35,16 +42,20 @@ mod rule;
 mod select;
 mod server;
 mod subject;
+mod template;
+mod traffic;
 mod unknown;
 
 use std::time::Duration;
 
 pub use self::{
     finding::Finding,
+    fix::Fix,
+    ignore::{Ignore, IgnoreError},
     known::{Given, Knows, OnTermination, OwnHook, Termination},
     problem::{Problem, Unusable},
     read::Source,
-    report::{Checked, Ending, Replacing, Report, check},
+    report::{CheckReport, Checked, Ending, Ignored, Replacing, check},
     rule::{PAGE, Rule, Severity},
     server::Told,
 };

@@ -9,10 +9,17 @@ use serde::{
 use serde_json::{Number, Value};
 use serde_saphyr::Spanned;
 
-/// A value, and the line of its document on which it, or its key, stands; from 1.
+/// A value, and where it stands.
 #[derive(Debug, Clone, PartialEq)]
 pub(super) struct Node {
+    /// The line of its document on which it, or its key, stands; from 1.
     pub(super) line: usize,
+    /// The byte of the document at which its key begins, or itself where it has none.
+    pub(super) key: usize,
+    /// The byte at which it begins.
+    pub(super) start: usize,
+    /// How many bytes it takes, where it is a scalar.
+    pub(super) len: usize,
     pub(super) content: Content,
 }
 
@@ -41,8 +48,19 @@ impl Node {
             },
             alias_limits: serde_saphyr::alias_limits! { max_total_replayed_events: 100_000 },
             with_snippet: false,
+            // Those above an item are kept for it otherwise, and more than 32 are too many.
+            emit_comments: false,
         };
         serde_saphyr::from_str_with_options(text, options)
+    }
+
+    /// One that stands nowhere.
+    pub(super) fn bare(content: Content) -> Self {
+        Self { line: 1, key: 0, start: 0, len: 0, content }
+    }
+
+    pub(super) fn is_container(&self) -> bool {
+        matches!(self.content, Content::List(_) | Content::Map(_))
     }
 
     pub(super) fn get(&self, key: &str) -> Option<&Self> {
@@ -71,22 +89,51 @@ impl Node {
         }
     }
 
-    /// The line of a field, written like `spec.containers[0].name`; where there is no such field,
-    /// that of the nearest one around it.
+    /// The items of a list that is a field of it.
+    pub(super) fn into_items(self, key: &str) -> Vec<Self> {
+        let Content::Map(entries) = self.content else { return Vec::new() };
+        let field = entries.into_iter().find(|(name, _)| name == key);
+        match field.map(|(_, node)| node.content) {
+            Some(Content::List(items)) => items,
+            _ => Vec::new(),
+        }
+    }
+
+    /// A field, written like `spec.containers[0].name`.
+    pub(super) fn at(&self, path: &str) -> Option<&Self> {
+        steps(path).try_fold(self, Self::step)
+    }
+
+    /// The line of a field; where there is no such field, that of the nearest one around it.
     pub(super) fn line_of(&self, path: &str) -> usize {
         let mut node = self;
-        for step in path.split(['.', '[']) {
-            let next = match (step.strip_suffix(']'), &node.content) {
-                (Some(index), Content::List(items)) => {
-                    index.parse().ok().and_then(|index: usize| items.get(index))
-                }
-                (None, _) => node.get(step),
-                _ => None,
-            };
-            let Some(next) = next else { break };
+        for step in steps(path) {
+            let Some(next) = node.step(step) else { break };
             node = next;
         }
         node.line
+    }
+
+    pub(super) fn step(&self, step: &str) -> Option<&Self> {
+        match (step.strip_suffix(']'), &self.content) {
+            (Some(index), Content::List(items)) => items.get(index.parse::<usize>().ok()?),
+            (None, _) => self.get(step),
+            _ => None,
+        }
+    }
+
+    /// Without the places.
+    pub(super) fn plain(&self) -> Value {
+        match &self.content {
+            Content::Null => Value::Null,
+            Content::Bool(value) => Value::Bool(*value),
+            Content::Number(number) => Value::Number(number.clone()),
+            Content::Text(text) => Value::String(text.clone()),
+            Content::List(items) => items.iter().map(Self::plain).collect(),
+            Content::Map(entries) => {
+                entries.iter().map(|(key, node)| (key.clone(), node.plain())).collect()
+            }
+        }
     }
 
     /// Without the lines, and with every quantity as a text: the API takes numbers there too,
@@ -118,6 +165,10 @@ impl Node {
     }
 }
 
+pub(super) fn steps(path: &str) -> impl Iterator<Item = &str> {
+    path.split(['.', '[']).filter(|step| !step.is_empty())
+}
+
 fn is_quantity(path: &[&str]) -> bool {
     matches!(
         path,
@@ -127,10 +178,17 @@ fn is_quantity(path: &[&str]) -> bool {
     )
 }
 
+/// A place in a text, which is in memory.
+fn place(number: Option<u64>) -> usize {
+    number.and_then(|number| usize::try_from(number).ok()).unwrap_or(0)
+}
+
 impl<'de> Deserialize<'de> for Node {
     fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
         let Spanned { value, referenced, .. } = Spanned::<Content>::deserialize(deserializer)?;
-        Ok(Self { line: usize::try_from(referenced.line()).unwrap_or(usize::MAX), content: value })
+        let [start, len] =
+            [referenced.span().byte_offset(), referenced.span().byte_len()].map(place);
+        Ok(Self { line: place(Some(referenced.line())), key: start, start, len, content: value })
     }
 }
 
@@ -199,8 +257,9 @@ impl<'de> Visitor<'de> for ContentVisitor {
         let mut entries = Vec::new();
         while let Some(key) = map.next_key::<Spanned<String>>()? {
             let node: Node = map.next_value()?;
-            let line = usize::try_from(key.referenced.line()).unwrap_or(usize::MAX);
-            entries.push((key.value, Node { line, ..node }));
+            let line = place(Some(key.referenced.line()));
+            let start = place(key.referenced.span().byte_offset());
+            entries.push((key.value, Node { line, key: start, ..node }));
         }
         Ok(Content::Map(entries))
     }

@@ -12,7 +12,7 @@ use k8s_openapi::{
 };
 use websample_kubernetes::IntOrPercent;
 
-use super::node::Node;
+use super::{kinds::Bearing, node::Node, problem::Problem};
 
 /// Everything that was read.
 #[derive(Debug, Default)]
@@ -25,9 +25,27 @@ pub(super) struct Objects {
     pub(super) claims: Vec<Object<PersistentVolumeClaim>>,
     pub(super) config_maps: Vec<Object<ConfigMap>>,
     /// Objects of versions that no current cluster serves, with the version to use.
-    pub(super) removed: Vec<Object<Removed>>,
+    pub(super) unserved: Vec<Object<Unserved>>,
+    /// Documents that are no objects of Kubernetes, such as a chart's values.
+    pub(super) foreign: Vec<Problem>,
+    /// Kustomizations that were read without being built, and what only a build does.
+    pub(super) unbuilt: Vec<(Problem, String)>,
+    /// Documents that cannot be read.
+    pub(super) problems: Vec<Problem>,
     /// How many of each other kind there were.
     pub(super) skipped: BTreeMap<String, usize>,
+    /// Of those, what may make pods or carry traffic.
+    pub(super) unjudged: BTreeMap<String, Unjudged>,
+}
+
+/// Objects of a kind that may matter to a rollout, and that nobody here can judge.
+#[derive(Debug)]
+pub(super) struct Unjudged {
+    /// The first of them.
+    pub(super) first: Origin,
+    pub(super) version: String,
+    pub(super) bearing: Bearing,
+    pub(super) count: usize,
 }
 
 /// Where an object came from.
@@ -37,12 +55,31 @@ pub(super) struct Origin {
     pub(super) kind: String,
     pub(super) namespace: Option<String>,
     pub(super) name: String,
+    /// Which of the file's documents it is in, from 0.
+    pub(super) document: usize,
+    /// Where in that, if it is an item of a list.
+    pub(super) within: String,
     /// Fields that the API does not have, as paths.
     pub(super) unknown: Vec<String>,
     pub(super) node: Rc<Node>,
 }
 
 impl Origin {
+    /// One that stands nowhere.
+    #[cfg(test)]
+    pub(super) fn bare(kind: &str, namespace: Option<&str>, name: &str) -> Self {
+        Self {
+            file: Rc::from("x"),
+            kind: kind.to_owned(),
+            namespace: namespace.map(str::to_owned),
+            name: name.to_owned(),
+            document: 0,
+            within: String::new(),
+            unknown: Vec::new(),
+            node: Rc::new(Node::bare(super::node::Content::Null)),
+        }
+    }
+
     /// Whether two objects can be in one namespace: one that names none goes where it is applied.
     pub(super) fn shares_namespace(&self, other: &Self) -> bool {
         match (&self.namespace, &other.namespace) {
@@ -67,11 +104,12 @@ pub(super) struct Object<T> {
     pub(super) object: T,
 }
 
-/// An API version that is gone.
+/// An API version that no current cluster serves.
 #[derive(Debug)]
-pub(super) struct Removed {
+pub(super) struct Unserved {
     pub(super) version: String,
-    pub(super) since: &'static str,
+    /// The release that dropped it; `None` where there has never been such a version.
+    pub(super) since: Option<&'static str>,
     pub(super) instead: &'static str,
 }
 
@@ -94,6 +132,13 @@ pub(super) struct Workload {
     pub(super) rollout: Rollout,
 }
 
+impl Workload {
+    /// The labels of its pods.
+    pub(super) fn labels(&self) -> Option<&BTreeMap<String, String>> {
+        self.template.metadata.as_ref()?.labels.as_ref()
+    }
+}
+
 /// How a workload replaces its pods.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Rollout {
@@ -101,6 +146,8 @@ pub(super) enum Rollout {
     Rolling { surge: IntOrPercent, unavailable: IntOrPercent, min_ready: u32, deadline: u32 },
     /// A Deployment's Recreate.
     Recreate,
-    /// A StatefulSet's or DaemonSet's own way, of which only the pods are checked.
+    /// A StatefulSet's or DaemonSet's, in the place of the old pods: at most so many at a time.
+    InPlace { unavailable: IntOrPercent },
+    /// By hand, as pods are deleted.
     Other,
 }

@@ -1,6 +1,6 @@
 //! From files to objects, or every reason why not.
 
-use std::rc::Rc;
+use std::{mem, rc::Rc};
 
 use k8s_openapi::{
     api::{
@@ -18,9 +18,11 @@ use websample_kubernetes::IntOrPercent;
 
 use super::{
     documents::{Document, documents},
+    kinds, kustomization,
     node::{Content, Node},
-    objects::{Autoscaler, Object, Objects, Origin, Removed, Rollout, Workload},
+    objects::{Autoscaler, Object, Objects, Origin, Rollout, Unjudged, Unserved, Workload},
     problem::{Problem, Unusable},
+    template,
     unknown::unknown_fields,
 };
 
@@ -33,30 +35,35 @@ pub struct Source {
     pub text: String,
 }
 
-const RENDER: &str = "give the rendered objects: `kustomize build DIR | websample check --manifest -`, \
-                      or `helm template CHART | websample check --manifest -`";
+const RENDER: &str = "give the rendered objects: `kustomize build DIR | websample check -`, \
+                      or `helm template CHART | websample check -`";
 
-/// Reads all objects.
+const BUILD: &str = "build it: `kustomize build DIR | websample check -`";
+
+/// Reads all objects that can be read.
 ///
 /// # Errors
-/// Every document that cannot be read, and input without anything to check: a pipe whose first
-/// half has failed must not look like a clean bill.
+/// Input without anything to check, with every reason why: a pipe whose first half has failed must
+/// not look like a clean bill.
 pub(super) fn read(sources: &[Source]) -> Result<Objects, Unusable> {
     let mut objects = Objects::default();
-    let mut problems = Vec::new();
     for source in sources {
         let file: Rc<str> = source.name.as_str().into();
         for (index, document) in documents(&source.text).into_iter().enumerate() {
-            let place = Place { file: Rc::clone(&file), document: index + 1 };
-            if let Err(problem) = read_document(document, &place, &mut objects) {
-                problems.push(problem);
-            }
+            let place = Place { file: Rc::clone(&file), document: index + 1, text: document.text };
+            read_document(document, &place, &mut objects);
         }
     }
-    if problems.is_empty() && objects.workloads.is_empty() && objects.removed.is_empty() {
-        problems.push(nothing(sources, &objects));
+    if objects.workloads.is_empty() && objects.unserved.is_empty() {
+        let mut problems = mem::take(&mut objects.problems);
+        problems.append(&mut objects.foreign);
+        problems.extend(objects.unbuilt.drain(..).map(|(problem, _)| problem));
+        if problems.is_empty() {
+            problems.push(nothing(sources, &objects));
+        }
+        return Err(Unusable { problems });
     }
-    if problems.is_empty() { Ok(objects) } else { Err(Unusable { problems }) }
+    Ok(objects)
 }
 
 fn nothing(sources: &[Source], objects: &Objects) -> Problem {
@@ -92,12 +99,13 @@ fn nothing(sources: &[Source], objects: &Objects) -> Problem {
 }
 
 /// Which document it is about.
-struct Place {
+struct Place<'a> {
     file: Rc<str>,
     document: usize,
+    text: &'a str,
 }
 
-impl Place {
+impl Place<'_> {
     fn problem(
         &self,
         line: Option<usize>,
@@ -114,60 +122,98 @@ impl Place {
     }
 }
 
-fn read_document(
-    document: Document<'_>,
-    place: &Place,
-    objects: &mut Objects,
-) -> Result<(), Problem> {
+fn read_document(document: Document<'_>, place: &Place<'_>, objects: &mut Objects) {
     let above = document.line - 1;
-    let mut node = Node::parse(document.text).map_err(|error| {
-        let error = error.without_snippet();
-        let line = error.location().map(|at| at.line() as usize + above);
-        let remedy =
-            if document.text.contains("{{") { RENDER } else { "correct it there" }.to_owned();
-        // The place is said in front, in lines of the file.
-        let message = error.to_string();
-        let message = message.split(" at line ").next().unwrap_or(&message);
-        // What a program could do about a key that is there twice is none of the user's business.
-        let message = message.split(", set DuplicateKeyPolicy").next().unwrap_or(message);
-        place.problem(line, format!("it is not YAML: {message}"), remedy)
-    })?;
-    node.shift(above);
-    read_object(node, None, place, objects)
+    match Node::parse(document.text) {
+        Ok(mut node) => {
+            node.shift(above);
+            read_object(node, None, "", place, objects);
+        }
+        Err(error) => objects.problems.push(no_yaml(error.without_snippet(), above, place)),
+    }
 }
 
-/// Reads an object; `item_of` is the `apiVersion` and `kind` of the list that it came in, whose
-/// items may leave them out.
+fn no_yaml(error: &serde_saphyr::Error, above: usize, place: &Place<'_>) -> Problem {
+    let at = error.location().map(|at| at.line() as usize);
+    // An action of a template is half a mapping, which fails there or a line behind it, with words
+    // that help nobody.
+    if let Some((line, action)) = template::actions(place.text)
+        .find(|(line, _)| at.is_none_or(|at| (at.saturating_sub(2)..=at).contains(line)))
+    {
+        return place.problem(Some(line + above), unrendered(action), RENDER);
+    }
+    let line = at.map(|at| at + above);
+    // The place is said in front, in lines of the file.
+    let message = error.to_string();
+    let message = message.split(" at line ").next().unwrap_or(&message);
+    // What a program could do about a key that is there twice is none of the user's business.
+    let message = message.split(", set DuplicateKeyPolicy").next().unwrap_or(message);
+    place.problem(line, format!("it is not YAML: {message}"), "correct it there")
+}
+
+fn unrendered(placeholder: &str) -> String {
+    format!("it is a template that nobody has rendered yet: {placeholder}")
+}
+
+/// The list that an object came in, whose items may leave out what they are.
+#[derive(Debug, Clone, Copy)]
+struct List<'a> {
+    version: &'a str,
+    kind: &'a str,
+}
+
+/// Reads an object, or a list of them; `within` is where it is in its document.
 fn read_object(
     node: Node,
-    item_of: Option<(&str, &str)>,
-    place: &Place,
+    list: Option<List<'_>>,
+    within: &str,
+    place: &Place<'_>,
     objects: &mut Objects,
-) -> Result<(), Problem> {
+) {
     let line = Some(node.line);
     match node.content {
-        Content::Null => return Ok(()),
+        Content::Null => return,
         Content::Map(_) => {}
-        _ => return Err(place.problem(line, "it is not an object", RENDER)),
+        _ => {
+            objects.foreign.push(place.problem(line, "it is not an object", RENDER));
+            return;
+        }
+    }
+    if kustomization::is_one(&node, &place.file) {
+        if let Some(what) = kustomization::unbuilt(&node) {
+            objects.unbuilt.push((place.problem(line, "it is a kustomization", BUILD), what));
+        }
+        *objects.skipped.entry("Kustomization".to_owned()).or_default() += 1;
+        return;
     }
     let text = |key: &str| node.get(key).and_then(Node::text);
-    let version = text("apiVersion").or(item_of.map(|(version, _)| version));
-    let kind = text("kind").or_else(|| item_of?.1.strip_suffix("List"));
+    let version = text("apiVersion").or(list.map(|list| list.version));
+    let kind = text("kind").or_else(|| list?.kind.strip_suffix("List"));
     let (Some(version), Some(kind)) = (version, kind) else {
         let missing = if kind.is_none() { "kind" } else { "apiVersion" };
         let problem = format!("it has no {missing}, so it is no object of Kubernetes");
-        return Err(place.problem(line, problem, RENDER));
+        objects.foreign.push(place.problem(line, problem, RENDER));
+        return;
     };
     let (version, kind) = (version.to_owned(), kind.to_owned());
     if kind.ends_with("List")
-        && let Some(Content::List(items)) = node.get("items").map(|items| &items.content)
+        && matches!(node.get("items"), Some(Node { content: Content::List(_), .. }))
     {
-        let list = (version.as_str(), kind.as_str());
-        return items
-            .iter()
-            .try_for_each(|item| read_object(item.clone(), Some(list), place, objects));
+        let list = List { version: &version, kind: &kind };
+        // Each is moved: a list may hold a whole cluster.
+        for (index, item) in node.into_items("items").into_iter().enumerate() {
+            let within = match within {
+                "" => format!("items[{index}]"),
+                within => format!("{within}.items[{index}]"),
+            };
+            read_object(item, Some(list), &within, place, objects);
+        }
+        return;
     }
-    Reader { node: Rc::new(node), version, kind, place }.take(objects)
+    let reader = Reader { node: Rc::new(node), version, kind, within, place };
+    if let Err(problem) = reader.take(objects) {
+        objects.problems.push(problem);
+    }
 }
 
 /// An object that is being read.
@@ -175,7 +221,8 @@ struct Reader<'a> {
     node: Rc<Node>,
     version: String,
     kind: String,
-    place: &'a Place,
+    within: &'a str,
+    place: &'a Place<'a>,
 }
 
 impl Reader<'_> {
@@ -192,17 +239,29 @@ impl Reader<'_> {
             ("autoscaling/v1" | "autoscaling/v2", "HorizontalPodAutoscaler") => {
                 objects.autoscalers.push(self.autoscaler()?);
             }
-            (version, kind) => match removed(version, kind) {
-                Some((since, instead)) => {
-                    let version = version.to_owned();
-                    let metadata = self.part("metadata")?;
-                    let origin = self.origin(&metadata, Vec::new());
-                    objects
-                        .removed
-                        .push(Object { origin, object: Removed { version, since, instead } });
+            (version, kind) => {
+                let metadata: ObjectMeta = self.part("metadata")?;
+                let origin = self.origin(&metadata, Vec::new());
+                let version = version.to_owned();
+                if let Some((since, instead)) = kinds::unserved(&version, kind) {
+                    let object = Unserved { version, since, instead };
+                    objects.unserved.push(Object { origin, object });
+                    return Ok(());
                 }
-                None => *objects.skipped.entry(self.kind).or_default() += 1,
-            },
+                *objects.skipped.entry(kind.to_owned()).or_default() += 1;
+                // What somebody else made and keeps is judged with whoever that is.
+                let made = metadata.owner_references.iter().flatten();
+                if made.into_iter().any(|owner| owner.controller == Some(true)) {
+                    return Ok(());
+                }
+                if let Some(bearing) = kinds::bearing(&version, kind) {
+                    objects
+                        .unjudged
+                        .entry(format!("{kind} {version}"))
+                        .or_insert(Unjudged { first: origin, version, bearing, count: 0 })
+                        .count += 1;
+                }
+            }
         }
         Ok(())
     }
@@ -235,13 +294,43 @@ impl Reader<'_> {
         let Object { origin, object } = self.typed::<StatefulSet>()?;
         let spec = object.spec;
         let replicas = seconds(spec.replicas);
-        self.workload(origin, replicas, spec.selector, spec.template, Rollout::Other)
+        let update = spec.update_strategy.unwrap_or_default();
+        let unavailable = update.rolling_update.and_then(|rolling| rolling.max_unavailable);
+        let rollout = self.in_place(update.type_.as_deref(), unavailable)?;
+        self.workload(origin, replicas, spec.selector, spec.template, rollout)
     }
 
     fn daemon_set(&self) -> Result<Workload, Problem> {
         let Object { origin, object } = self.typed::<DaemonSet>()?;
         let spec = object.spec;
-        self.workload(origin, None, spec.selector, spec.template, Rollout::Other)
+        let update = spec.update_strategy.unwrap_or_default();
+        let rolling = update.rolling_update.unwrap_or_default();
+        let surges = match &rolling.max_surge {
+            None | Some(IntOrString::Int(0)) => false,
+            Some(IntOrString::Int(_)) => true,
+            Some(IntOrString::String(text)) => text != "0%",
+        };
+        // With a surge the old pod stays until the new one is ready.
+        let rollout = if surges {
+            Rollout::Other
+        } else {
+            self.in_place(update.type_.as_deref(), rolling.max_unavailable)?
+        };
+        self.workload(origin, None, spec.selector, spec.template, rollout)
+    }
+
+    fn in_place(
+        &self,
+        how: Option<&str>,
+        unavailable: Option<IntOrString>,
+    ) -> Result<Rollout, Problem> {
+        let unavailable = match unavailable {
+            None => IntOrPercent::Int(1),
+            Some(value) => {
+                self.parsed("spec.updateStrategy.rollingUpdate.maxUnavailable", &value)?
+            }
+        };
+        Ok(if how == Some("OnDelete") { Rollout::Other } else { Rollout::InPlace { unavailable } })
     }
 
     fn workload(
@@ -278,14 +367,17 @@ impl Reader<'_> {
 
     /// maxSurge or maxUnavailable, 25 % where it is not set (facts 3.1).
     fn bound(&self, name: &str, value: Option<IntOrString>) -> Result<IntOrPercent, Problem> {
-        let text = match value {
-            None => return Ok(IntOrPercent::Percent(25)),
-            Some(IntOrString::Int(number)) => number.to_string(),
-            Some(IntOrString::String(text)) => text,
-        };
         let path = format!("spec.strategy.rollingUpdate.{name}");
+        value.map_or(Ok(IntOrPercent::Percent(25)), |value| self.parsed(&path, &value))
+    }
+
+    fn parsed(&self, path: &str, value: &IntOrString) -> Result<IntOrPercent, Problem> {
+        let text = match value {
+            IntOrString::Int(number) => number.to_string(),
+            IntOrString::String(text) => text.clone(),
+        };
         text.parse().map_err(|error: websample_kubernetes::ParseIntOrPercentError| {
-            self.problem(&path, &error.to_string(), "correct it there")
+            self.problem(path, &error.to_string(), "correct it there")
         })
     }
 
@@ -293,13 +385,15 @@ impl Reader<'_> {
     fn typed<T: DeserializeOwned + Serialize>(&self) -> Result<Object<T>, Problem> {
         let mut value = self.node.to_value();
         if let Some(object) = value.as_object_mut() {
+            // What the cluster says of it, or a generator has left there: nothing that is applied.
+            object.remove("status");
             // An item of a list may lack them, and the types insist.
             object.insert("apiVersion".to_owned(), self.version.as_str().into());
             object.insert("kind".to_owned(), self.kind.as_str().into());
         }
         let object: T = serde_path_to_error::deserialize(&value).map_err(|error| {
             let path = error.path().to_string();
-            self.problem(&path, &format!("{path}: {}", error.inner()), "correct it there")
+            self.refused(&path, error.inner())
         })?;
         let known = serde_json::to_value(&object).unwrap_or_default();
         let metadata: ObjectMeta = self.part("metadata")?;
@@ -312,10 +406,8 @@ impl Reader<'_> {
         if node.content == Content::Null {
             return Ok(T::default());
         }
-        serde_path_to_error::deserialize(&node.to_value()).map_err(|error| {
-            let path = format!("{key}.{}", error.path());
-            self.problem(&path, &format!("{path}: {}", error.inner()), "correct it there")
-        })
+        serde_path_to_error::deserialize(&node.to_value())
+            .map_err(|error| self.refused(&format!("{key}.{}", error.path()), error.inner()))
     }
 
     fn origin(&self, metadata: &ObjectMeta, unknown: Vec<String>) -> Origin {
@@ -328,8 +420,21 @@ impl Reader<'_> {
             kind: self.kind.clone(),
             namespace: metadata.namespace.clone(),
             name: name.unwrap_or_else(|| "(without a name)".to_owned()),
+            document: self.place.document - 1,
+            within: self.within.to_owned(),
             unknown,
             node: Rc::clone(&self.node),
+        }
+    }
+
+    /// A field of a type that it does not have.
+    fn refused(&self, path: &str, error: &serde_json::Error) -> Problem {
+        let placeholder = self.node.at(path).and_then(Node::text).and_then(template::placeholder);
+        match placeholder {
+            Some(placeholder) => {
+                self.problem(path, &format!("{path}: {}", unrendered(placeholder)), RENDER)
+            }
+            None => self.problem(path, &format!("{path}: {error}"), "correct it there"),
         }
     }
 
@@ -341,24 +446,6 @@ impl Reader<'_> {
 /// A number that the API would refuse if it were negative.
 fn seconds(number: Option<i32>) -> Option<u32> {
     number.map(|number| u32::try_from(number).unwrap_or(0))
-}
-
-/// Since when a version is not served any more, and what is instead (the deprecated API migration
-/// guide of Kubernetes).
-fn removed(version: &str, kind: &str) -> Option<(&'static str, &'static str)> {
-    match (version, kind) {
-        (
-            "extensions/v1beta1" | "apps/v1beta1" | "apps/v1beta2",
-            "Deployment" | "StatefulSet" | "DaemonSet",
-        ) => Some(("1.16", "apps/v1")),
-        ("policy/v1beta1", "PodDisruptionBudget") => Some(("1.25", "policy/v1")),
-        ("extensions/v1beta1" | "networking.k8s.io/v1beta1", "Ingress") => {
-            Some(("1.22", "networking.k8s.io/v1"))
-        }
-        ("autoscaling/v2beta1", "HorizontalPodAutoscaler") => Some(("1.25", "autoscaling/v2")),
-        ("autoscaling/v2beta2", "HorizontalPodAutoscaler") => Some(("1.26", "autoscaling/v2")),
-        _ => None,
-    }
 }
 
 #[cfg(test)]

@@ -1,31 +1,48 @@
 //! What the check says: what it found, and what it looked at, so that "nothing found" means
 //! something.
 
-use std::{collections::BTreeMap, time::Duration};
+use std::{collections::BTreeMap, mem, time::Duration};
 
 use super::{
     checks,
     finding::{Finding, Findings},
     hook::Hook,
+    ignore::Ignore,
     index::Index,
     known::Knows,
-    objects::Rollout,
-    problem::Unusable,
+    objects::{Objects, Rollout},
+    problem::{Problem, Unusable},
     read::{self, Source},
     rule::Severity,
     server::Told,
     subject::{Subject, Unit},
+    traffic::Traffic,
 };
 
 /// The result of a check.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Report {
+pub struct CheckReport {
     /// What was found: by file and object, the worst first.
     pub findings: Vec<Finding>,
+    /// What was found and is ignored, in the same order.
+    pub ignored: Vec<Ignored>,
     /// The workloads that were looked at, in the order of the input.
     pub checked: Vec<Checked>,
+    /// Documents that could not be read; the rest was checked without them.
+    pub problems: Vec<Problem>,
     /// How many objects of other kinds there were.
     pub skipped: BTreeMap<String, usize>,
+}
+
+/// A finding that somebody lives with.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Ignored {
+    /// The finding.
+    pub finding: Finding,
+    /// Why.
+    pub reason: String,
+    /// Whether its object says so itself.
+    pub in_source: bool,
 }
 
 /// A workload that was looked at.
@@ -70,8 +87,8 @@ pub enum Replacing {
 pub struct Ending {
     /// The container.
     pub container: String,
-    /// Whether requests come to it.
-    pub serves: bool,
+    /// Whether requests come to it; `None` where nothing shows it.
+    pub serves: Option<bool>,
     /// What the hook does, in words.
     pub hook: String,
     /// How long the hook holds SIGTERM back.
@@ -84,10 +101,30 @@ pub struct Ending {
     pub grace: Duration,
 }
 
-impl Report {
+impl CheckReport {
     /// How many findings are this bad.
     pub fn count(&self, severity: Severity) -> usize {
         self.findings.iter().filter(|finding| finding.severity() == severity).count()
+    }
+
+    /// Ignores every finding of a rule.
+    pub fn ignore(&mut self, ignore: &Ignore) {
+        let (ignored, findings) = mem::take(&mut self.findings)
+            .into_iter()
+            .partition(|finding| finding.rule == ignore.rule);
+        self.findings = findings;
+        let ignored: Vec<Finding> = ignored;
+        self.ignored.extend(ignored.into_iter().map(|finding| Ignored {
+            finding,
+            reason: ignore.reason.clone(),
+            in_source: false,
+        }));
+    }
+
+    /// Whether requests come to any of the workloads, as far as can be seen.
+    pub fn serves(&self) -> bool {
+        let containers = self.checked.iter().flat_map(|checked| &checked.containers);
+        containers.into_iter().any(|ending| ending.serves == Some(true))
     }
 }
 
@@ -95,8 +132,9 @@ impl Report {
 /// is what is said of all the others.
 ///
 /// # Errors
-/// Input that cannot be read, or holds nothing to check.
-pub fn check(sources: &[Source], told: Told, known: &dyn Knows) -> Result<Report, Unusable> {
+/// Input that holds nothing to check, be it that it cannot be read. Where some of it can, the report
+/// names the rest.
+pub fn check(sources: &[Source], told: Told, known: &dyn Knows) -> Result<CheckReport, Unusable> {
     let objects = read::read(sources)?;
     let index = Index::new(&objects);
     let subjects: Vec<_> = objects
@@ -107,7 +145,9 @@ pub fn check(sources: &[Source], told: Told, known: &dyn Knows) -> Result<Report
     let mut found = Findings::default();
     checks::check(&objects, &index, &subjects, &mut found);
     let checked = subjects.iter().map(checked).collect();
-    Ok(Report { findings: found.sorted(), checked, skipped: objects.skipped })
+    let Objects { problems, skipped, .. } = objects;
+    let (findings, ignored) = found.sorted();
+    Ok(CheckReport { findings, ignored, checked, problems, skipped })
 }
 
 fn checked(subject: &Subject<'_>) -> Checked {
@@ -117,7 +157,9 @@ fn checked(subject: &Subject<'_>) -> Checked {
             Replacing::Rolling { fewest: bounds.min_available(), most: bounds.max_total() }
         }
         (Rollout::Recreate, None) => Replacing::Recreate,
-        (Rollout::Rolling { .. } | Rollout::Other, None) => Replacing::Unchecked,
+        (Rollout::Rolling { .. } | Rollout::InPlace { .. } | Rollout::Other, None) => {
+            Replacing::Unchecked
+        }
     };
     Checked {
         file: origin.file.to_string(),
@@ -148,11 +190,11 @@ fn ending(subject: &Subject<'_>, unit: &Unit<'_>) -> Ending {
     };
     Ending {
         container: unit.container.name.clone(),
-        serves: unit.serving,
+        serves: (subject.traffic != Traffic::Unknown).then_some(unit.serving),
         hook,
         hook_takes: unit.hook_takes(),
         delay: unit.server.shortest_delay().zip(unit.server.longest_delay()),
-        drain: unit.server.drain(),
+        drain: unit.server.drain().or(unit.server.own_drain().map(|own| own.drain)),
         grace: subject.grace,
     }
 }

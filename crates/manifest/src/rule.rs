@@ -10,6 +10,8 @@ pub enum Severity {
     Error,
     /// It does so under conditions that the manifest does not show.
     Warning,
+    /// Something was not judged, so that nothing found says nothing of it.
+    Note,
 }
 
 impl Severity {
@@ -18,6 +20,7 @@ impl Severity {
         match self {
             Self::Error => "error",
             Self::Warning => "warning",
+            Self::Note => "note",
         }
     }
 }
@@ -48,6 +51,11 @@ macro_rules! rules {
                 match self { $(Self::$rule => $name,)* }
             }
 
+            /// The rule of this name.
+            pub fn named(name: &str) -> Option<Self> {
+                Self::ALL.iter().copied().find(|rule| rule.name() == name)
+            }
+
             /// How bad it is.
             pub const fn severity(self) -> Severity {
                 match self { $(Self::$rule => Severity::$severity,)* }
@@ -68,6 +76,7 @@ rules! {
     GraceZero Error "grace-zero" "The grace period is zero"
     GraceTooShort Error "grace-too-short" "The grace period is shorter than hook, delay and drain"
     NoTimeToDrain Warning "no-time-to-drain" "Hook and delay leave next to nothing of the grace period"
+    DrainOutlastsGrace Warning "drain-outlasts-grace" "The program was given longer to finish than the pod has"
     HookOutlastsGrace Error "hook-outlasts-grace" "The preStop hook sleeps as long as the grace period, or longer"
     HookPortNotExposed Error "hook-port-not-exposed" "The preStop hook calls a port that the container does not have"
     HookWithoutProgram Error "hook-without-program" "The preStop hook runs a program that the image does not have"
@@ -86,6 +95,7 @@ rules! {
     ProbeOutlastsDelay Warning "probe-outlasts-delay" "The server closes before its readiness probe can take it out"
     UnknownPortName Error "unknown-port-name" "A probe or hook names a port that the container does not have"
     ProbePortUndeclared Warning "probe-port-undeclared" "A probe asks a port that the pod does not declare"
+    ProbeOfUdpPort Warning "probe-of-udp-port" "A probe opens a TCP connection to a port that is declared for UDP"
     ProbeTimeoutOverPeriod Warning "probe-timeout-over-period" "A probe may take longer than its period"
     ProbeGraceTooShort Warning "probe-grace-too-short" "A probe's own grace period is shorter than hook and delay"
     LivenessLikeReadiness Warning "liveness-like-readiness" "The liveness probe kills what the readiness probe would only take out"
@@ -106,15 +116,26 @@ rules! {
     // Disruptions besides rollouts
     NoDisruptionBudget Warning "no-disruption-budget" "No PodDisruptionBudget protects the pods"
     DisruptionBudgetBlocks Warning "disruption-budget-blocks" "A PodDisruptionBudget allows no disruption at all"
+    DisruptionBudgetRefused Error "disruption-budget-refused" "The API refuses the PodDisruptionBudget"
+    DisruptionBudgetsOverlap Error "disruption-budgets-overlap" "Two PodDisruptionBudgets select the same pods"
     DisruptionBudgetUnmatched Warning "disruption-budget-unmatched" "A PodDisruptionBudget selects none of the pods it is named after"
     // What does not fit together
     ServicePortUnknown Error "service-port-unknown" "A Service names a port that no container has"
     ServicePortUndeclared Warning "service-port-undeclared" "A Service sends to a port that the pod does not declare"
     ServiceSelectsNothing Error "service-selects-nothing" "A Service selects none of the pods it is named after"
     PublishesNotReady Error "publishes-not-ready" "A Service sends to pods that are not ready"
+    NamespaceApart Warning "namespace-apart" "One of two that belong together names a namespace"
     SelectorMismatch Error "selector-mismatch" "The selector does not match the pods' own labels"
+    ApiRefuses Error "api-refuses" "The API refuses the object"
     RemovedApi Error "removed-api" "The object's API version is no longer served"
+    UnknownApi Error "unknown-api" "There has never been such a version of this kind"
     UnknownField Warning "unknown-field" "The API does not have this field"
+    IgnoreRefused Warning "ignore-refused" "An annotation that ignores findings is not understood"
+    // What was not judged
+    TrafficUnknown Note "traffic-unknown" "Nothing shows whether requests come to it"
+    NotAnObject Note "not-an-object" "A document is no object of Kubernetes"
+    NotBuilt Note "not-built" "A kustomization changes what was read"
+    KindNotJudged Note "kind-not-judged" "Objects of this kind are not judged"
 }
 
 impl fmt::Display for Rule {

@@ -34,6 +34,12 @@ pub(super) fn labels(selector: &LabelSelector, labels: Option<&Labels>) -> bool 
     equal && express
 }
 
+/// Whether a selector says nothing at all.
+pub(super) fn is_empty(selector: &LabelSelector) -> bool {
+    let labels = selector.match_labels.as_ref().is_none_or(BTreeMap::is_empty);
+    labels && selector.match_expressions.as_ref().is_none_or(Vec::is_empty)
+}
+
 /// Whether a Service sends to pods with these labels. Without a selector it sends to nobody that
 /// could be seen here.
 pub(super) fn service(service: &Service, labels: Option<&Labels>) -> bool {

@@ -6,7 +6,9 @@ use std::time::Duration;
 use k8s_openapi::api::core::v1::{ConfigMap, Container, EnvVar};
 
 use super::{
-    LONGEST, image,
+    LONGEST,
+    drains::{self, OwnDrain},
+    image,
     known::{Given, Knows, Termination},
     objects::Object,
 };
@@ -27,14 +29,15 @@ pub(super) enum Server {
     Ours(Box<Termination>),
     /// The same, which refuses what the manifest sets, and why.
     Refusing(String),
-    /// Somebody's.
-    Theirs(Told),
+    /// Somebody's, with what is said of it, and what its own settings say if they are known.
+    Theirs(Told, Option<OwnDrain>),
 }
 
 impl Server {
     pub(super) fn of(
         container: &Container,
         maps: &[&Object<ConfigMap>],
+        files: &[String],
         told: Told,
         known: &dyn Knows,
     ) -> Self {
@@ -57,7 +60,12 @@ impl Server {
             words: &words,
         };
         match known.termination(given) {
-            None => Self::Theirs(told),
+            None => {
+                let files: Vec<_> = files.iter().map(String::as_str).collect();
+                let Given { image, variables, words } = given;
+                let seen = drains::Seen { image, words, variables, files: &files };
+                Self::Theirs(told, drains::given(seen))
+            }
             Some(Ok(termination)) => Self::Ours(Box::new(termination)),
             Some(Err(why)) => Self::Refusing(why),
         }
@@ -68,7 +76,7 @@ impl Server {
         match self {
             Self::Ours(termination) => Some(termination.shortest_delay),
             Self::Refusing(_) => None,
-            Self::Theirs(told) => told.delay,
+            Self::Theirs(told, _) => told.delay,
         }
     }
 
@@ -85,7 +93,15 @@ impl Server {
         match self {
             Self::Ours(termination) => Some(termination.drain),
             Self::Refusing(_) => None,
-            Self::Theirs(told) => told.drain,
+            Self::Theirs(told, _) => told.drain,
+        }
+    }
+
+    /// What its own settings say of that, where it is one that many people run.
+    pub(super) fn own_drain(&self) -> Option<&OwnDrain> {
+        match self {
+            Self::Theirs(_, own) => own.as_ref(),
+            Self::Ours(_) | Self::Refusing(_) => None,
         }
     }
 
@@ -95,7 +111,7 @@ impl Server {
         match self {
             Self::Ours(termination) => termination.fails_readiness,
             Self::Refusing(_) => false,
-            Self::Theirs(told) => told.delay.is_some_and(|delay| !delay.is_zero()),
+            Self::Theirs(told, _) => told.delay.is_some_and(|delay| !delay.is_zero()),
         }
     }
 
@@ -103,7 +119,7 @@ impl Server {
     pub(super) fn termination(&self) -> Option<&Termination> {
         match self {
             Self::Ours(termination) => Some(termination),
-            Self::Refusing(_) | Self::Theirs(_) => None,
+            Self::Refusing(_) | Self::Theirs(..) => None,
         }
     }
 }
@@ -167,7 +183,7 @@ fn expanded(text: &str, variables: &[Variable]) -> Option<String> {
 
 #[cfg(test)]
 mod tests {
-    use std::{collections::BTreeMap, rc::Rc};
+    use std::collections::BTreeMap;
 
     use super::{
         super::{node::Node, objects::Origin},
@@ -180,14 +196,7 @@ mod tests {
 
     fn map(name: &str, value: &str) -> Object<ConfigMap> {
         Object {
-            origin: Origin {
-                file: Rc::from("x"),
-                kind: "ConfigMap".to_owned(),
-                namespace: None,
-                name: name.to_owned(),
-                unknown: Vec::new(),
-                node: Rc::new(Node::parse("{}").unwrap()),
-            },
+            origin: Origin::bare("ConfigMap", None, name),
             object: ConfigMap {
                 data: Some(BTreeMap::from([("MODE".to_owned(), value.to_owned())])),
                 ..ConfigMap::default()
@@ -209,15 +218,15 @@ mod tests {
         let text = "{ name: a, image: 'r.io/x/websample:v2', command: [run], args: [--a, b], env: \
                     [{ name: SECRET, valueFrom: { secretKeyRef: { name: s, key: k } } }, { name: \
                     ONE, value: two }] }";
-        let server = Server::of(&container(text), &[], Told::default(), &Echo);
+        let server = Server::of(&container(text), &[], &[], Told::default(), &Echo);
         let Server::Refusing(given) = server else { panic!("{server:?}") };
         let variables = vec![("ONE".to_owned(), "two".to_owned())];
         let words = ["run", "--a", "b"].map(str::to_owned);
         let expected = Given { image: "websample", variables: &variables, words: &words };
         assert_eq!(given, format!("{expected:?}"));
         assert!(matches!(
-            Server::of(&container(text), &[], Told::default(), &()),
-            Server::Theirs(_)
+            Server::of(&container(text), &[], &[], Told::default(), &()),
+            Server::Theirs(..)
         ));
     }
 
@@ -232,7 +241,8 @@ mod tests {
             variables(&container, &[]).into_iter().filter_map(|(n, v)| Some((n, v?))).collect();
         let expected = [("PORT", "5000"), ("B", "[::]:5000"), ("C", "$(PORT) $(NONE) $PORT $(")];
         assert_eq!(known, expected.map(|(name, value)| (name.to_owned(), value.to_owned())));
-        let Server::Refusing(given) = Server::of(&container, &[], Told::default(), &Echo) else {
+        let Server::Refusing(given) = Server::of(&container, &[], &[], Told::default(), &Echo)
+        else {
             panic!("it knows")
         };
         assert!(given.contains(r#"words: ["--listen", "$(IP):5000", "5000"]"#), "{given}");
@@ -255,10 +265,10 @@ mod tests {
 
     #[test]
     fn of_somebody_elses_server_only_that_is_known_which_is_told() {
-        let none = Server::Theirs(Told::default());
+        let none = Server::Theirs(Told::default(), None);
         assert_eq!((none.shortest_delay(), none.longest_delay(), none.drain()), (None, None, None));
         let three = Some(Duration::from_secs(3));
-        let told = Server::Theirs(Told { delay: three, drain: None });
+        let told = Server::Theirs(Told { delay: three, drain: None }, None);
         assert_eq!(
             (told.shortest_delay(), told.longest_delay(), told.drain()),
             (three, three, None)

@@ -16,9 +16,10 @@ use super::{
     image,
     index::Index,
     known::Knows,
-    objects::{Object, Objects, Rollout, Workload},
+    objects::{Object, Objects, Origin, Rollout, Workload},
     select,
     server::{Server, Told},
+    traffic::{self, Traffic},
 };
 
 /// The pod's grace period where nothing is written, in seconds (core/v1: `PodSpec`).
@@ -30,6 +31,7 @@ pub(super) struct Subject<'a> {
     pub(super) workload: &'a Workload,
     pub(super) pod: &'a PodSpec,
     pub(super) units: Vec<Unit<'a>>,
+    pub(super) traffic: Traffic,
     /// The Services that select its pods.
     pub(super) services: Vec<&'a Object<Service>>,
     pub(super) budgets: Vec<&'a Object<PodDisruptionBudget>>,
@@ -40,6 +42,16 @@ pub(super) struct Subject<'a> {
     pub(super) grace: Duration,
 }
 
+/// What a container is beside the others.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Role {
+    Application,
+    /// A service mesh's, or a database's, beside the container whose traffic it carries.
+    Proxy,
+    /// What answers those who watch: an exporter, or the guard of somebody's metrics.
+    Monitor,
+}
+
 /// A container that runs as long as the pod does.
 #[derive(Debug)]
 pub(super) struct Unit<'a> {
@@ -48,8 +60,7 @@ pub(super) struct Unit<'a> {
     pub(super) container: &'a Container,
     /// A native sidecar: an init container that is always restarted. It ends after the others.
     pub(super) native_sidecar: bool,
-    /// A service mesh's, or a database's.
-    pub(super) proxy: bool,
+    pub(super) role: Role,
     /// Whether requests come to it.
     pub(super) serving: bool,
     pub(super) hook: Hook,
@@ -65,17 +76,17 @@ impl<'a> Subject<'a> {
         known: &dyn Knows,
     ) -> Option<Self> {
         let pod = workload.template.spec.as_ref()?;
-        let labels = workload.template.metadata.as_ref().and_then(|meta| meta.labels.as_ref());
+        let labels = workload.labels();
         let origin = &workload.origin;
         let services: Vec<_> = index
-            .services(labels)
+            .services(workload)
             .into_iter()
             .map(|place| &objects.services[place])
             .filter(|service| origin.shares_namespace(&service.origin))
             .filter(|service| select::service(&service.object, labels))
             .collect();
         let budgets = index
-            .budgets(labels)
+            .budgets(workload)
             .into_iter()
             .map(|place| &objects.budgets[place])
             .filter(|budget| origin.shares_namespace(&budget.origin))
@@ -93,24 +104,38 @@ impl<'a> Subject<'a> {
             .filter_map(|source| source.config_map_ref.as_ref())
             .filter_map(|reference| index.config_map(&reference.name, origin))
             .collect();
-        let mut units = units(pod, &maps, told, known);
-        let serving = serving(&units, &services);
-        for (unit, serving) in units.iter_mut().zip(serving) {
-            unit.serving = serving;
-        }
+        let mounted = |container: &'a Container| mounted(pod, container, index, origin);
+        let mut units = units(pod, &maps, mounted, told, known);
+        let traffic = traffic::mark(&mut units, &services);
         let grace = super::seconds(pod.termination_grace_period_seconds.unwrap_or(DEFAULT_GRACE));
-        Some(Self { workload, pod, units, services, budgets, ingress, autoscaled, grace })
+        Some(Self { workload, pod, units, traffic, services, budgets, ingress, autoscaled, grace })
     }
 
-    /// Whether requests come to its pods, as far as can be seen: a controller that only exports
-    /// metrics loses nobody's requests.
+    /// Whether requests come to its pods, as far as can be seen.
     pub(super) fn serves(&self) -> bool {
-        self.units.iter().any(|unit| unit.serving)
+        self.traffic == Traffic::Requests
     }
 
     /// The number of pods, the least that is sure.
     pub(super) fn replicas(&self) -> u32 {
         self.autoscaled.or(self.workload.replicas).unwrap_or(1)
+    }
+
+    /// The first port of its node that a pod takes, and the container that does.
+    pub(super) fn host_port(&self) -> Option<(&Unit<'a>, i32)> {
+        let on_host = self.pod.host_network == Some(true);
+        self.units.iter().find_map(|unit| {
+            let taken = |port: &&ContainerPort| on_host || port.host_port.is_some_and(|p| p > 0);
+            let port = unit.ports().iter().find(taken)?;
+            Some((unit, port.host_port.filter(|port| *port > 0).unwrap_or(port.container_port)))
+        })
+    }
+
+    /// Whether its pods keep data that outlives them: another replica would not be the same again.
+    pub(super) fn keeps_data(&self) -> bool {
+        let volumes = self.pod.volumes.iter().flatten();
+        self.workload.origin.kind == "StatefulSet"
+            || volumes.into_iter().any(|volume| volume.persistent_volume_claim.is_some())
     }
 
     /// The bounds of its rolling update, if that is how it replaces its pods.
@@ -119,7 +144,7 @@ impl<'a> Subject<'a> {
             Rollout::Rolling { surge, unavailable, .. } => {
                 Some(Fenceposts::resolve(self.replicas(), surge, unavailable))
             }
-            Rollout::Recreate | Rollout::Other => None,
+            Rollout::Recreate | Rollout::InPlace { .. } | Rollout::Other => None,
         }
     }
 
@@ -130,6 +155,10 @@ impl<'a> Subject<'a> {
 }
 
 impl Unit<'_> {
+    pub(super) fn is_proxy(&self) -> bool {
+        self.role == Role::Proxy
+    }
+
     pub(super) fn ports(&self) -> &[ContainerPort] {
         self.container.ports.as_deref().unwrap_or_default()
     }
@@ -186,6 +215,7 @@ impl Unit<'_> {
 fn units<'a>(
     pod: &'a PodSpec,
     maps: &[&Object<ConfigMap>],
+    mounted: impl Fn(&'a Container) -> Vec<String>,
     told: Told,
     known: &dyn Knows,
 ) -> Vec<Unit<'a>> {
@@ -195,6 +225,10 @@ fn units<'a>(
             (native_sidecar, path, container)
         })
     };
+    let image = |container: &'a Container| container.image.as_deref().unwrap_or_default();
+    let is_proxy = |container: &'a Container| image::is_proxy(&container.name, image(container));
+    // A gateway is the same program, with nobody's traffic to carry but its own.
+    let carries = pod.containers.iter().any(|container| !is_proxy(container));
     let init = pod.init_containers.as_deref().unwrap_or_default();
     let sidecars = all(true, "initContainers", init)
         .filter(|(_, _, container)| container.restart_policy.as_deref() == Some("Always"));
@@ -204,45 +238,33 @@ fn units<'a>(
             path,
             container,
             native_sidecar,
-            proxy: image::is_proxy(&container.name, container.image.as_deref().unwrap_or_default()),
+            role: if carries && is_proxy(container) {
+                Role::Proxy
+            } else if image::is_monitor(&container.name, image(container)) {
+                Role::Monitor
+            } else {
+                Role::Application
+            },
             serving: false,
             hook: Hook::of(container),
-            server: Server::of(container, maps, told, known),
+            server: Server::of(container, maps, &mounted(container), told, known),
         })
         .collect()
 }
 
-/// Which of the containers requests come to: those that a Service sends to; where no Service was
-/// read, those that declare a port. Ports for metrics and the like do not count, nor do proxies.
-fn serving(units: &[Unit<'_>], services: &[&Object<Service>]) -> Vec<bool> {
-    let named = |port: &ContainerPort| port.name.as_deref().is_none_or(is_for_requests);
-    if services.is_empty() {
-        let declares = |unit: &Unit<'_>| !unit.proxy && unit.ports().iter().any(named);
-        return units.iter().map(declares).collect();
-    }
-    let targets: Vec<IntOrString> = services
-        .iter()
-        .filter_map(|service| service.object.spec.as_ref()?.ports.as_ref())
-        .flatten()
-        .filter(|port| port.name.as_deref().is_none_or(is_for_requests))
-        .map(|port| port.target_port.clone().unwrap_or(IntOrString::Int(port.port)))
-        .filter(|target| !matches!(target, IntOrString::String(name) if !is_for_requests(name)))
-        .collect();
-    let only = units.iter().filter(|unit| !unit.proxy && !unit.native_sidecar).count() == 1;
-    let receives = |unit: &Unit<'_>| {
-        !unit.proxy
-            && targets.iter().any(|target| {
-                let elsewhere = units.iter().any(|unit| unit.declares(target));
-                // What nobody declares can still be listened on, by whoever is alone there.
-                unit.declares(target) || (!elsewhere && only && !unit.native_sidecar)
-            })
-    };
-    units.iter().map(receives).collect()
-}
-
-/// Whether a port of this name is for requests, and not for those who watch.
-fn is_for_requests(name: &str) -> bool {
-    const OTHERS: [&str; 9] =
-        ["metric", "health", "prom", "probe", "debug", "admin", "telemetry", "monitor", "pprof"];
-    !OTHERS.iter().any(|other| name.contains(other))
+/// What is in the ConfigMaps that were read and are mounted into a container.
+fn mounted<'a>(
+    pod: &'a PodSpec,
+    container: &'a Container,
+    index: &Index<'a>,
+    origin: &'a Origin,
+) -> Vec<String> {
+    let volumes = pod.volumes.as_deref().unwrap_or_default();
+    let mounts = container.volume_mounts.iter().flatten();
+    mounts
+        .filter_map(|mount| volumes.iter().find(|volume| volume.name == mount.name))
+        .filter_map(|volume| index.config_map(&volume.config_map.as_ref()?.name, origin))
+        .filter_map(|map| map.object.data.as_ref())
+        .flat_map(|data| data.values().cloned())
+        .collect()
 }

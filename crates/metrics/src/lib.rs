@@ -3,6 +3,12 @@
 //! Requests are counted as they end; everything else is read off the lifecycle at the moment of
 //! a scrape, so that it costs a request nothing.
 
+#[cfg(target_os = "linux")]
+mod process;
+
+#[cfg(target_os = "linux")]
+pub use process::Process;
+
 use std::{collections::HashMap, io, time::SystemTime};
 
 use prometheus::{
@@ -12,9 +18,10 @@ use prometheus::{
 };
 use websample_lifecycle::{Lifecycle, Phase, Signal};
 
-/// Edges on the service objectives and on the drain's budgets, in seconds.
-const DURATION_EDGES: [f64; 12] =
-    [0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0, 30.0];
+/// Edges on the service objectives and on the drain's budgets, in seconds; and one just above 5 s,
+/// without which a request of a little more would be read as anything up to the next one.
+const DURATION_EDGES: [f64; 13] =
+    [0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 5.1, 10.0, 30.0];
 
 /// The phases in which requests and scrapes come.
 const ANSWERING: [Phase; 4] = [Phase::Serving, Phase::LameDuck, Phase::Draining, Phase::Drained];
@@ -93,8 +100,7 @@ impl Metrics {
         }
         #[cfg(target_os = "linux")]
         {
-            let process = prometheus::process_collector::ProcessCollector::for_self();
-            registry.register(Box::new(process)).expect("registered once");
+            registry.register(Box::new(Process::of_this())).expect("registered once");
         }
         Self { registry, requests, duration, scrapes }
     }

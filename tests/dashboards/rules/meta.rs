@@ -9,7 +9,10 @@ use crate::board::{Board, list, text};
 const SCHEMA: u64 = 38;
 
 /// The rows of the comparison, in their order.
-const COMPARISON: [&str; 5] = ["Verdict", "Client", "Lifecycle", "Rollout", "Trust"];
+const COMPARISON: [&str; 5] = ["Verdict", "When and where", "Client", "Rollout", "Trust"];
+
+/// Queries of a board that is opened are fewer than these.
+const QUERIES: usize = 40;
 
 /// Variables that Grafana brings.
 const GRAFANAS: [&str; 3] = ["__range", "__interval", "__rate_interval"];
@@ -92,7 +95,7 @@ pub(crate) const RULES: &[Rule] = &[
     },
     Rule {
         name: "rows",
-        remedy: "the comparison has the rows Verdict, Client, Lifecycle, Rollout and Trust; any other has rows too",
+        remedy: "the comparison has the rows Verdict, When and where, Client, Rollout and Trust; any other has rows too",
         check: |board| {
             let rows = board.all_panels().into_iter().filter(|panel| panel["type"] == "row");
             let titles: Vec<_> = rows.map(|row| text(&row["title"])).collect();
@@ -132,6 +135,32 @@ pub(crate) const RULES: &[Rule] = &[
                 .filter(|name| !board.variable(name).is_some_and(good))
                 .map(|name| format!("variable {name}"))
                 .collect()
+        },
+    },
+    Rule {
+        name: "variable of the run",
+        remedy: "the comparison has the variable `run`: one value, and none for all, since numbers of \
+                 two runs are those of neither; in descending order (2), so that the newest is first",
+        check: |board| {
+            let good = |variable: &Value| {
+                variable["multi"] == false
+                    && variable["includeAll"] == false
+                    && variable["sort"] == 2
+                    && variable["refresh"] == 2
+                    && text(&variable["definition"]).ends_with(", run)")
+            };
+            let wrong = board.stem() == "comparison" && !board.variable("run").is_some_and(good);
+            wrong.then(|| "variable run".to_owned()).into_iter().collect()
+        },
+    },
+    Rule {
+        name: "few queries",
+        remedy: "a board asks under 40 queries when it is opened: fold rows away, or leave some out",
+        check: |board| {
+            let panels = board.unfolded().into_iter().flat_map(|panel| list(&panel["targets"]));
+            let enabled = board.annotations().into_iter().filter(|a| a["enable"] == true);
+            let asked = panels.count() + board.variable_queries().len() + enabled.count();
+            (asked >= QUERIES).then(|| format!("{asked} queries")).into_iter().collect()
         },
     },
     Rule {
@@ -178,17 +207,20 @@ pub(crate) const RULES: &[Rule] = &[
     },
     Rule {
         name: "annotations",
-        remedy: "every phase has an annotation at its true instant: 1000 * a timestamp > 0, \
-                 useValueForTime, and the same query and step in `target` (Grafana 11 on) as outside",
+        remedy: "two kinds at most, each limited to some panels, so that they can be told apart and hide \
+                 nothing; at the true instant: 1000 * a timestamp > 0, useValueForTime, and the same \
+                 query and step in `target` (Grafana 11 on) as outside",
         check: |board| {
-            let phases = websample_lifecycle::Phase::ALL.map(websample_lifecycle::Phase::name);
+            let wanted: &[&str] = match board.stem() {
+                "comparison" => &["Update began", "Update ended"],
+                _ => &["A drain began"],
+            };
             let named: Vec<_> = board.annotations().iter().map(|a| text(&a["name"])).collect();
-            let mut wanted = phases.to_vec();
-            if board.stem() == "comparison" {
-                wanted.extend(["Update began", "Update ended"]);
+            let mut wrong = Vec::new();
+            if named != wanted {
+                wrong.push(format!("annotations {named:?}"));
             }
-            let missing = wanted.iter().filter(|name| !named.contains(name));
-            let mut wrong: Vec<_> = missing.map(|name| format!("no annotation {name}")).collect();
+            let panels = board.panels();
             for annotation in board.annotations() {
                 let expr = text(&annotation["expr"]);
                 let good = expr.starts_with("1000 * (")
@@ -200,7 +232,12 @@ pub(crate) const RULES: &[Rule] = &[
                     && !text(&annotation["textFormat"]).is_empty()
                     && !text(&annotation["step"]).is_empty()
                     && annotation["target"]["expr"] == annotation["expr"]
-                    && annotation["target"]["interval"] == annotation["step"];
+                    && annotation["target"]["interval"] == annotation["step"]
+                    && annotation["filter"]["exclude"] == false
+                    && !list(&annotation["filter"]["ids"]).is_empty()
+                    && list(&annotation["filter"]["ids"])
+                        .iter()
+                        .all(|id| panels.iter().any(|panel| panel["id"] == **id));
                 if !good {
                     wrong.push(format!("annotation {}", annotation["name"]));
                 }
@@ -210,18 +247,19 @@ pub(crate) const RULES: &[Rule] = &[
     },
 ];
 
-/// The variables of an expression.
+/// The variables of an expression, without the groups of a pattern, such as $1.
 fn names(expr: &str) -> impl Iterator<Item = &str> {
-    expr.split('$').skip(1).map(|rest| {
+    let behind = expr.split('$').skip(1).map(|rest| {
         let rest = rest.strip_prefix('{').unwrap_or(rest);
         let end = rest.find(|c: char| !(c.is_ascii_alphanumeric() || c == '_'));
         &rest[..end.unwrap_or(rest.len())]
-    })
+    });
+    behind.filter(|name| !name.starts_with(|c: char| c.is_ascii_digit()))
 }
 
 #[test]
 fn variables_are_found_in_both_spellings() {
-    let found: Vec<_> = names(r#"a{b=~"$mode",c="${job:regex}"}[$__range]"#).collect();
+    let found: Vec<_> = names(r#"a{b=~"$mode",c="${job:regex}"}[$__range] "$1""#).collect();
     assert_eq!(found, ["mode", "job", "__range"]);
     assert_eq!(Board::all().len(), 2, "a new dashboard needs its rows in the documentation");
 }

@@ -7,9 +7,17 @@ use super::{
     layout::{place, places},
 };
 use crate::{
-    board::{list, text},
+    board::{Asked, list, text},
     promql::{Selector, selectors},
 };
+
+/// The panel that is about all runs, whichever is chosen, and whichever range.
+const RUNS: &str = "Which runs are there?";
+
+/// Whether a query of a panel or an annotation is that one's.
+fn about_all_runs(query: &Asked) -> bool {
+    query.place.contains(RUNS)
+}
 
 pub(crate) const RULES: &[Rule] = &[
     Rule {
@@ -109,7 +117,24 @@ pub(crate) const RULES: &[Rule] = &[
         remedy: r#"every selector of a panel carries mode=~"$mode""#,
         check: |board| {
             let good = |selector: &Selector| selector.demands("mode", "=~", "$mode");
-            let queries = board.queries().into_iter();
+            let queries = board.queries().into_iter().filter(|query| !about_all_runs(query));
+            let wrong = queries.filter(|query| !selectors(&query.expr).iter().all(good));
+            wrong.map(|query| format!("{}: {}", query.place, query.expr)).collect()
+        },
+    },
+    Rule {
+        name: "run",
+        remedy: r#"every selector of the comparison carries run=~"$run", or run=~"$run|" where pods of a \
+                 cluster count, which have none"#,
+        check: |board| {
+            let good = |selector: &Selector| {
+                let lab = selector.metrics().iter().all(|metric| metric.contains("_lab_"));
+                selector.demands("run", "=~", if lab { "$run" } else { "$run|" })
+            };
+            if board.stem() != "comparison" {
+                return Vec::new();
+            }
+            let queries = board.queries().into_iter().filter(|query| !about_all_runs(query));
             let wrong = queries.filter(|query| !selectors(&query.expr).iter().all(good));
             wrong.map(|query| format!("{}: {}", query.place, query.expr)).collect()
         },
@@ -139,7 +164,7 @@ pub(crate) const RULES: &[Rule] = &[
                  so that they fit what is shown",
         check: |board| {
             let mut wrong = Vec::new();
-            for panel in board.panels() {
+            for panel in board.panels().into_iter().filter(|panel| panel["title"] != RUNS) {
                 for target in list(&panel["targets"]) {
                     let right =
                         if target["instant"] == true { "$__range" } else { "$__rate_interval" };

@@ -35,8 +35,8 @@ pub(crate) fn limit_body(request: &mut Request, connection: &Rc<Connection>) -> 
         let connection = Rc::clone(connection);
         // Looked for only where it matters.
         let chunked = connection.has_followers() && request.chunked().unwrap_or(true);
-        let (came, timer, waits) = (0, None, false);
-        let limited = Limited { payload, connection, came, length, chunked, timer, waits };
+        let (came, timer, waits, done) = (0, None, false, false);
+        let limited = Limited { payload, connection, came, length, chunked, timer, waits, done };
         *request.payload() = Payload::Stream { payload: Box::pin(limited) };
     }
     takes_everything
@@ -83,12 +83,14 @@ struct Limited {
     chunked: bool,
     timer: Option<Pin<Box<Sleep>>>,
     waits: bool,
+    /// Its end has been seen: there is nothing more to ask for.
+    done: bool,
 }
 
 impl Limited {
     fn poll_payload(&mut self, cx: &mut Context<'_>) -> Poll<Option<Result<Bytes, PayloadError>>> {
         let left = self.length.map(|length| length - self.came);
-        if left == Some(0) {
+        if self.done || left == Some(0) {
             return Poll::Ready(None);
         }
         let mut item = Pin::new(&mut self.payload).poll_next(cx);
@@ -101,6 +103,7 @@ impl Limited {
             }
             // Where the payload does not end, its connection carries no further request.
             Poll::Ready(None) if self.length.is_none() => {
+                self.done = true;
                 self.connection.has_body(self.came, self.chunked);
             }
             _ => {}

@@ -29,7 +29,7 @@ use h2::{
 };
 use tokio::time::{Sleep, sleep, timeout};
 
-use super::{state::Connection, transport::Socket};
+use super::{socket::Socket, state::Connection};
 
 /// As actix-http has them, in bytes.
 const STREAM_WINDOW: u32 = 1024 * 1024;

@@ -18,9 +18,10 @@ mod fuzzing;
 mod goaway;
 mod heads;
 mod http2;
+mod open;
 mod records;
-mod registry;
 mod serve;
+mod socket;
 mod state;
 mod transport;
 mod websocket;
@@ -28,8 +29,8 @@ mod websocket;
 pub(super) use self::{
     body::limit_body,
     http2::{Http2, Serve},
-    registry::Registry,
-    serve::{Accepted, Limits, Services, serve},
+    open::OpenConnections,
+    serve::{Accepted, Services, Timeouts, serve},
+    socket::Socket,
     state::{Connection, Protocol, Sent},
-    transport::Socket,
 };

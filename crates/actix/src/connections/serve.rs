@@ -28,10 +28,11 @@ use super::{
     frames::PREFACE,
     goaway::When,
     http2::{self, Http2, Serve},
+    open::{OpenConnections, first_stage},
     records::Records,
-    registry::{Registry, first_stage},
+    socket::Socket,
     state::{Connection, FIRST_WORD, Protocol, Stage},
-    transport::{Io, Socket, Transport, has_unread},
+    transport::{Io, Transport, has_unread},
 };
 
 /// After its own FIN the server reads and discards what was under way for this long, so that it
@@ -41,10 +42,10 @@ const LINGER: Duration = Duration::from_secs(2);
 /// The same at the deadline, when the process is about to exit.
 const LAST_LINGER: Duration = Duration::from_millis(200);
 
-/// Time limits of one connection.
+/// The time limits of one connection.
 #[derive(Debug, Clone, Copy)]
 #[expect(clippy::struct_field_names, reason = "called as the settings are")]
-pub(crate) struct Limits {
+pub(crate) struct Timeouts {
     /// For a request head, and for the TLS handshake, to arrive completely.
     pub(crate) header_timeout: Duration,
     /// For more of a request's body to arrive, once a handler waits for it.
@@ -80,8 +81,8 @@ pub(crate) async fn serve<H1, S, B, H>(
     accepted: Accepted,
     held: H,
     lifecycle: Lifecycle,
-    registry: Rc<Registry>,
-    limits: Limits,
+    registry: Rc<OpenConnections>,
+    timeouts: Timeouts,
     tls: Option<TlsAcceptor>,
     services: Rc<Services<H1, S>>,
 ) where
@@ -92,10 +93,11 @@ pub(crate) async fn serve<H1, S, B, H>(
 {
     let Accepted { stream, peer, guard } = accepted;
     let stage = first_stage(lifecycle.phase(), lifecycle.policy().mode);
-    let connection = Connection::new(stage, limits.body_timeout);
+    let connection = Connection::new(stage, timeouts.body_timeout);
     let entry = registry.enter(&connection);
     if let Ok(transport) = TcpStream::from_std(stream)
-        && let Some((transport, begun)) = Box::pin(open(transport, tls, &connection, limits)).await
+        && let Some((transport, begun)) =
+            Box::pin(open(transport, tls, &connection, timeouts)).await
     {
         let protocol = connection.protocol();
         let io = Rc::new(RefCell::new(Io::new(transport, protocol, begun)));
@@ -110,10 +112,10 @@ pub(crate) async fn serve<H1, S, B, H>(
             // Much larger than the other, which every connection would pay for.
             let mut dispatcher =
                 Box::pin(http2::serve(socket, app, Some(peer), data, services.http2));
-            dispatch(dispatcher.as_mut(), &connection, &io, limits, &lifecycle).await
+            dispatch(dispatcher.as_mut(), &connection, &io, timeouts, &lifecycle).await
         } else {
             let dispatcher = pin!(services.http1.call((socket, Some(peer))));
-            dispatch(dispatcher, &connection, &io, limits, &lifecycle).await
+            dispatch(dispatcher, &connection, &io, timeouts, &lifecycle).await
         };
         // The dispatcher and its buffers are gone; the socket is closed here.
         if end == End::Finished {
@@ -143,11 +145,11 @@ async fn open(
     tcp: TcpStream,
     tls: Option<TlsAcceptor>,
     connection: &Connection,
-    limits: Limits,
+    timeouts: Timeouts,
 ) -> Option<(Transport, Vec<u8>)> {
     // Like actix: a response of two writes must not wait for an acknowledgement.
     tcp.set_nodelay(true).ok()?;
-    let mut limit = pin!(sleep_until(connection.accepted() + limits.header_timeout));
+    let mut limit = pin!(sleep_until(connection.accepted() + timeouts.header_timeout));
     if !first_byte(&tcp, connection, limit.as_mut()).await {
         return None;
     }
@@ -236,7 +238,7 @@ async fn dispatch<F: Future>(
     mut dispatcher: Pin<&mut F>,
     connection: &Connection,
     io: &RefCell<Io>,
-    limits: Limits,
+    timeouts: Timeouts,
     lifecycle: &Lifecycle,
 ) -> End {
     let mut timer: Option<Pin<Box<Sleep>>> = None;
@@ -264,12 +266,12 @@ async fn dispatch<F: Future>(
                 (io.stalled, io.is_partial(connection), due)
             };
 
-            let stalled = stalled.map(|since| since + limits.write_timeout);
+            let stalled = stalled.map(|since| since + timeouts.write_timeout);
             // A request head that has begun has to end. The dispatcher limits only the first,
             // with an answer, and therefore comes first.
             let head_due = if partial && !connection.has_expired() {
                 let since = *partial_since.get_or_insert_with(Instant::now);
-                Some(since + limits.header_timeout + FIRST_WORD)
+                Some(since + timeouts.header_timeout + FIRST_WORD)
             } else {
                 partial_since = None;
                 None

@@ -1,14 +1,12 @@
-//! The socket that actix's dispatchers are given.
+//! The transport under the socket that actix's dispatchers are given.
 //!
 //! It passes bytes through and does three things besides: it tells the connection's state what
 //! it sees; it answers a read with end-of-file where that closes an idle connection without
 //! losing a request; and it puts HTTP/2's GOAWAY between two frames.
 
 use std::{
-    cell::RefCell,
-    io::{self, IoSlice},
+    io,
     pin::Pin,
-    rc::Rc,
     task::{Context, Poll, ready},
     time::Duration,
 };
@@ -24,7 +22,6 @@ use tokio_rustls::server::TlsStream;
 use tokio_util::either::Either;
 
 use super::{
-    super::connect::Connected,
     goaway::{Leaving, When},
     records::Records,
     state::{Connection, FIRST_WORD, Protocol, Stage},
@@ -35,7 +32,7 @@ use super::{
 /// its buffers would make every cleartext connection larger.
 pub(crate) type Transport = Either<TcpStream, Box<TlsStream<Records>>>;
 
-fn tcp(transport: &Transport) -> &TcpStream {
+pub(super) fn tcp(transport: &Transport) -> &TcpStream {
     match transport {
         Either::Left(tcp) => tcp,
         Either::Right(tls) => tls.get_ref().0.tcp(),
@@ -53,7 +50,7 @@ pub(super) fn has_unread(tcp: &TcpStream) -> bool {
 /// The part of a socket that outlives its dispatcher.
 #[derive(Debug)]
 pub(super) struct Io {
-    transport: Transport,
+    pub(super) transport: Transport,
     wire: Wire,
     /// The client has closed its side, or the connection has failed.
     pub(super) ended: bool,
@@ -116,7 +113,7 @@ impl Io {
         }
     }
 
-    fn poll_read(
+    pub(super) fn poll_read(
         &mut self,
         connection: &Connection,
         cx: &mut Context<'_>,
@@ -257,7 +254,7 @@ impl Io {
         let _ = SockRef::from(tcp(&self.transport)).set_linger(Some(Duration::ZERO));
     }
 
-    fn sent(&mut self, bytes: &[u8]) {
+    pub(super) fn sent(&mut self, bytes: &[u8]) {
         match &mut self.wire {
             Wire::Plain => {}
             Wire::Http2(h2) => h2.frames.sent(bytes),
@@ -265,7 +262,7 @@ impl Io {
         }
     }
 
-    fn progress<T>(&mut self, written: &Poll<io::Result<T>>) {
+    pub(super) fn progress<T>(&mut self, written: &Poll<io::Result<T>>) {
         match written {
             Poll::Ready(Ok(_)) => self.stalled = None,
             Poll::Ready(Err(_)) => self.ended = true,
@@ -276,7 +273,7 @@ impl Io {
     }
 
     /// The response that is about to be written upgrades the connection to a WebSocket.
-    fn upgrade(&mut self) {
+    pub(super) fn upgrade(&mut self) {
         if matches!(self.wire, Wire::Plain) {
             self.wire = Wire::WebSocket(websocket::Outbound::new());
         }
@@ -329,100 +326,5 @@ impl Io {
                 return Poll::Ready(Ok(()));
             }
         }
-    }
-}
-
-/// A connection's socket, as its dispatcher has it.
-#[derive(Debug)]
-pub(crate) struct Socket {
-    pub(super) io: Rc<RefCell<Io>>,
-    pub(crate) connection: Rc<Connection>,
-}
-
-impl AsyncRead for Socket {
-    #[inline]
-    fn poll_read(
-        self: Pin<&mut Self>,
-        cx: &mut Context<'_>,
-        buf: &mut ReadBuf<'_>,
-    ) -> Poll<io::Result<()>> {
-        self.io.borrow_mut().poll_read(&self.connection, cx, buf)
-    }
-}
-
-impl Socket {
-    /// Shows the connection to whoever wants to keep something of it.
-    pub(crate) fn with<R>(&self, look: impl FnOnce(&Connected<'_>) -> R) -> R {
-        let io = self.io.borrow();
-        let tls = match &io.transport {
-            Either::Left(_) => None,
-            Either::Right(tls) => Some(tls.get_ref().1),
-        };
-        look(&Connected { tcp: tcp(&io.transport), tls })
-    }
-
-    /// What has to be written before the dispatcher's bytes.
-    #[inline]
-    fn poll_before_write(&self, io: &mut Io, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
-        match self.connection.protocol() {
-            Protocol::Http1 | Protocol::Other => Poll::Ready(Ok(())),
-            Protocol::Http2 => io.poll_leave(&self.connection, cx, When::BeforeWrite),
-            Protocol::WebSocket => {
-                io.upgrade();
-                Poll::Ready(Ok(()))
-            }
-        }
-    }
-}
-
-impl AsyncWrite for Socket {
-    #[inline]
-    fn poll_write(
-        self: Pin<&mut Self>,
-        cx: &mut Context<'_>,
-        bytes: &[u8],
-    ) -> Poll<io::Result<usize>> {
-        let io = &mut *self.io.borrow_mut();
-        ready!(self.poll_before_write(io, cx))?;
-        let written = Pin::new(&mut io.transport).poll_write(cx, bytes);
-        io.progress(&written);
-        if let Poll::Ready(Ok(count)) = written {
-            io.sent(&bytes[..count]);
-        }
-        written
-    }
-
-    #[inline]
-    fn poll_write_vectored(
-        self: Pin<&mut Self>,
-        cx: &mut Context<'_>,
-        slices: &[IoSlice<'_>],
-    ) -> Poll<io::Result<usize>> {
-        let io = &mut *self.io.borrow_mut();
-        ready!(self.poll_before_write(io, cx))?;
-        let written = Pin::new(&mut io.transport).poll_write_vectored(cx, slices);
-        io.progress(&written);
-        if let Poll::Ready(Ok(mut count)) = written {
-            for slice in slices {
-                let here = count.min(slice.len());
-                io.sent(&slice[..here]);
-                count -= here;
-            }
-        }
-        written
-    }
-
-    fn is_write_vectored(&self) -> bool {
-        self.io.borrow().transport.is_write_vectored()
-    }
-
-    #[inline]
-    fn poll_flush(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
-        self.io.borrow_mut().poll_flush(cx)
-    }
-
-    fn poll_shutdown(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
-        // The lingering half of the close is the connection's task's, which has no buffers.
-        self.io.borrow_mut().poll_finish(cx)
     }
 }

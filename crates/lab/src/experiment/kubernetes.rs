@@ -20,8 +20,8 @@ use super::{
 };
 use crate::{
     cluster::kubernetes::{
-        KubernetesError, Load, Problem, Session, Stopped, View, Watch, Watched, clock::ClockReport,
-        manifests::Made,
+        ClusterProblem, KubernetesError, Load, Session, Stopped, View, Watch, Watched,
+        clock::ClockReport, manifests::Made,
     },
     losses::Loss,
     metrics::Following,
@@ -75,7 +75,7 @@ impl<'a> OnCluster<'a> {
     /// Brings the first version up.
     ///
     /// # Errors
-    /// Everything that [`Problem`] lists.
+    /// Everything that [`ClusterProblem`] lists.
     pub(super) async fn up(
         experiment: &'a Experiment,
         plan: &'a Plan,
@@ -159,7 +159,7 @@ impl Scene for OnCluster<'_> {
             return Ok(Source::Inside(Box::new(load)));
         };
         let url = url.replace("{mode}", &made.value());
-        let unusable = |text: String| self.problem(Problem::Url(format!("{url}: {text}")));
+        let unusable = |text: String| self.problem(ClusterProblem::Url(format!("{url}: {text}")));
         let target: Target = url.parse().map_err(|error| unusable(format!("{error}")))?;
         let resolved = target.resolve().await.map_err(|error| unusable(error.to_string()))?;
         raise_file_limit();
@@ -176,7 +176,7 @@ impl Scene for OnCluster<'_> {
         Ok(Source::Outside(Box::new(sending), heard))
     }
 
-    async fn update(&self) -> Result<(), Failure> {
+    async fn disrupt(&self) -> Result<(), Failure> {
         let Self { session, made, experiment, .. } = self;
         session.apply(made, &made.deployment(&session.options.images.v2)).await?;
         let spec = &experiment.variant.cluster;
@@ -257,11 +257,11 @@ impl OnCluster<'_> {
                     return Ok(());
                 }
                 if let Some(why) = &view.blind {
-                    return Err(self.problem(Problem::Blind(why.clone())));
+                    return Err(self.problem(ClusterProblem::Blind(why.clone())));
                 }
                 let late = Instant::now() >= deadline;
                 if let Some(trouble) = view.trouble(late) {
-                    return Err(self.problem(Problem::Trouble(trouble)));
+                    return Err(self.problem(ClusterProblem::Trouble(trouble)));
                 }
                 if late {
                     let reason = view.missing();
@@ -273,7 +273,7 @@ impl OnCluster<'_> {
             tokio::select! {
                 changed = view.changed() => {
                     if changed.is_err() {
-                        return Err(self.problem(Problem::Blind("it ended".to_owned())));
+                        return Err(self.problem(ClusterProblem::Blind("it ended".to_owned())));
                     }
                 }
                 () = tokio::time::sleep_until(look.min(deadline)) => {}
@@ -285,7 +285,7 @@ impl OnCluster<'_> {
         let namespace = &self.session.cluster.namespace;
         let object = format!("Deployment {namespace}/{}", self.made.name());
         let events = self.session.warnings().await;
-        self.problem(Problem::Stuck { object, after, reason, events })
+        self.problem(ClusterProblem::Stuck { object, after, reason, events })
     }
 
     /// Joins what the load saw with what happened to the pods.
@@ -329,7 +329,7 @@ impl OnCluster<'_> {
         experiment.report(plan, &measured, timeline, explain)
     }
 
-    fn problem(&self, problem: Problem) -> Failure {
+    fn problem(&self, problem: ClusterProblem) -> Failure {
         let cluster = Arc::clone(&self.session.cluster.name);
         Failure::Kubernetes(Box::new(KubernetesError { cluster, problem }))
     }

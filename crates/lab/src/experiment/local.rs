@@ -11,7 +11,8 @@ use super::{
     sending::Sending,
 };
 use crate::{
-    cluster::local::{Consumer, Fallback, Listener, LocalCluster},
+    cluster::local::{Consumer, EVICTION_RETRY, Fallback, Listener, LocalCluster},
+    disruption::Disruption,
     losses::Loss,
     metrics::Following,
     plan::Plan,
@@ -96,8 +97,21 @@ impl Scene for Local<'_> {
         }))
     }
 
-    async fn update(&self) -> Result<(), Failure> {
-        Ok(self.cluster.rollout(TO).await?)
+    async fn disrupt(&self) -> Result<(), Failure> {
+        let cluster = &self.cluster;
+        Ok(match self.experiment.variant.event {
+            Disruption::Update => cluster.rollout(TO).await,
+            Disruption::Restart => cluster.restart().await,
+            Disruption::Rollback => cluster.rollback(TO).await,
+            Disruption::Recreate => cluster.recreate(TO).await,
+            Disruption::ScaleIn => cluster.scale(cluster.spec().replicas.div_ceil(2)).await,
+            Disruption::ScaleToZeroAndBack => cluster.scale_to_zero_and_back().await,
+            Disruption::DeleteAll => cluster.delete_all().await,
+            Disruption::Evict => cluster.evict(None).await,
+            Disruption::NodeDrain => cluster.evict(Some(EVICTION_RETRY)).await,
+            Disruption::Liveness => cluster.fail_liveness().await,
+            Disruption::Crash => cluster.crash().await,
+        }?)
     }
 
     async fn broken(&self, load: &mut Sending) -> Failure {

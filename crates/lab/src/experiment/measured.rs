@@ -50,6 +50,7 @@ impl Experiment {
             lost.iter().map(|attempt| explain(attempt, &streams[attempt.stream])).collect();
         RunReport {
             mode: self.variant.label.clone(),
+            event: self.variant.event,
             repeat: self.repeat,
             seed: self.seed,
             pre_stop: self.variant.cluster.pre_stop.to_string(),

@@ -30,8 +30,8 @@ pub(super) trait Scene {
     /// Begins the load, and returns once requests are sent.
     async fn load(&self, live: Live) -> Result<Self::Load, Failure>;
 
-    /// Sets the new version and waits until every old pod is gone.
-    async fn update(&self) -> Result<(), Failure>;
+    /// Does to the pods what is tried, and waits until all is as it should be again.
+    async fn disrupt(&self) -> Result<(), Failure>;
 
     /// Returns when something has broken that the experiment cannot go on without: the load too.
     async fn broken(&self, load: &mut Self::Load) -> Failure;
@@ -72,7 +72,7 @@ pub(super) async fn run<S: Scene>(
     let began = timeline.now();
     experiment.metrics.rollout_began();
     tokio::select! {
-        updated = stage.update() => updated?,
+        disrupted = stage.disrupt() => disrupted?,
         failure = stage.broken(&mut load) => return Err(failure),
         () = stage.show(|pods| experiment.enter(Stage::RollingOut(pods))) => {
             unreachable!("it shows for ever")
@@ -88,6 +88,7 @@ pub(super) async fn run<S: Scene>(
     }
     experiment.enter(Stage::Done);
     let report = stage.measured(&sent, began, took);
+    experiment.metrics.measured(&report);
     // From here on pods go because they are cleared away.
     timeline.end();
     stage.clear().await;

@@ -4,7 +4,7 @@ use std::{io, sync::Arc};
 
 use tokio::task::JoinHandle;
 use tokio_util::sync::{CancellationToken, DropGuard};
-use websample_load::{Connect, Engine, Limits, LoadReport};
+use websample_load::{Bounds, Connect, Engine, LoadReport};
 
 use super::{Failure, REQUEST_LIMIT};
 use crate::{
@@ -26,12 +26,12 @@ impl Sending {
         timeline: &Timeline,
         set_up: impl FnOnce(Engine) -> Engine,
     ) -> Self {
-        let limits = Limits {
+        let bounds = Bounds {
             connect_timeout: connect_timeout(),
             timeout: REQUEST_LIMIT,
-            ..Limits::default()
+            ..Bounds::default()
         };
-        let engine = Engine::new(plan.mix.clone(), target, limits);
+        let engine = Engine::new(plan.mix.clone(), target, bounds);
         let stop = CancellationToken::new();
         let running = set_up(engine.clock(timeline.start().into_std())).run(None, stop.clone());
         Self { stop: stop.drop_guard(), task: tokio::spawn(running) }

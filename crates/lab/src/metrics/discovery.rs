@@ -20,6 +20,7 @@ pub struct TargetGroup {
 
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
 struct Labels {
+    run: Arc<str>,
     mode: Arc<str>,
     version: Arc<str>,
     pod: Arc<str>,
@@ -27,9 +28,15 @@ struct Labels {
 
 impl TargetGroup {
     /// The target of a pod with this admin listener.
-    pub fn new(admin: SocketAddr, mode: &str, version: &Arc<str>, pod: &Arc<str>) -> Self {
-        let labels =
-            Labels { mode: mode.into(), version: Arc::clone(version), pod: Arc::clone(pod) };
+    pub fn new(
+        admin: SocketAddr,
+        run: &Arc<str>,
+        mode: &str,
+        version: &Arc<str>,
+        pod: &Arc<str>,
+    ) -> Self {
+        let (run, version, pod) = (Arc::clone(run), Arc::clone(version), Arc::clone(pod));
+        let labels = Labels { run, mode: mode.into(), version, pod };
         Self { targets: [admin], labels }
     }
 

@@ -33,6 +33,9 @@ const FIRST_DISCOVERY: Duration = Duration::from_secs(3);
 /// 5 s, and takes them up every 5 s; then comes the scrape interval.
 const FIRST_SCRAPES: Duration = Duration::from_secs(20);
 
+/// What is shown of the time after the last scrape.
+const AFTER: Duration = Duration::from_secs(2);
+
 /// For the answers under way to be sent when the endpoint ends.
 const LAST_ANSWERS: Duration = Duration::from_secs(3);
 
@@ -152,6 +155,11 @@ impl Endpoint {
     /// nobody scrapes.
     pub fn last_scrape_due(&self) -> Option<Duration> {
         self.visits.scrapes().linger(Instant::now(), LAST_SCRAPE)
+    }
+
+    /// The panels of this run in the Grafana at `grafana`, with the range of the run.
+    pub fn panels(&self, grafana: &str) -> String {
+        self.metrics.panels(grafana, Some(self.last_scrape_due().unwrap_or_default() + AFTER))
     }
 
     /// Waits for a scrape of the values of now, for `limit` at the longest.

@@ -1,5 +1,7 @@
 //! The metrics themselves: their names, labels and help, and what is 0 from the start.
 
+use std::collections::HashMap;
+
 use prometheus::{
     GaugeVec, HistogramOpts, HistogramVec, IntCounterVec, IntGaugeVec, Opts, Registry,
     core::Collector,
@@ -9,14 +11,15 @@ use websample_load::Outcome;
 
 use super::state::State;
 use crate::{
+    causes::Cause,
     recorder::NO_VERSION,
     versions::{FROM, TO},
 };
 
-/// Edges on the objectives, and one just above the five seconds of the mix's slow requests: with
-/// the next one at 10 s, their quantiles would be read as anything in between.
-const REQUEST_EDGES: [f64; 13] =
-    [0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 5.25, 10.0, 30.0];
+/// Edges on the objectives, and close ones just above the five seconds of the mix's slow requests:
+/// with the next one at 10 s, their quantiles would be read as anything in between.
+const REQUEST_EDGES: [f64; 15] =
+    [0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 5.01, 5.05, 5.25, 10.0, 30.0];
 
 /// Edges on the delay, the deadline and the grace period of the defaults.
 const TERMINATION_EDGES: [f64; 11] = [0.1, 0.5, 1.0, 2.5, 5.0, 7.5, 10.0, 15.0, 28.0, 30.0, 35.0];
@@ -32,26 +35,34 @@ pub(super) struct Families {
     pub(super) pods: IntGaugeVec,
     pub(super) began: GaugeVec,
     pub(super) ended: GaugeVec,
+    pub(super) deletion: HistogramVec,
+    pub(super) causes: IntCounterVec,
+    pub(super) took: GaugeVec,
+    pub(super) latency: GaugeVec,
 }
 
+/// The percentiles that the report has, as their label says them.
+pub(super) const PERCENTILES: [&str; 4] = ["p50", "p90", "p95", "p99"];
+
 impl Families {
-    /// Makes and registers every family.
+    /// Makes and registers every family; each series carries the run's name.
     ///
     /// # Panics
     /// Never: they are well-formed and registered once.
-    pub(super) fn new() -> Self {
+    pub(super) fn new(run: &str) -> Self {
+        let run = HashMap::from([("run".to_owned(), run.to_owned())]);
         let counter = |name, help, labels: &[&str]| {
             IntCounterVec::new(Opts::new(name, help), labels).expect("a well-formed family")
         };
-        let gauge = |name, help| {
-            GaugeVec::new(Opts::new(name, help), &["mode"]).expect("a well-formed family")
+        let gauge = |name, help, labels: &[&str]| {
+            GaugeVec::new(Opts::new(name, help), labels).expect("a well-formed family")
         };
         let histogram = |name, help, edges: &[f64], labels: &[&str]| {
             let opts = HistogramOpts::new(name, help).buckets(edges.to_vec());
             HistogramVec::new(opts, labels).expect("a well-formed family")
         };
         let families = Self {
-            registry: Registry::new(),
+            registry: Registry::new_custom(None, Some(run)).expect("no empty prefix"),
             requests: counter(
                 "websample_lab_requests_total",
                 "Requests ended, as a client that never retries saw them: by the version that \
@@ -86,13 +97,39 @@ impl Families {
             began: gauge(
                 "websample_lab_rollout_began_timestamp_seconds",
                 "Unix time at which the update began, 0 if it has not yet.",
+                &["mode"],
             ),
             ended: gauge(
                 "websample_lab_rollout_ended_timestamp_seconds",
                 "Unix time at which the last old pod was gone, 0 if it is not yet.",
+                &["mode"],
+            ),
+            deletion: histogram(
+                "websample_lab_pod_deletion_duration_seconds",
+                "From the deletion of a pod to the end of its process: hook, lame duck and drain, \
+                 whatever the mode has of them.",
+                &TERMINATION_EDGES,
+                &["mode"],
+            ),
+            causes: counter(
+                "websample_lab_losses_total",
+                "Lost requests by their cause, which is known once a repeat is over.",
+                &["mode", "cause"],
+            ),
+            took: gauge(
+                "websample_lab_rollout_duration_seconds",
+                "From the beginning of the update until the last old pod was gone, of the slowest \
+                 repeat that is over; 0 before.",
+                &["mode"],
+            ),
+            latency: gauge(
+                "websample_lab_request_latency_seconds",
+                "Percentiles of the time from intended send to end, of the slowest repeat that is \
+                 over; 0 before. The report's, to the millisecond.",
+                &["mode", "percentile"],
             ),
         };
-        let all: [Box<dyn Collector>; 7] = [
+        let all: [Box<dyn Collector>; 11] = [
             Box::new(families.requests.clone()),
             Box::new(families.due.clone()),
             Box::new(families.duration.clone()),
@@ -100,13 +137,17 @@ impl Families {
             Box::new(families.pods.clone()),
             Box::new(families.began.clone()),
             Box::new(families.ended.clone()),
+            Box::new(families.deletion.clone()),
+            Box::new(families.causes.clone()),
+            Box::new(families.took.clone()),
+            Box::new(families.latency.clone()),
         ];
         for family in all {
             families.registry.register(family).expect("registered once");
         }
         #[cfg(target_os = "linux")]
         {
-            let process = prometheus::process_collector::ProcessCollector::for_self();
+            let process = websample_metrics::Process::of_this();
             families.registry.register(Box::new(process)).expect("registered once");
         }
         families
@@ -129,6 +170,14 @@ impl Families {
         self.duration.with_label_values(&[label]);
         self.began.with_label_values(&[label]);
         self.ended.with_label_values(&[label]);
+        self.deletion.with_label_values(&[label]);
+        self.took.with_label_values(&[label]);
+        for cause in Cause::ALL {
+            self.causes.with_label_values(&[label, cause.name()]);
+        }
+        for percentile in PERCENTILES {
+            self.latency.with_label_values(&[label, percentile]);
+        }
     }
 }
 

@@ -10,6 +10,7 @@
 //! | `pods`, `state` | what a pod's history adds up to: its state, its terminations |
 //! | `discovery` | the pods as targets, in Prometheus' HTTP service discovery |
 //! | `endpoint` | the listener behind `--metrics`, and the wait for its last scrape |
+//! | `run` | the name of a run, and the link to its panels |
 //! | `found` | the wait until whoever scrapes has found the pods |
 
 mod discovery;
@@ -17,24 +18,29 @@ mod endpoint;
 mod families;
 mod found;
 mod pods;
+mod run;
 mod state;
 
 use std::{
     collections::{BTreeMap, HashMap},
     io,
     sync::{Arc, Mutex, MutexGuard, PoisonError},
-    time::SystemTime,
+    time::{Duration, SystemTime},
 };
 
-use prometheus::{Encoder as _, TextEncoder};
+use prometheus::{Encoder as _, Gauge, TextEncoder};
 
 pub use self::{
     discovery::{AdminAddress, TargetGroup},
     endpoint::{Endpoint, EndpointError},
 };
-use self::{families::Families, pods::Live};
+use self::{
+    families::{Families, PERCENTILES},
+    pods::Live,
+};
 use super::{
     recorder::NO_VERSION,
+    report::{Latency, RunReport},
     timeline::Timeline,
     versions::{FROM, TO},
 };
@@ -44,6 +50,8 @@ use websample_load::{Attempt, Version};
 /// The metrics of a comparison. Cheap to clone.
 #[derive(Debug, Clone)]
 pub struct Metrics {
+    run: Arc<str>,
+    began: SystemTime,
     families: Families,
     /// The experiments that have pods, by their labels.
     live: Arc<Mutex<BTreeMap<Arc<str>, Live>>>,
@@ -51,13 +59,17 @@ pub struct Metrics {
 
 impl Metrics {
     /// The metrics of a comparison of these, each with its drain mode where it is one. Their
-    /// known series are there from the start.
-    pub fn new<'a>(compared: impl IntoIterator<Item = (&'a str, Option<Mode>)>) -> Self {
-        let families = Families::new();
+    /// known series are there from the start, and carry the name of the run that began then.
+    pub fn new<'a>(
+        began: SystemTime,
+        compared: impl IntoIterator<Item = (&'a str, Option<Mode>)>,
+    ) -> Self {
+        let run = run::name(began);
+        let families = Families::new(&run);
         for (label, mode) in compared {
             families.export(label, mode);
         }
-        Self { families, live: Arc::default() }
+        Self { run, began, families, live: Arc::default() }
     }
 
     /// The part of one of those that are compared.
@@ -78,7 +90,14 @@ impl Metrics {
 
     /// The pods whose processes live now and have an admin listener.
     pub fn targets(&self) -> Vec<TargetGroup> {
-        self.lock().iter().flat_map(|(label, experiment)| experiment.targets(label)).collect()
+        let live = self.lock();
+        live.iter().flat_map(|(label, live)| live.targets(&self.run, label)).collect()
+    }
+
+    /// The panels of this run in the Grafana at `grafana`: until so long after now, or for as long
+    /// as one looks.
+    pub fn panels(&self, grafana: &str, longer: Option<Duration>) -> String {
+        run::panels(grafana, &self.run, self.began, longer.map(|more| SystemTime::now() + more))
     }
 
     fn lock(&self) -> MutexGuard<'_, BTreeMap<Arc<str>, Live>> {
@@ -133,6 +152,21 @@ impl ModeMetrics {
     /// The last old pod is gone.
     pub fn rollout_ended(&self) {
         self.metrics.families.ended.with_label_values(&[&self.label]).set(unix_now());
+    }
+
+    /// A repeat is over: what only its report tells, in the report's own numbers. Of the repeats
+    /// the slowest counts, as in the table.
+    pub fn measured(&self, report: &RunReport) {
+        let Families { causes, took, latency, .. } = &self.metrics.families;
+        for cause in &report.causes {
+            causes.with_label_values(&[&*self.label, cause.cause.name()]).inc_by(cause.count);
+        }
+        let slowest = |gauge: Gauge, seconds: f64| gauge.set(gauge.get().max(seconds));
+        slowest(took.with_label_values(&[&self.label]), report.rollout_seconds);
+        let Latency { p50, p90, p95, p99, .. } = report.latency_ms;
+        for (percentile, milliseconds) in PERCENTILES.into_iter().zip([p50, p90, p95, p99]) {
+            slowest(latency.with_label_values(&[&*self.label, percentile]), milliseconds / 1e3);
+        }
     }
 }
 

@@ -22,10 +22,22 @@ fn has_process(pod: &PodRecord) -> bool {
     last.unwrap_or(false)
 }
 
-/// The ends of a pod's processes that followed a SIGTERM: how long after it, and how.
-fn terminations(pod: &PodRecord) -> impl Iterator<Item = (Duration, Exit)> {
-    let mut told = None;
+/// The end of a process that followed a SIGTERM.
+struct Termination {
+    since_sigterm: Duration,
+    /// `None` where the pod stays: its container is restarted.
+    since_deletion: Option<Duration>,
+    exit: Exit,
+}
+
+/// The ends of a pod's processes that followed a SIGTERM.
+fn terminations(pod: &PodRecord) -> impl Iterator<Item = Termination> {
+    let (mut told, mut deleted) = (None, None);
     pod.events.iter().filter_map(move |event| match event.what {
+        What::Deleted => {
+            deleted = Some(event.at);
+            None
+        }
         What::Started | What::Restarted(_) => {
             told = None;
             None
@@ -34,7 +46,11 @@ fn terminations(pod: &PodRecord) -> impl Iterator<Item = (Duration, Exit)> {
             told = Some(event.at);
             None
         }
-        What::Exited(exit) => told.take().map(|at| (event.at.saturating_sub(at), exit)),
+        What::Exited(exit) => told.take().map(|at| Termination {
+            since_sigterm: event.at.saturating_sub(at),
+            since_deletion: deleted.map(|at| event.at.saturating_sub(at)),
+            exit,
+        }),
         _ => None,
     })
 }
@@ -65,10 +81,13 @@ impl Live {
         self.timeline.read(|records| {
             for pod in records {
                 let already = counted.entry(Arc::clone(&pod.name)).or_default();
-                for (took, exit) in terminations(pod).skip(*already) {
-                    let exit = exit.status().to_string();
+                for ended in terminations(pod).skip(*already) {
+                    let exit = ended.exit.status().to_string();
                     let histogram = families.termination.with_label_values(&[label, &exit]);
-                    histogram.observe(took.as_secs_f64());
+                    histogram.observe(ended.since_sigterm.as_secs_f64());
+                    if let Some(took) = ended.since_deletion {
+                        families.deletion.with_label_values(&[label]).observe(took.as_secs_f64());
+                    }
                     *already += 1;
                 }
                 if let Some(state) = State::of(pod) {
@@ -85,7 +104,7 @@ impl Live {
     }
 
     /// The pods whose processes live and have an admin listener.
-    pub(super) fn targets(&self, label: &str) -> Vec<TargetGroup> {
+    pub(super) fn targets(&self, run: &Arc<str>, label: &str) -> Vec<TargetGroup> {
         let living: Vec<_> = self.timeline.read(|records| {
             let living = records.iter().filter(|pod| has_process(pod));
             living.map(|pod| (Arc::clone(&pod.name), Arc::clone(&pod.version))).collect()
@@ -93,7 +112,7 @@ impl Live {
         // Only now: a cluster records what happens to its pods while it holds them locked, and is
         // asked here for one of them.
         let targets = living.iter().filter_map(|(name, version)| {
-            Some(TargetGroup::new((self.admin)(name)?, label, version, name))
+            Some(TargetGroup::new((self.admin)(name)?, run, label, version, name))
         });
         targets.collect()
     }

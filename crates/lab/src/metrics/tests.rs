@@ -6,6 +6,14 @@ use websample_load::Outcome;
 use super::*;
 use crate::timeline::{Exit, What};
 
+/// When the run of these tests began, and its name.
+const BEGAN: Duration = Duration::from_secs(1_795_688_103);
+const RUN: &str = "20261126T101503Z";
+
+fn comparing<const N: usize>(compared: [(&str, Option<Mode>); N]) -> Metrics {
+    Metrics::new(SystemTime::UNIX_EPOCH + BEGAN, compared)
+}
+
 fn scraped(metrics: &Metrics) -> Vec<String> {
     let mut out = Vec::new();
     metrics.write(&mut out).expect("written");
@@ -13,7 +21,13 @@ fn scraped(metrics: &Metrics) -> Vec<String> {
 }
 
 fn value(metrics: &Metrics, series: &str) -> Option<f64> {
-    let lines = scraped(metrics);
+    // Every series carries the run.
+    let run = format!("run=\"{RUN}\"");
+    let lines = scraped(metrics).into_iter().map(|line| {
+        assert!(line.starts_with('#') || line.contains(&run), "{line}");
+        line.replacen(&format!("{run},"), "", 1).replacen(&format!(",{run}"), "", 1)
+    });
+    let lines: Vec<_> = lines.collect();
     let value = lines.iter().find_map(|line| line.strip_prefix(series)?.strip_prefix(' '));
     value.map(|value| value.parse().expect("a number"))
 }
@@ -56,7 +70,7 @@ fn listening(pod: &'static str) -> AdminAddress {
 
 #[test]
 fn what_is_known_to_come_is_zero_from_the_start() {
-    let metrics = Metrics::new([("drain", Some(Mode::Drain)), ("app", None)]);
+    let metrics = comparing([("drain", Some(Mode::Drain)), ("app", None)]);
     for series in [
         "websample_lab_requests_total{mode=\"drain\",outcome=\"ok\",version=\"v2\"}",
         "websample_lab_requests_total{mode=\"app\",outcome=\"reset_reused\",version=\"none\"}",
@@ -68,6 +82,10 @@ fn what_is_known_to_come_is_zero_from_the_start() {
         "websample_lab_pods{mode=\"drain\",state=\"terminating\",version=\"v1\"}",
         "websample_lab_rollout_began_timestamp_seconds{mode=\"drain\"}",
         "websample_lab_rollout_ended_timestamp_seconds{mode=\"drain\"}",
+        "websample_lab_rollout_duration_seconds{mode=\"drain\"}",
+        "websample_lab_pod_deletion_duration_seconds_count{mode=\"drain\"}",
+        "websample_lab_request_latency_seconds{mode=\"drain\",percentile=\"p99\"}",
+        "websample_lab_losses_total{cause=\"closed_listener\",mode=\"drain\"}",
     ] {
         assert_eq!(value(&metrics, series), Some(0.0), "{series}\n{:#?}", scraped(&metrics));
     }
@@ -75,7 +93,7 @@ fn what_is_known_to_come_is_zero_from_the_start() {
 
 #[tokio::test]
 async fn attempts_are_counted_by_who_answered_and_how_they_ended() {
-    let metrics = Metrics::new([("drain", Some(Mode::Drain))]);
+    let metrics = comparing([("drain", Some(Mode::Drain))]);
     let (timeline, _) = timeline();
     let mut count = metrics.of("drain").attempts(timeline);
     let named = |name: &str| Some(Version::Named(name.into()));
@@ -102,7 +120,7 @@ async fn attempts_are_counted_by_who_answered_and_how_they_ended() {
 
 #[tokio::test(start_paused = true)]
 async fn pods_and_terminations_are_read_at_the_scrape_and_stay_once_it_is_over() {
-    let metrics = Metrics::new([("drain", Some(Mode::Drain))]);
+    let metrics = comparing([("drain", Some(Mode::Drain))]);
     let (timeline, old) = timeline();
     let following = metrics.of("drain").follow(timeline.clone(), listening("old"));
     let pods = |state: &str| {
@@ -118,16 +136,21 @@ async fn pods_and_terminations_are_read_at_the_scrape_and_stay_once_it_is_over()
         (What::Ready, [0, 1, 0]),
         (What::Deleted, [0, 0, 1]),
         (What::NotReady, [0, 0, 1]),
-        (What::Sigterm, [0, 0, 1]),
     ] {
         timeline.record(&old, what.clone());
         assert_eq!(by_state(), expected, "{what:?}");
     }
+    // The hook's time is part of the deletion, and not of the termination.
+    advance(Duration::from_secs(5)).await;
+    timeline.record(&old, What::Sigterm);
+    assert_eq!(by_state(), [0, 0, 1]);
     advance(Duration::from_secs(6)).await;
     timeline.record(&old, What::Exited(Exit::Code(0)));
     let exited = "websample_lab_termination_duration_seconds_count{exit=\"0\",mode=\"drain\"}";
     let took = "websample_lab_termination_duration_seconds_sum{exit=\"0\",mode=\"drain\"}";
     assert_eq!((value(&metrics, exited), value(&metrics, took)), (Some(1.0), Some(6.0)));
+    let gone = "websample_lab_pod_deletion_duration_seconds_sum{mode=\"drain\"}";
+    assert_eq!(value(&metrics, gone), Some(11.0));
     timeline.record(&old, What::Removed);
     assert_eq!(by_state(), [0, 0, 0]);
     // A pod of which nothing was scraped after its end is counted all the same.
@@ -144,7 +167,7 @@ async fn pods_and_terminations_are_read_at_the_scrape_and_stay_once_it_is_over()
 
 #[tokio::test]
 async fn a_process_that_ends_by_itself_was_not_terminated() {
-    let metrics = Metrics::new([("drain", Some(Mode::Drain))]);
+    let metrics = comparing([("drain", Some(Mode::Drain))]);
     let (timeline, old) = timeline();
     let _following = metrics.of("drain").follow(timeline.clone(), listening("old"));
     for what in [What::Started, What::Exited(Exit::Code(3)), What::Restarted(1)] {
@@ -157,7 +180,7 @@ async fn a_process_that_ends_by_itself_was_not_terminated() {
 
 #[tokio::test]
 async fn a_pod_is_a_target_from_its_start_until_its_process_is_gone() {
-    let metrics = Metrics::new([("drain", Some(Mode::Drain))]);
+    let metrics = comparing([("drain", Some(Mode::Drain))]);
     let (timeline, old) = timeline();
     // The cluster's answer may need the timeline, as when it is just recording something.
     let (records, listening) = (timeline.clone(), listening("old"));
@@ -169,7 +192,7 @@ async fn a_pod_is_a_target_from_its_start_until_its_process_is_gone() {
     timeline.record(&old, What::Started);
     let listed = serde_json::json!([{
         "targets": ["127.0.0.1:5000"],
-        "labels": { "mode": "drain", "version": "v1", "pod": "old" },
+        "labels": { "run": RUN, "mode": "drain", "version": "v1", "pod": "old" },
     }]);
     assert_eq!(targets(), listed);
     for what in [What::Ready, What::Deleted, What::Sigterm] {
@@ -188,7 +211,7 @@ async fn a_pod_is_a_target_from_its_start_until_its_process_is_gone() {
 
 #[tokio::test]
 async fn a_repeat_begins_with_its_own_times() {
-    let metrics = Metrics::new([("drain", Some(Mode::Drain))]);
+    let metrics = comparing([("drain", Some(Mode::Drain))]);
     let drain = metrics.of("drain");
     let time = |name: &str| {
         value(

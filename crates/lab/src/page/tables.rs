@@ -12,7 +12,7 @@ use crate::{
     causes::Cause,
     report::{Environment, RunReport, StreamReport},
     saved::Saved,
-    summary::{ModeSummary, by_mode},
+    summary::{ModeSummary, by_mode, took},
 };
 
 /// Calls with each mode of each report, and its name as the first cell of a row.
@@ -149,6 +149,7 @@ pub(super) fn totals(reports: &[Saved]) -> String {
             Text(hooks.first().copied().unwrap_or("")).to_string(),
         ]
     });
+    let modes: Vec<_> = reports.iter().flat_map(|saved| by_mode(&saved.report.runs)).collect();
     let head = [
         "mode",
         "runs",
@@ -156,7 +157,7 @@ pub(super) fn totals(reports: &[Saved]) -> String {
         "lost",
         "lost by a client that retries",
         "losses",
-        "replaced in",
+        took(&modes),
         "killed",
         "preStop hook",
     ];

@@ -103,7 +103,7 @@ fn card(mode: &ModeSummary<'_>) -> String {
         "<article class='card {class} {}' data-mode='{}'><h3>{}</h3>\
          <p class=big><b>{}</b> lost</p>\
          <p class=of>of {}: {} (at most {})</p>\
-         <dl><dt>all pods replaced in</dt><dd>{:.1} s</dd><dt>pods killed</dt><dd>{killed}</dd>\
+         <dl><dt>{}</dt><dd>{:.1} s</dd><dt>pods killed</dt><dd>{killed}</dd>\
          <dt>99 % answered within</dt><dd>{}</dd></dl><p class=why>{}</p></article>",
         if mode.lost > 0 { "bad" } else { "good" },
         Text(mode.mode),
@@ -112,6 +112,7 @@ fn card(mode: &ModeSummary<'_>) -> String {
         count(mode.requests),
         percent(share),
         percent(upper_bound(mode.lost, mode.requests)),
+        if mode.event.is_update() { "all pods replaced in" } else { "over after" },
         mode.rollout_seconds,
         millis(mode.p99_ms),
         why(mode),

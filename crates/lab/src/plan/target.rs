@@ -5,14 +5,14 @@ use websample_load::{Mix, Protocol};
 
 use super::{PlanError, Variant, fail};
 use crate::{
-    args::{RolloutArgs, Target},
+    args::{GroundKind, RolloutArgs},
     cluster::{kubernetes, local::Propagation},
     through,
 };
 
 /// What a cluster is told, if it is to be one.
 pub(super) fn on_cluster(args: &RolloutArgs) -> Result<Option<kubernetes::Options>, PlanError> {
-    if args.target == Target::Local {
+    if args.target == GroundKind::Local {
         return match args.kubernetes.first_given() {
             Some(option) => fail(option, "only a cluster has this: add --target kubernetes"),
             None => Ok(None),
@@ -25,6 +25,11 @@ pub(super) fn on_cluster(args: &RolloutArgs) -> Result<Option<kubernetes::Option
             "COMMAND",
             !args.command.is_empty(),
             "the local target's; a cluster runs --image-v1 and --image-v2",
+        ),
+        (
+            "--event",
+            args.event.iter().any(|event| !event.is_update()),
+            "the local target's; on a cluster it is a rolling update: leave it out",
         ),
         ("--propagation", args.propagation != Propagation::Proxy, emulated),
         (

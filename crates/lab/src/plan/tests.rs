@@ -37,6 +37,32 @@ fn a_mode_can_have_a_hook_of_its_own() {
 }
 
 #[test]
+fn events_and_modes_make_a_table() {
+    let plan = plan(&[
+        "--event",
+        "delete-all,crash",
+        "--modes",
+        "graceful,drain",
+        "--fail-on-loss",
+        "drain",
+    ]);
+    let plan = plan.expect("a plan");
+    let expected =
+        ["graceful (delete-all)", "drain (delete-all)", "graceful (crash)", "drain (crash)"];
+    assert_eq!(labels(&plan), expected);
+    let rounds: Vec<_> = plan.rounds().map(<[Variant]>::len).collect();
+    assert_eq!(rounds, [2, 2], "an event after the other");
+    assert_eq!(plan.fail_on_loss, ["drain (delete-all)", "drain (crash)"]);
+}
+
+#[test]
+fn a_single_event_needs_no_name() {
+    let plan = plan(&["--event", "evict", "--modes", "drain"]).expect("a plan");
+    assert_eq!(labels(&plan), ["drain"]);
+    assert_eq!(plan.variants[0].event, Disruption::Evict);
+}
+
+#[test]
 fn a_foreign_server_is_asked_no_more_than_any_server_can_answer() {
     let plan = plan(&["--", "/srv/app", "--port", "{port}"]).expect("a plan");
     assert_eq!(labels(&plan), ["app"]);
@@ -61,6 +87,7 @@ fn what_cannot_be_done_names_the_option() {
         (&["--modes", "drain,drain"], "--modes"),
         (&["--modes", "drain+nap:5s"], "--modes"),
         (&["--fail-on-loss", "drian"], "--fail-on-loss"),
+        (&["--event", "evict,evict"], "--event"),
         (&["--rate", "0"], "--rate"),
         (&["--readiness", "readiness"], "--readiness"),
     ] {
@@ -103,7 +130,8 @@ fn what_one_target_has_is_refused_for_the_other() {
         assert_eq!(option(args), Err(refused), "{args:?}");
     }
     for (args, refused) in [
-        (&["--propagation", "ingress"][..], "--propagation"),
+        (&["--event", "evict"][..], "--event"),
+        (&["--propagation", "ingress"], "--propagation"),
         (&["--through", "nginx"], "--through"),
         (&["--seed", "7"], "--seed"),
         (&["--listen", "127.0.0.1:1"], "--listen"),

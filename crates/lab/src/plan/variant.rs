@@ -6,8 +6,9 @@ use websample_lifecycle::Mode;
 
 use super::{CONNECT_LIMIT, PlanError, Variant, fail, file_name};
 use crate::{
-    args::{RolloutArgs, Target},
+    args::{GroundKind, RolloutArgs},
     cluster::local::{ClusterSpec, CommandTemplate, PreStop, Probe, Probes},
+    disruption::Disruption,
 };
 
 /// The names of what is compared where none are given.
@@ -61,14 +62,15 @@ pub(super) fn variant(
         logs: args.logs.then(|| args.out.join("logs").join(file_name(label))),
         ..ClusterSpec::new(command)
     };
-    if args.target == Target::Kubernetes {
+    if args.target == GroundKind::Kubernetes {
         whole_seconds(&cluster.pre_stop)?;
     }
     let spec_fits = cluster.validate();
     if let Err(error) = spec_fits {
         return fail("rollout", error.to_string());
     }
-    Ok(Variant { label: label.to_owned(), mode, cluster })
+    let (label, event) = (label.to_owned(), Disruption::default());
+    Ok(Variant { name: label.clone(), label, event, mode, cluster })
 }
 
 /// A hook that Kubernetes can have.

@@ -52,12 +52,13 @@ impl PodRecord {
             let state = state.get_or_insert_with(|| PodState {
                 pod: Arc::clone(&self.name),
                 version: Arc::clone(&self.version),
-                phase: Phase::Starting,
+                phase: PodPhase::Starting,
                 ready: false,
                 deleted: None,
                 hook: None,
                 sigterm: None,
                 sigkill: None,
+                restarted: None,
             });
             state.apply(event);
         }
@@ -90,14 +91,14 @@ impl Serialize for PodRecord {
 
 /// What a pod's process was doing.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Phase {
+pub enum PodPhase {
     /// Created, its process not yet started (or waiting for its restart).
     Starting,
     /// The process runs and nobody asked it to stop.
     Running,
-    /// The pod is deleted and its process still runs.
+    /// It was asked to end, and its process still runs.
     Terminating {
-        /// When it was deleted.
+        /// When its pod was deleted, or its container's end began.
         since: Duration,
     },
     /// The process has ended; its network still answers with RST.
@@ -122,7 +123,7 @@ pub struct PodState {
     /// The version it runs.
     pub version: Arc<str>,
     /// What its process was doing.
-    pub phase: Phase,
+    pub phase: PodPhase,
     /// Its Ready condition.
     pub ready: bool,
     /// When it had been deleted.
@@ -133,16 +134,33 @@ pub struct PodState {
     pub sigterm: Option<Duration>,
     /// When it had been sent SIGKILL.
     pub sigkill: Option<Duration>,
+    /// Where its container was restarted: whether the one before had been told to end.
+    pub restarted: Option<bool>,
 }
 
 impl PodState {
+    /// Whether anybody had asked its process to end: its pod is deleted, or its container is killed
+    /// for a probe.
+    pub fn leaving(&self) -> bool {
+        self.deleted.is_some() || self.hook.is_some() || self.sigterm.is_some()
+    }
+
+    fn asked(&mut self, at: Duration) {
+        if matches!(self.phase, PodPhase::Running) {
+            self.phase = PodPhase::Terminating { since: at };
+        }
+    }
+
     fn apply(&mut self, event: &Event) {
         let at = event.at;
         match &event.what {
             What::Started | What::Restarted(_) => {
+                if matches!(event.what, What::Restarted(_)) {
+                    self.restarted = Some(self.leaving());
+                }
                 self.phase = match self.deleted {
-                    Some(since) => Phase::Terminating { since },
-                    None => Phase::Running,
+                    Some(since) => PodPhase::Terminating { since },
+                    None => PodPhase::Running,
                 };
                 (self.hook, self.sigterm, self.sigkill) = (None, None, None);
             }
@@ -150,15 +168,19 @@ impl PodState {
             What::NotReady => self.ready = false,
             What::Deleted => {
                 self.deleted = Some(at);
-                if matches!(self.phase, Phase::Running) {
-                    self.phase = Phase::Terminating { since: at };
-                }
+                self.asked(at);
             }
-            What::HookCalled => self.hook = Some(at),
-            What::Sigterm => self.sigterm = Some(at),
+            What::HookCalled => {
+                self.hook = Some(at);
+                self.asked(at);
+            }
+            What::Sigterm => {
+                self.sigterm = Some(at);
+                self.asked(at);
+            }
             What::Sigkill => self.sigkill = Some(at),
-            What::Exited(exit) => self.phase = Phase::Dead { since: at, exit: *exit },
-            What::SandboxGone => self.phase = Phase::SandboxGone { since: at },
+            What::Exited(exit) => self.phase = PodPhase::Dead { since: at, exit: *exit },
+            What::SandboxGone => self.phase = PodPhase::SandboxGone { since: at },
             _ => {}
         }
     }

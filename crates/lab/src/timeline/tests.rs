@@ -35,11 +35,11 @@ fn at(seconds: f64) -> Duration {
 async fn a_pods_state_at_a_moment_follows_its_events() {
     let (timeline, address) = sample().await;
     let phase = |seconds| timeline.pod_at(address, at(seconds)).map(|state| state.phase);
-    assert_eq!(phase(0.5), Some(Phase::Starting));
-    assert_eq!(phase(2.5), Some(Phase::Running));
-    assert_eq!(phase(4.0), Some(Phase::Terminating { since: at(4.0) }));
-    assert_eq!(phase(6.5), Some(Phase::Dead { since: at(6.0), exit: Exit::Signal(15) }));
-    assert_eq!(phase(8.5), Some(Phase::SandboxGone { since: at(8.0) }));
+    assert_eq!(phase(0.5), Some(PodPhase::Starting));
+    assert_eq!(phase(2.5), Some(PodPhase::Running));
+    assert_eq!(phase(4.0), Some(PodPhase::Terminating { since: at(4.0) }));
+    assert_eq!(phase(6.5), Some(PodPhase::Dead { since: at(6.0), exit: Exit::Signal(15) }));
+    assert_eq!(phase(8.5), Some(PodPhase::SandboxGone { since: at(8.0) }));
     let state = timeline.pod_at(address, at(5.5)).unwrap();
     assert_eq!((state.sigterm, state.ready), (Some(at(5.0)), true));
     assert_eq!(timeline.pod_at("127.1.2.4:5000".parse().unwrap(), at(1.0)), None);

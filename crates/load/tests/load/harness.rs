@@ -8,7 +8,7 @@ use tokio::{
     sync::mpsc,
 };
 use tokio_util::sync::CancellationToken;
-use websample_load::{Attempt, Connect, Direct, Engine, Limits, LoadReport, Mix, Outcome};
+use websample_load::{Attempt, Bounds, Connect, Direct, Engine, LoadReport, Mix, Outcome};
 
 pub(crate) const OK: &[u8] = b"HTTP/1.1 200 OK\r\ncontent-length: 0\r\n\r\n";
 
@@ -78,10 +78,10 @@ pub(crate) struct Run {
 }
 
 impl Run {
-    pub(crate) fn of(mix: &str, connect: impl Connect, limits: Limits) -> Self {
+    pub(crate) fn of(mix: &str, connect: impl Connect, bounds: Bounds) -> Self {
         let mix: Mix = mix.parse().expect("a valid mix");
         let (sender, attempts) = mpsc::unbounded_channel();
-        let engine = Engine::new(mix, Arc::new(connect), limits).on_attempt(move |attempt| {
+        let engine = Engine::new(mix, Arc::new(connect), bounds).on_attempt(move |attempt| {
             let _ = sender.send(attempt);
         });
         Self { engine, attempts }
@@ -123,7 +123,7 @@ pub(crate) async fn report(
     let mix = format!("{}/s {stream}", 1.0 / APART.as_secs_f64());
     // Ends between two requests, so that rounding cannot let in one more.
     let duration = APART.mul_f64(f64::from(count) - 0.5);
-    let done = Run::of(&mix, Direct(address), Limits::default()).finish(duration).await;
+    let done = Run::of(&mix, Direct(address), Bounds::default()).finish(duration).await;
     assert_eq!(done.1.len(), count as usize);
     done
 }

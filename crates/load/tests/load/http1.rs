@@ -3,7 +3,7 @@
 use std::{future, io, time::Duration};
 
 use tokio::net::TcpStream;
-use websample_load::{Connect, ConnectError, Connecting, Limits, Outcome, Version};
+use websample_load::{Bounds, Connect, ConnectError, Connecting, Outcome, Version};
 
 use crate::harness::{
     OK, Run, attempt, attempts, hold, nobody, outcomes, read_request, report, reset, serve, write,
@@ -229,9 +229,9 @@ impl Connect for Never {
 
 #[tokio::test]
 async fn a_connection_that_never_comes_about_is_a_connect_timeout() {
-    let limits = Limits { connect_timeout: Duration::from_millis(100), ..Limits::default() };
+    let bounds = Bounds { connect_timeout: Duration::from_millis(100), ..Bounds::default() };
     for stream in ["new GET /", "keep-alive GET /", "http2 GET /", "websocket /ws"] {
-        let run = Run::of(&format!("1/s {stream}"), Never(None), limits);
+        let run = Run::of(&format!("1/s {stream}"), Never(None), bounds);
         let (_, attempts) = run.finish(Duration::from_millis(500)).await;
         assert_eq!(outcomes(&attempts), [Outcome::ConnectTimeout], "{stream}");
     }
@@ -243,7 +243,7 @@ async fn what_this_machine_cannot_open_is_unsent_and_no_loss() {
     let run = Run::of(
         "1/s new GET /",
         Never(Some(|| io::Error::from_raw_os_error(24))),
-        Limits::default(),
+        Bounds::default(),
     );
     let (report, attempts) = run.finish(Duration::from_millis(500)).await;
     assert_eq!(outcomes(&attempts), [Outcome::Unsent]);

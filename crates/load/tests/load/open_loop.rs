@@ -10,7 +10,7 @@ use std::{
 
 use tokio::{net::TcpStream, sync::watch};
 use tokio_util::sync::CancellationToken;
-use websample_load::{Direct, Limits, Outcome};
+use websample_load::{Bounds, Direct, Outcome};
 
 use crate::harness::{OK, Run, hold, outcomes, read_request, serve, write};
 
@@ -29,7 +29,7 @@ async fn a_stalled_server_delays_answers_and_not_requests() {
         }
     })
     .await;
-    let run = Run::of("100/s new GET /", Direct(address), Limits::default());
+    let run = Run::of("100/s new GET /", Direct(address), Bounds::default());
     let (report, attempts) = run.finish(Duration::from_millis(400)).await;
     assert_eq!(attempts.len(), REQUESTS);
     assert_eq!(report.total.count(Outcome::Ok), REQUESTS as u64);
@@ -59,8 +59,8 @@ async fn what_is_due_beyond_the_limit_is_recorded_as_unsent() {
         }
     })
     .await;
-    let limits = Limits { in_flight: 3, ..Limits::default() };
-    let (engine, mut attempts) = Run::of("100/s new GET /", Direct(address), limits).into_parts();
+    let bounds = Bounds { in_flight: 3, ..Bounds::default() };
+    let (engine, mut attempts) = Run::of("100/s new GET /", Direct(address), bounds).into_parts();
     let run = tokio::spawn(engine.run(Some(Duration::from_millis(100)), CancellationToken::new()));
     for _ in 0..7 {
         let attempt = attempts.recv().await.expect("an attempt");
@@ -94,7 +94,7 @@ async fn stopping_ends_the_schedule_and_waits_for_what_is_outstanding() {
     })
     .await;
     let (engine, _attempts) =
-        Run::of("50/s new GET /", Direct(address), Limits::default()).into_parts();
+        Run::of("50/s new GET /", Direct(address), Bounds::default()).into_parts();
     let report = engine.run(None, stop).await.expect("a report");
     assert!(report.total.requests >= 5);
     assert_eq!(report.total.count(Outcome::Ok), report.total.requests);
@@ -116,7 +116,7 @@ async fn abandoning_ends_the_run_at_once_and_says_what_was_outstanding() {
     })
     .await;
     let (engine, _attempts) =
-        Run::of("1/s new GET /", Direct(address), Limits::default()).into_parts();
+        Run::of("1/s new GET /", Direct(address), Bounds::default()).into_parts();
     let report =
         engine.abandon_on(abandon).run(None, CancellationToken::new()).await.expect("a report");
     assert_eq!(report.total.count(Outcome::Abandoned), report.total.requests);
@@ -127,7 +127,7 @@ async fn abandoning_ends_the_run_at_once_and_says_what_was_outstanding() {
 async fn dropping_a_run_abandons_it() {
     let address = serve(hold_each).await;
     let (engine, mut attempts) =
-        Run::of("20/s new GET /", Direct(address), Limits::default()).into_parts();
+        Run::of("20/s new GET /", Direct(address), Bounds::default()).into_parts();
     let mut run = Box::pin(engine.run(None, CancellationToken::new()));
     let begun = tokio::time::timeout(Duration::from_millis(100), &mut run).await;
     assert!(begun.is_err(), "it has no end of its own");
@@ -172,7 +172,7 @@ async fn streams_keep_their_own_rates_on_one_clock() {
     })
     .await;
     let mix = "100/s new GET /, 50/s keep-alive GET /, 10/s keep-alive POST / body=4";
-    let (engine, mut attempts) = Run::of(mix, Direct(address), Limits::default()).into_parts();
+    let (engine, mut attempts) = Run::of(mix, Direct(address), Bounds::default()).into_parts();
     // As if the run began a minute into something else.
     let origin = Instant::now().checked_sub(Duration::from_secs(60)).expect("a minute of uptime");
     let report = engine
@@ -200,7 +200,7 @@ async fn a_start_that_is_still_to_come_is_waited_for() {
     })
     .await;
     let mix = "100/s new GET /, 50/s keep-alive GET /";
-    let (engine, mut attempts) = Run::of(mix, Direct(address), Limits::default()).into_parts();
+    let (engine, mut attempts) = Run::of(mix, Direct(address), Bounds::default()).into_parts();
     let origin = Instant::now() + Duration::from_millis(300);
     engine
         .clock(origin)

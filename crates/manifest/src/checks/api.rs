@@ -1,23 +1,40 @@
 //! What the API refuses, or drops without a word.
 
-use super::{super::rule::Rule, Findings};
+use k8s_openapi::apimachinery::pkg::util::intstr::IntOrString;
+
+use super::{super::rule::Rule, Findings, Subject};
 use crate::{
+    fix::Fix,
+    ignore::{self, ANNOTATION},
     objects::{Objects, Origin},
     select,
+    subject::Unit,
+    traffic::asked,
 };
 
 pub(super) fn check(objects: &Objects, found: &mut Findings) {
-    for removed in &objects.removed {
-        let (origin, version) = (&removed.origin, &removed.object);
+    for unserved in &objects.unserved {
+        let (origin, version) = (&unserved.origin, &unserved.object);
+        let (rule, what) = match version.since {
+            Some(since) => {
+                (Rule::RemovedApi, format!("has not been served since Kubernetes {since}"))
+            }
+            None => (Rule::UnknownApi, "is nothing that the API has".to_owned()),
+        };
         let message = format!(
-            "{} of {} has not been served since Kubernetes {}: it cannot be applied, and was not \
-             checked any further",
-            origin.kind, version.version, version.since
+            "{} of {} {what}: it cannot be applied, and was not checked any further",
+            origin.kind, version.version
         );
-        let fix = format!("apiVersion: {}", version.instead);
-        found.object(Rule::RemovedApi, origin, "apiVersion", message, fix);
+        let fix = Fix::within("", format!("apiVersion: {}", version.instead));
+        found.object(rule, origin, "apiVersion", message, fix);
     }
     for origin in origins(objects) {
+        for refused in ignore::said(origin).filter_map(Result::err) {
+            let message = format!("its annotation {ANNOTATION} is not understood: {refused}");
+            let path = "metadata.annotations";
+            let fix = format!("{ANNOTATION}: \"RULE: REASON; RULE: REASON\"");
+            found.object(Rule::IgnoreRefused, origin, path, message, fix);
+        }
         for path in &origin.unknown {
             let message = format!(
                 "there is no field {path}: kubectl refuses it, and where somebody else applies it \
@@ -28,8 +45,17 @@ pub(super) fn check(objects: &Objects, found: &mut Findings) {
         }
     }
     for workload in &objects.workloads {
-        let labels = workload.template.metadata.as_ref().and_then(|meta| meta.labels.as_ref());
-        if !select::labels(&workload.selector, labels) {
+        if select::is_empty(&workload.selector) {
+            let message = "it has no selector, or an empty one: the API refuses it".to_owned();
+            let labels = workload.labels().into_iter().flatten().next();
+            let fix = labels.map_or_else(
+                || Fix::advice("selector:\n  matchLabels: …  # labels of its own pods"),
+                |(key, value)| {
+                    Fix::within("spec", format!("selector:\n  matchLabels: {{ {key}: {value:?} }}"))
+                },
+            );
+            found.object(Rule::ApiRefuses, &workload.origin, "spec.selector", message, fix);
+        } else if !select::labels(&workload.selector, workload.labels()) {
             let message =
                 "its selector does not match the labels of its own pods: the API refuses \
                            it"
@@ -38,6 +64,119 @@ pub(super) fn check(objects: &Objects, found: &mut Findings) {
             found.object(Rule::SelectorMismatch, &workload.origin, "spec.selector", message, fix);
         }
     }
+}
+
+/// What the API refuses of a pod (pkg/apis/core/validation).
+pub(super) fn pods(subject: &Subject<'_>, found: &mut Findings) {
+    let origin = &subject.workload.origin;
+    let mut refuse = |unit: &Unit<'_>, field: &str, what: &str, fix: &str| {
+        let name = &unit.container.name;
+        let message = format!("{field} of container {name} {what}: the API refuses it");
+        found.unit(Rule::ApiRefuses, origin, unit, field, message, fix);
+    };
+    for unit in &subject.units {
+        let container = unit.container;
+        for (field, probe) in [
+            ("startupProbe", &container.startup_probe),
+            ("readinessProbe", &container.readiness_probe),
+            ("livenessProbe", &container.liveness_probe),
+        ] {
+            let Some(probe) = probe else { continue };
+            let handlers = [
+                probe.exec.is_some(),
+                probe.grpc.is_some(),
+                probe.http_get.is_some(),
+                probe.tcp_socket.is_some(),
+            ];
+            match handlers.into_iter().filter(|set| *set).count() {
+                1 => {}
+                0 => refuse(
+                    unit,
+                    field,
+                    "asks nothing",
+                    "give it one of httpGet, tcpSocket, grpc, exec",
+                ),
+                _ => refuse(unit, field, "asks in more than one way", "leave one of them"),
+            }
+            if field != "readinessProbe" && probe.success_threshold.is_some_and(|times| times > 1) {
+                refuse(unit, field, "has a successThreshold above 1", "successThreshold: 1");
+            }
+            if field == "readinessProbe" && probe.termination_grace_period_seconds.is_some() {
+                let what = "has a grace period, and restarts nothing";
+                refuse(unit, field, what, "remove terminationGracePeriodSeconds from it");
+            }
+            let number = asked(probe).and_then(|port| number(&port));
+            if number.is_some_and(|number| !is_port(number)) {
+                refuse(unit, field, "asks a port out of 1 to 65535", "correct the port");
+            }
+        }
+        let hook = container.lifecycle.as_ref().and_then(|lifecycle| lifecycle.pre_stop.as_ref());
+        if let Some(hook) = hook {
+            let handlers = [
+                hook.exec.is_some(),
+                hook.http_get.is_some(),
+                hook.sleep.is_some(),
+                hook.tcp_socket.is_some(),
+            ];
+            match handlers.into_iter().filter(|set| *set).count() {
+                1 => {}
+                0 => refuse(
+                    unit,
+                    "lifecycle.preStop",
+                    "does nothing",
+                    "give it a sleep, or remove it",
+                ),
+                _ => refuse(
+                    unit,
+                    "lifecycle.preStop",
+                    "has more than one handler",
+                    "leave one of them",
+                ),
+            }
+        }
+        for port in unit.ports() {
+            if !is_port(port.container_port) {
+                let what = format!("has port {}, which is none", port.container_port);
+                refuse(unit, "ports", &what, "a containerPort from 1 to 65535");
+            }
+        }
+    }
+}
+
+/// What it refuses of a Service.
+pub(super) fn services(objects: &Objects, found: &mut Findings) {
+    for service in &objects.services {
+        let ports = service.object.spec.as_ref().and_then(|spec| spec.ports.as_deref());
+        let ports = ports.unwrap_or_default();
+        for (index, port) in ports.iter().enumerate() {
+            let target = port.target_port.as_ref().and_then(number);
+            for (field, number) in [("port", Some(port.port)), ("targetPort", target)] {
+                let Some(number) = number.filter(|number| !is_port(*number)) else { continue };
+                let message =
+                    format!("{field} {number} is not from 1 to 65535: the API refuses it");
+                let path = format!("spec.ports[{index}].{field}");
+                found.object(Rule::ApiRefuses, &service.origin, &path, message, "correct the port");
+            }
+            if ports.len() > 1 && port.name.is_none() {
+                let message =
+                    "of several ports each needs a name, and one has none: the API refuses it";
+                let path = format!("spec.ports[{index}]");
+                let fix = "name each port";
+                found.object(Rule::ApiRefuses, &service.origin, &path, message.to_owned(), fix);
+            }
+        }
+    }
+}
+
+fn number(port: &IntOrString) -> Option<i32> {
+    match port {
+        IntOrString::Int(number) => Some(*number),
+        IntOrString::String(_) => None,
+    }
+}
+
+fn is_port(number: i32) -> bool {
+    (1..=65_535).contains(&number)
 }
 
 fn origins(objects: &Objects) -> impl Iterator<Item = &Origin> {

@@ -7,7 +7,17 @@ use websample_kubernetes::propagation::{INGRESS, PROXY};
 use websample_kubernetes::termination::remaining;
 
 use super::{super::rule::Rule, Findings, Subject, shown, whole_seconds};
-use crate::{hook::Hook, hook::base, subject::Unit};
+use crate::{
+    fix::Fix,
+    hook::{Hook, base},
+    subject::Unit,
+};
+
+/// Where the pod is described.
+const POD: &str = "spec.template.spec";
+
+/// What a hook sleeps that is put there; over what a kube-proxy and an ingress-nginx take.
+const SLEEP: Duration = Duration::from_secs(5);
 
 /// Less than this is no time to finish requests in.
 const SHORTEST_DRAIN: Duration = Duration::from_secs(5);
@@ -15,12 +25,14 @@ const SHORTEST_DRAIN: Duration = Duration::from_secs(5);
 pub(super) fn check(subject: &Subject<'_>, found: &mut Findings) {
     let origin = &subject.workload.origin;
     if subject.grace.is_zero() {
-        let message = "terminationGracePeriodSeconds is 0: the pod is killed the moment it is \
-                       deleted, without hook or SIGTERM worth the name, and every request in \
-                       flight is lost"
-            .to_owned();
+        let lost = if subject.serves() { "every request in flight" } else { "what it works on" };
+        let message = format!(
+            "terminationGracePeriodSeconds is 0: the pod is killed the moment it is deleted, without \
+             hook or SIGTERM worth the name, and {lost} is lost"
+        );
         let path = "spec.template.spec.terminationGracePeriodSeconds";
-        found.object(Rule::GraceZero, origin, path, message, "terminationGracePeriodSeconds: 30");
+        let fix = Fix::within(POD, "terminationGracePeriodSeconds: 30");
+        found.object(Rule::GraceZero, origin, path, message, fix);
     }
     for unit in &subject.units {
         if unit.serving {
@@ -28,16 +40,17 @@ pub(super) fn check(subject: &Subject<'_>, found: &mut Findings) {
         }
         if !subject.grace.is_zero() {
             fits(subject, unit, found);
+            own(subject, unit, found);
         }
         if swallows_sigterm(&command(unit)) {
             let message = format!(
                 "container {} starts a shell that runs several commands: as PID 1 it gets SIGTERM \
-                 and does not pass it on, so the server runs until SIGKILL after {} and loses what \
-                 is then in flight",
+                 and does not pass it on, so the program runs until SIGKILL after {} and loses {}",
                 unit.container.name,
-                shown(subject.grace)
+                shown(subject.grace),
+                if unit.serving { "the requests then in flight" } else { "what it then works on" }
             );
-            let fix = "end the script with `exec SERVER …`, so that the server becomes PID 1";
+            let fix = "end the script with `exec PROGRAM …`, so that the program becomes PID 1";
             found.unit(Rule::ShellAsPid1, origin, unit, "command", message, fix);
         }
         proxy(subject, unit, found);
@@ -81,7 +94,6 @@ fn stays(subject: &Subject<'_>, unit: &Unit<'_>, found: &mut Findings) {
     let race = "Kubernetes stops the pod and tells the proxies at the same moment, and nothing \
                 orders the two: for 1.2s behind a kube-proxy and 4.3s behind an ingress-nginx new \
                 connections still come here";
-    let sleep = "lifecycle:\n  preStop:\n    sleep:\n      seconds: 5";
     match stay(has_hook, unit.hook_takes(), delay, subject.ingress) {
         Stay::Enough => {}
         Stay::Unknown => {
@@ -89,7 +101,7 @@ fn stays(subject: &Subject<'_>, unit: &Unit<'_>, found: &mut Findings) {
                 "container {name} has no preStop hook, and nothing shows that its server goes on \
                  accepting after SIGTERM: {race}, and are refused"
             );
-            let fix = format!("{sleep}\n# or say how long the server itself waits: --delay 5s");
+            let fix = sleep(subject, unit).or("say how long the server itself waits: --delay 5s");
             found.unit(Rule::EndpointRace, origin, unit, "lifecycle", message, fix);
         }
         Stay::None => {
@@ -98,10 +110,15 @@ fn stays(subject: &Subject<'_>, unit: &Unit<'_>, found: &mut Findings) {
                  refused"
             );
             let fix = match unit.server.termination() {
-                Some(_) => {
-                    format!("env:\n  - name: WEBSAMPLE_MODE\n    value: drain\n# or\n{sleep}")
-                }
-                None => sleep.to_owned(),
+                Some(_) => super::ours::drain(subject, unit).or("a preStop hook that sleeps"),
+                // The hook that is there does something, if at once.
+                None => match &unit.hook {
+                    Hook::Exec { command, .. } => Fix::advice(format!(
+                        "lifecycle:\n  preStop:\n    exec:\n      command: [sh, -c, \"sleep 5; {}\"]",
+                        command.last().map_or("…", String::as_str)
+                    )),
+                    _ => sleep(subject, unit),
+                },
             };
             found.unit(Rule::EndpointRace, origin, unit, "lifecycle", message, fix);
         }
@@ -114,13 +131,31 @@ fn stays(subject: &Subject<'_>, unit: &Unit<'_>, found: &mut Findings) {
                 shown(needed)
             );
             let fix = if unit.hook.sleeps().is_some() {
-                sleep.to_owned()
+                sleep(subject, unit)
             } else {
-                format!("let it wait at least {}", shown(needed))
+                Fix::advice(format!("let it wait at least {}", shown(needed)))
             };
             found.unit(Rule::DelayTooShort, origin, unit, "lifecycle", message, fix);
         }
     }
+}
+
+/// A hook that sleeps, in a grace period that has room for it and for what comes then.
+fn sleep(subject: &Subject<'_>, unit: &Unit<'_>) -> Fix {
+    let seconds = SLEEP.as_secs();
+    let hook = format!("lifecycle:\n  preStop:\n    sleep:\n      seconds: {seconds}");
+    let fix = Fix::within(&unit.path, hook);
+    let delay = unit.server.longest_delay().unwrap_or_default();
+    let drain = unit.server.drain().unwrap_or_default().max(SHORTEST_DRAIN);
+    let needed = SLEEP + delay + drain;
+    let fix = if subject.grace < needed && unit.server.termination().is_none() {
+        let grace = format!("terminationGracePeriodSeconds: {}", whole_seconds(needed).max(30));
+        fix.and("in the pod's spec, since the grace period has no room for it", POD, &grace)
+    } else {
+        fix
+    };
+    // What a probe restarts has the probe's period instead, and the same hook.
+    super::probes::with_grace(fix, unit, SLEEP + delay)
 }
 
 /// What a grace period is judged as.
@@ -169,7 +204,8 @@ fn fits(subject: &Subject<'_>, unit: &Unit<'_>, found: &mut Findings) {
     };
     let hook = unit.hook_takes();
     let path = "spec.template.spec.terminationGracePeriodSeconds";
-    let wanted = |seconds: u64| format!("terminationGracePeriodSeconds: {seconds}");
+    let wanted =
+        |seconds: u64| Fix::within(POD, format!("terminationGracePeriodSeconds: {seconds}"));
     match grace(subject.grace, hook, delay, drain) {
         Grace::Enough => {}
         Grace::Hook(hook) => {
@@ -228,6 +264,32 @@ fn parts(hook: Option<Duration>, delay: Option<Duration>, drain: Option<Duration
     known.collect::<Vec<_>>().join(", ")
 }
 
+/// What the program itself was given to finish, against what is left for it.
+fn own(subject: &Subject<'_>, unit: &Unit<'_>, found: &mut Findings) {
+    let Some(own) = unit.server.own_drain() else { return };
+    let before =
+        unit.hook_takes().unwrap_or_default() + unit.server.longest_delay().unwrap_or_default();
+    let needed = before + own.drain;
+    // What is told of it counts, and an end that the hook outlasts is told already.
+    if unit.server.drain().is_some() || before >= subject.grace || needed <= subject.grace {
+        return;
+    }
+    let message = format!(
+        "container {} may take {} to finish ({}), and of the grace period of {} it has {}: what runs \
+         longer is cut by SIGKILL, and not ended by the program",
+        unit.container.name,
+        shown(own.drain),
+        own.setting,
+        shown(subject.grace),
+        shown(subject.grace.saturating_sub(before))
+    );
+    let seconds = whole_seconds(needed) + 2;
+    let fix = Fix::within(POD, format!("terminationGracePeriodSeconds: {seconds}"))
+        .or("give the program less");
+    let origin = &subject.workload.origin;
+    found.unit(Rule::DrainOutlastsGrace, origin, unit, "args", message, fix);
+}
+
 /// What is run, if the manifest and not the image says so.
 fn command<'a>(unit: &Unit<'a>) -> Vec<&'a str> {
     let container = unit.container;
@@ -256,7 +318,7 @@ fn swallows_sigterm(command: &[&str]) -> bool {
 }
 
 fn proxy(subject: &Subject<'_>, unit: &Unit<'_>, found: &mut Findings) {
-    if !unit.proxy || unit.native_sidecar || unit.hook != Hook::None || !subject.serves() {
+    if !unit.is_proxy() || unit.native_sidecar || unit.hook != Hook::None || !subject.serves() {
         return;
     }
     let name = &unit.container.name;

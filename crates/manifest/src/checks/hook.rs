@@ -5,6 +5,7 @@ use k8s_openapi::apimachinery::pkg::util::intstr::IntOrString;
 
 use super::{super::rule::Rule, Findings, Subject};
 use crate::{
+    fix::Fix,
     hook::{Hook, base, programs},
     image,
     subject::Unit,
@@ -38,7 +39,7 @@ fn tcp(subject: &Subject<'_>, unit: &Unit<'_>, found: &mut Findings) {
          is called, and SIGTERM follows without a delay",
         unit.container.name
     );
-    let fix = "preStop:\n  sleep:\n    seconds: 5";
+    let fix = Fix::within(unit.at("lifecycle"), "preStop:\n  sleep:\n    seconds: 5");
     found.unit(Rule::HookTcpSocket, &subject.workload.origin, unit, FIELD, message, fix);
 }
 
@@ -57,8 +58,11 @@ fn exec(subject: &Subject<'_>, unit: &Unit<'_>, command: &[String], found: &mut 
         unit.container.name
     );
     let seconds = unit.hook.sleeps().map_or(5, super::whole_seconds);
-    let fix = format!(
-        "preStop:\n  sleep:  # the kubelet's own, since Kubernetes 1.30\n    seconds: {seconds}"
+    let fix = Fix::within(
+        unit.at("lifecycle"),
+        format!(
+            "preStop:\n  sleep:  # the kubelet's own, since Kubernetes 1.30\n    seconds: {seconds}"
+        ),
     );
     found.unit(Rule::HookWithoutProgram, &subject.workload.origin, unit, FIELD, message, fix);
 }
@@ -84,7 +88,7 @@ fn reaches(
         None => {
             unit.ports().is_empty()
                 || subject.declares(&IntOrString::Int(number))
-                || subject.units.iter().any(|unit| unit.proxy)
+                || subject.units.iter().any(Unit::is_proxy)
         }
     };
     if !known {

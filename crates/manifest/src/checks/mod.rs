@@ -11,35 +11,41 @@
 //! | `disruption` | PodDisruptionBudgets |
 //! | `services` | whether Services and pods fit together |
 //! | `api` | what the API refuses or drops |
+//! | `judged` | what was not judged |
 
 mod api;
 mod disruption;
 mod ending;
 mod hook;
+mod judged;
 mod ours;
 mod placing;
 mod probes;
 mod replacing;
 mod services;
 
-use std::collections::HashMap;
-
 use super::{
     finding::Findings,
-    index::Index,
+    fix::Fix,
+    index::{BySpace, Index},
     objects::{Objects, Origin},
+    rule::Rule,
     subject::Subject,
 };
 
 /// Everything there is to find.
-pub(super) fn check(
-    objects: &Objects,
-    index: &Index<'_>,
-    subjects: &[Subject<'_>],
+pub(super) fn check<'a>(
+    objects: &'a Objects,
+    index: &Index<'a>,
+    subjects: &[Subject<'a>],
     found: &mut Findings,
 ) {
     api::check(objects, found);
+    api::services(objects, found);
+    judged::objects(objects, found);
     for subject in subjects {
+        judged::check(subject, found);
+        api::pods(subject, found);
         ending::check(subject, found);
         hook::check(subject, found);
         ours::check(subject, found);
@@ -50,35 +56,34 @@ pub(super) fn check(
         services::check(subject, found);
     }
     let named = Named::new(subjects);
+    disruption::budgets(objects, subjects, found);
     disruption::unmatched(objects, subjects, &named, found);
     services::unmatched(objects, subjects, &named, found);
 }
 
 /// Workloads by name, for those who are named after one and select nobody.
-struct Named<'a>(HashMap<&'a str, Vec<usize>>);
+struct Named<'a>(BySpace<'a, &'a str, usize>);
 
 impl<'a> Named<'a> {
-    fn new(subjects: &'a [Subject<'_>]) -> Self {
-        let mut by_name: HashMap<_, Vec<_>> = HashMap::new();
+    fn new(subjects: &[Subject<'a>]) -> Self {
+        let mut by_name = BySpace::new();
         for (place, subject) in subjects.iter().enumerate() {
-            by_name.entry(subject.workload.origin.name.as_str()).or_default().push(place);
+            let origin = &subject.workload.origin;
+            by_name.file(origin.name.as_str(), origin.namespace.as_deref(), place);
         }
         Self(by_name)
     }
 
     /// The first workload beside `origin` that its name is made of, with one of these endings.
-    fn meant<'s, 'o>(
+    fn meant<'s>(
         &self,
-        subjects: &'s [Subject<'o>],
-        origin: &Origin,
+        subjects: &'s [Subject<'a>],
+        origin: &'a Origin,
         endings: [&str; 3],
-    ) -> Option<&'s Subject<'o>> {
-        let places = endings.iter().filter_map(|end| origin.name.strip_suffix(end));
-        let places = places.filter_map(|name| self.0.get(name)).flatten();
-        let beside = places
-            .filter(|place| subjects[**place].workload.origin.shares_namespace(origin))
-            .min()?;
-        subjects.get(*beside)
+    ) -> Option<&'s Subject<'a>> {
+        let names = endings.iter().filter_map(|end| origin.name.strip_suffix(end));
+        let places = names.flat_map(|name| self.0.get(name, origin.namespace.as_deref()));
+        subjects.get(places.min()?)
     }
 }
 
@@ -95,6 +100,29 @@ fn labels(subject: &Subject<'_>, indent: &str) -> String {
         format!("{indent}{key}: {value}")
     };
     labels.map(line).collect::<Vec<_>>().join("\n")
+}
+
+/// An object that is meant for another names no namespace, or the other does not: where they end is
+/// decided by whoever applies them.
+fn apart(origin: &Origin, other: &Origin, what: &str, found: &mut Findings) {
+    let space = |origin: &Origin| match &origin.namespace {
+        Some(namespace) => format!("is in namespace {namespace}"),
+        None => "names no namespace".to_owned(),
+    };
+    let message = format!(
+        "{} {}, and it {}: it {what} only if both are applied to the same one",
+        other.title(),
+        space(other),
+        space(origin)
+    );
+    let namespace = origin.namespace.as_ref().or(other.namespace.as_ref());
+    let fix = namespace.map_or_else(String::new, |name| format!("metadata:\n  namespace: {name}"));
+    let fix = if origin.namespace.is_none() {
+        Fix::within("", fix)
+    } else {
+        Fix::advice(format!("{fix}  # in {} too", other.title()))
+    };
+    found.object(Rule::NamespaceApart, origin, "metadata", message, fix);
 }
 
 /// How durations are written in sentences.

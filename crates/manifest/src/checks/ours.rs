@@ -4,6 +4,7 @@ use std::time::Duration;
 
 use super::{super::rule::Rule, Findings, Subject, shown, whole_seconds};
 use crate::{
+    fix::Fix,
     known::{OnTermination, Termination},
     server::Server,
     subject::Unit,
@@ -12,7 +13,7 @@ use crate::{
 pub(super) fn check(subject: &Subject<'_>, found: &mut Findings) {
     for unit in &subject.units {
         match &unit.server {
-            Server::Theirs(_) => {}
+            Server::Theirs(..) => {}
             Server::Refusing(why) => {
                 let message = format!(
                     "container {} exits with 64 as often as it is started, and the rollout never \
@@ -37,7 +38,7 @@ pub(super) fn check(subject: &Subject<'_>, found: &mut Findings) {
 fn ours(subject: &Subject<'_>, unit: &Unit<'_>, server: &Termination, found: &mut Findings) {
     let origin = &subject.workload.origin;
     let name = &unit.container.name;
-    let drain = "env:\n  - name: WEBSAMPLE_MODE\n    value: drain";
+    let drain = drain(subject, unit);
     match server.on_termination {
         OnTermination::Drains | OnTermination::Finishes => grace(subject, unit, server, found),
         OnTermination::Ignores => {
@@ -56,6 +57,21 @@ fn ours(subject: &Subject<'_>, unit: &Unit<'_>, server: &Termination, found: &mu
             found.unit(Rule::ExitsAtOnce, origin, unit, "env", message, drain);
         }
     }
+}
+
+/// The mode that loses nothing; it needs to know how much of the grace period a sleeping hook leaves.
+pub(super) fn drain(subject: &Subject<'_>, unit: &Unit<'_>) -> Fix {
+    let hook = unit.hook.sleeps().unwrap_or_default();
+    let left = subject.grace.saturating_sub(hook);
+    let mut env = "env:\n  - name: WEBSAMPLE_MODE\n    value: drain".to_owned();
+    if !hook.is_zero() {
+        env.push_str(&told(left)["env:".len()..]);
+    }
+    Fix::within(&unit.path, env)
+}
+
+fn told(left: Duration) -> String {
+    format!("env:\n  - name: WEBSAMPLE_GRACE_PERIOD\n    value: {}s", left.as_secs())
 }
 
 /// What a server's grace period is, against what is left of the pod's once SIGTERM comes.
@@ -92,9 +108,6 @@ fn grace(subject: &Subject<'_>, unit: &Unit<'_>, server: &Termination, found: &m
     } else {
         format!(", less {} of its sleeping hook", shown(hook))
     };
-    let told = |left: Duration| {
-        format!("env:\n  - name: WEBSAMPLE_GRACE_PERIOD\n    value: {}s", left.as_secs())
-    };
     match against(server, subject.grace, hook) {
         Against::Equal => {}
         Against::Longer => {
@@ -106,7 +119,11 @@ fn grace(subject: &Subject<'_>, unit: &Unit<'_>, server: &Termination, found: &m
                 shown(subject.grace)
             );
             let needed = whole_seconds(server + hook);
-            let fix = format!("terminationGracePeriodSeconds: {needed}\n# or\n{}", told(left));
+            let fix = Fix::within(
+                "spec.template.spec",
+                format!("terminationGracePeriodSeconds: {needed}"),
+            )
+            .or(&format!("\n{}", told(left)));
             found.unit(Rule::ServerGraceTooLong, origin, unit, "env", message, fix);
         }
         Against::Shorter => {
@@ -116,7 +133,14 @@ fn grace(subject: &Subject<'_>, unit: &Unit<'_>, server: &Termination, found: &m
                 shown(server),
                 shown(subject.grace)
             );
-            found.unit(Rule::ServerGraceTooShort, origin, unit, "env", message, told(left));
+            found.unit(
+                Rule::ServerGraceTooShort,
+                origin,
+                unit,
+                "env",
+                message,
+                Fix::within(&unit.path, told(left)),
+            );
         }
     }
 }

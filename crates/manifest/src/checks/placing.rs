@@ -2,9 +2,9 @@
 //! unavailable, a new pod that does not is the end of the rollout.
 
 use super::{super::rule::Rule, Findings, Subject};
-use crate::{index::Index, select};
+use crate::{fix::Fix, index::Index, select};
 
-pub(super) fn check(subject: &Subject<'_>, index: &Index<'_>, found: &mut Findings) {
+pub(super) fn check<'a>(subject: &Subject<'a>, index: &Index<'a>, found: &mut Findings) {
     let waits = subject.bounds().is_some_and(|bounds| {
         bounds.replicas > 0 && bounds.max_surge > 0 && bounds.max_unavailable == 0
     });
@@ -16,24 +16,23 @@ pub(super) fn check(subject: &Subject<'_>, index: &Index<'_>, found: &mut Findin
 }
 
 fn host_ports(subject: &Subject<'_>, found: &mut Findings) {
-    let on_host = subject.pod.host_network == Some(true);
-    let taken = subject.units.iter().find_map(|unit| {
-        let port =
-            unit.ports().iter().find(|port| on_host || port.host_port.is_some_and(|p| p > 0))?;
-        Some((unit, port.host_port.filter(|port| *port > 0).unwrap_or(port.container_port)))
-    });
-    let Some((unit, port)) = taken else { return };
+    let Some((unit, port)) = subject.host_port() else { return };
     let message = format!(
         "container {} takes port {port} of its node, and no old pod goes before a new one is ready: \
          the rollout waits for a node without a pod, for ever where there is none",
         unit.container.name
     );
-    let fix = "rollingUpdate:\n  maxSurge: 0\n  maxUnavailable: 1\n# or leave the node's port to a \
-               Service, or run a DaemonSet";
+    // With one pod that would be all of them.
+    let fix = if subject.replicas() > 1 {
+        Fix::within("spec.strategy", "rollingUpdate:\n  maxSurge: 0\n  maxUnavailable: 1")
+            .or("leave the node's port to a Service, or run a DaemonSet")
+    } else {
+        Fix::advice("leave the node's port to a Service, or run a DaemonSet")
+    };
     found.unit(Rule::HostPortBlocksSurge, &subject.workload.origin, unit, "ports", message, fix);
 }
 
-fn volumes(subject: &Subject<'_>, index: &Index<'_>, found: &mut Findings) {
+fn volumes<'a>(subject: &Subject<'a>, index: &Index<'a>, found: &mut Findings) {
     for (place, volume) in subject.pod.volumes.iter().flatten().enumerate() {
         let Some(name) = volume.persistent_volume_claim.as_ref().map(|claim| &claim.claim_name)
         else {
@@ -58,7 +57,7 @@ fn volumes(subject: &Subject<'_>, index: &Index<'_>, found: &mut Findings) {
 }
 
 fn anti_affinity(subject: &Subject<'_>, found: &mut Findings) {
-    let labels = subject.workload.template.metadata.as_ref().and_then(|meta| meta.labels.as_ref());
+    let labels = subject.workload.labels();
     let terms = subject
         .pod
         .affinity

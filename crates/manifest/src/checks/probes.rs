@@ -5,7 +5,7 @@ use std::time::Duration;
 use k8s_openapi::{api::core::v1::Probe, apimachinery::pkg::util::intstr::IntOrString};
 
 use super::{super::rule::Rule, Findings, Subject, shown, whole_seconds};
-use crate::{hook::Hook, subject::Unit};
+use crate::{fix::Fix, hook::Hook, subject::Unit, traffic::asked};
 
 pub(super) fn check(subject: &Subject<'_>, found: &mut Findings) {
     for unit in &subject.units {
@@ -14,6 +14,7 @@ pub(super) fn check(subject: &Subject<'_>, found: &mut Findings) {
             liveness(subject, unit, found);
         }
         ports(subject, unit, found);
+        datagrams(subject, unit, found);
         times(subject, unit, found);
     }
 }
@@ -62,19 +63,26 @@ fn readiness(subject: &Subject<'_>, unit: &Unit<'_>, found: &mut Findings) {
     let Some(probe) = &unit.container.readiness_probe else {
         // A readiness gate is somebody else's probe, such as a load balancer's.
         if subject.pod.readiness_gates.as_ref().is_none_or(Vec::is_empty) {
-            let port = unit.ports().first();
-            let port = port.map_or_else(
-                || "8080".to_owned(),
-                |port| port.name.clone().unwrap_or_else(|| port.container_port.to_string()),
-            );
             let message = format!(
                 "container {name} has no readiness probe: a new pod counts as ready the moment its \
                  process starts, gets traffic before it listens, and the old pods are stopped for \
                  it; what comes until it listens is refused"
             );
-            let fix = format!(
-                "readinessProbe:\n  httpGet: {{ path: /ready, port: {port} }}\n  periodSeconds: 1"
-            );
+            let fix = match unit.ports().first() {
+                // Whether it listens can be asked of anybody.
+                Some(port) => {
+                    let number = || port.container_port.to_string();
+                    let port = port.name.clone().unwrap_or_else(number);
+                    let probe = format!(
+                        "readinessProbe:\n  tcpSocket: {{ port: {port} }}\n  periodSeconds: 1"
+                    );
+                    Fix::within(&unit.path, probe)
+                        .or("better, an httpGet of what says whether it can serve")
+                }
+                None => Fix::advice(
+                    "readinessProbe:\n  httpGet: { path: …, port: … }\n  periodSeconds: 1",
+                ),
+            };
             found.unit(Rule::NoReadinessProbe, origin, unit, "readinessProbe", message, fix);
         }
         return;
@@ -92,6 +100,7 @@ fn readiness(subject: &Subject<'_>, unit: &Unit<'_>, found: &mut Findings) {
         );
         let failures = (whole_seconds(delay).saturating_sub(1)).clamp(1, 3);
         let fix = format!("readinessProbe:\n  periodSeconds: 1\n  failureThreshold: {failures}");
+        let fix = Fix::within(&unit.path, fix);
         found.unit(Rule::ProbeOutlastsDelay, origin, unit, "readinessProbe", message, fix);
     }
 }
@@ -106,8 +115,10 @@ fn liveness(subject: &Subject<'_>, unit: &Unit<'_>, found: &mut Findings) {
     };
     let (live_timing, ready_timing) = (Timing::of(live), Timing::of(ready));
     // A port that takes no connection is dead by any measure; an endpoint can also be busy.
-    let asks = |probe: &Probe| probe.http_get.is_some() || probe.grpc.is_some();
-    let same = live.http_get == ready.http_get && live.grpc == ready.grpc;
+    let asks =
+        |probe: &Probe| probe.http_get.is_some() || probe.grpc.is_some() || probe.exec.is_some();
+    let same =
+        live.http_get == ready.http_get && live.grpc == ready.grpc && live.exec == ready.exec;
     if asks(live) && same && live_timing.patience() <= ready_timing.patience() {
         let message = format!(
             "the liveness probe of container {name} asks the same as its readiness probe and gives \
@@ -126,6 +137,7 @@ fn liveness(subject: &Subject<'_>, unit: &Unit<'_>, found: &mut Findings) {
             "livenessProbe:\n  # an endpoint that says only that the process is alive, or at \
              least\n  failureThreshold: {failures}"
         );
+        let fix = Fix::within(&unit.path, fix);
         found.unit(Rule::LivenessLikeReadiness, origin, unit, "livenessProbe", message, fix);
     }
     if unit.container.startup_probe.is_none() && live_timing.gives_up() < ready_timing.initial_delay
@@ -137,8 +149,11 @@ fn liveness(subject: &Subject<'_>, unit: &Unit<'_>, found: &mut Findings) {
             shown(live_timing.gives_up()),
             shown(ready_timing.initial_delay)
         );
-        let fix = "startupProbe:\n  # the readiness probe's question; the others wait for it\n  \
-                   periodSeconds: 1\n  failureThreshold: 120";
+        let delay = whole_seconds(ready_timing.initial_delay);
+        let fix =
+            Fix::within(&unit.path, format!("livenessProbe:\n  initialDelaySeconds: {delay}")).or(
+                "better, a startupProbe of the readiness probe's question: the others wait for it",
+            );
         found.unit(Rule::LivenessBeforeReadiness, origin, unit, "livenessProbe", message, fix);
     }
 }
@@ -155,15 +170,6 @@ fn probes<'a>(unit: &Unit<'a>) -> impl Iterator<Item = (&'static str, &'a Probe)
     .filter_map(|(name, probe)| Some((name, probe.as_ref()?)))
 }
 
-/// The port that a probe asks; one that names a host asks somebody else.
-fn port(probe: &Probe) -> Option<IntOrString> {
-    let http = probe.http_get.as_ref().filter(|http| http.host.is_none());
-    let http = http.map(|http| http.port.clone());
-    let tcp = probe.tcp_socket.as_ref().filter(|tcp| tcp.host.is_none());
-    let tcp = || tcp.map(|tcp| tcp.port.clone());
-    http.or_else(tcp).or_else(|| probe.grpc.as_ref().map(|grpc| IntOrString::Int(grpc.port)))
-}
-
 fn ports(subject: &Subject<'_>, unit: &Unit<'_>, found: &mut Findings) {
     let origin = &subject.workload.origin;
     let container = &unit.container.name;
@@ -171,7 +177,7 @@ fn ports(subject: &Subject<'_>, unit: &Unit<'_>, found: &mut Findings) {
         Hook::Http { port, elsewhere: false, .. } => Some(("lifecycle.preStop", port.clone())),
         _ => None,
     };
-    let all = probes(unit).filter_map(|(name, probe)| Some((name, port(probe)?))).chain(hook);
+    let all = probes(unit).filter_map(|(name, probe)| Some((name, asked(probe)?))).chain(hook);
     let names: Vec<_> = unit.ports().iter().filter_map(|port| port.name.as_deref()).collect();
     let declared: Vec<_> = unit.ports().iter().map(|port| port.container_port).collect();
     for (field, port) in all {
@@ -213,6 +219,30 @@ fn ports(subject: &Subject<'_>, unit: &Unit<'_>, found: &mut Findings) {
     }
 }
 
+/// Every probe but exec opens a connection; a port may be declared for both protocols, as a name
+/// server's is.
+fn datagrams(subject: &Subject<'_>, unit: &Unit<'_>, found: &mut Findings) {
+    for (field, probe) in probes(unit) {
+        let Some(number) = asked(probe).and_then(|port| unit.number(&port)) else { continue };
+        let mut protocols = unit
+            .ports()
+            .iter()
+            .filter(|port| port.container_port == number)
+            .map(|port| port.protocol.as_deref().unwrap_or("TCP"))
+            .peekable();
+        if protocols.peek().is_some() && protocols.all(|protocol| protocol != "TCP") {
+            let message = format!(
+                "{field} of container {} opens a TCP connection to port {number}, which is declared \
+                 for another protocol: if nothing listens there for TCP, it fails as often as it asks",
+                unit.container.name
+            );
+            let fix = "ask a TCP port, or run a program by exec";
+            let origin = &subject.workload.origin;
+            found.unit(Rule::ProbeOfUdpPort, origin, unit, field, message, fix);
+        }
+    }
+}
+
 /// Whether two numbers have the same digits in another order. Ports need not be declared, and
 /// those for health checks often are not: only what looks like a typing error is worth a word.
 fn twisted(one: i32, other: i32) -> bool {
@@ -241,6 +271,7 @@ fn times(subject: &Subject<'_>, unit: &Unit<'_>, found: &mut Findings) {
                 shown(timing.patience())
             );
             let fix = format!("{field}:\n  timeoutSeconds: {}", timing.period.as_secs());
+            let fix = Fix::within(&unit.path, fix);
             found.unit(Rule::ProbeTimeoutOverPeriod, origin, unit, field, message, fix);
         }
         if let Some(own) = probe.termination_grace_period_seconds.map(crate::seconds)
@@ -253,13 +284,26 @@ fn times(subject: &Subject<'_>, unit: &Unit<'_>, found: &mut Findings) {
                 shown(own),
                 shown(ending)
             );
-            let fix = format!(
-                "{field}:\n  terminationGracePeriodSeconds: {}",
-                whole_seconds(ending) + 10
-            );
+            let fix = Fix::within(&unit.path, own_grace(field, ending));
             found.unit(Rule::ProbeGraceTooShort, origin, unit, field, message, fix);
         }
     }
+}
+
+fn own_grace(field: &str, ending: Duration) -> String {
+    format!("{field}:\n  terminationGracePeriodSeconds: {}", whole_seconds(ending) + 10)
+}
+
+/// A fix that makes a container's end this long, with what it asks of the probes' own grace periods.
+pub(super) fn with_grace(fix: Fix, unit: &Unit<'_>, ending: Duration) -> Fix {
+    probes(unit)
+        .filter(|(_, probe)| {
+            let own = probe.termination_grace_period_seconds.map(crate::seconds);
+            own.is_some_and(|own| own < ending)
+        })
+        .fold(fix, |fix, (field, _)| {
+            fix.and("in the same container", &unit.path, &own_grace(field, ending))
+        })
 }
 
 #[cfg(test)]

@@ -5,9 +5,19 @@ use std::time::Duration;
 use websample_kubernetes::{Fenceposts, IntOrPercent};
 
 use super::{super::rule::Rule, Findings, Subject, shown};
-use crate::objects::Rollout;
+use crate::{fix::Fix, objects::Rollout};
 
 const ROLLING: &str = "spec.strategy.rollingUpdate";
+
+/// Where that is.
+const STRATEGY: &str = "spec.strategy";
+
+/// Bounds with which no pod goes before its successor is ready.
+const NEVER_LESS: &str = "rollingUpdate:\n  maxSurge: 25%\n  maxUnavailable: 0";
+
+/// For what keeps data, a second pod of which is another database and no help.
+const ALONE: &str = "more pods help only if the program shares its data among them; if it does not, \
+                     let its clients retry for as long as it takes to start";
 
 pub(super) fn check(subject: &Subject<'_>, found: &mut Findings) {
     let origin = &subject.workload.origin;
@@ -16,7 +26,7 @@ pub(super) fn check(subject: &Subject<'_>, found: &mut Findings) {
             let message = "maxSurge and maxUnavailable are both 0, so no pod could ever be \
                            replaced: the API refuses it"
                 .to_owned();
-            let fix = "rollingUpdate:\n  maxSurge: 25%\n  maxUnavailable: 0";
+            let fix = Fix::within(STRATEGY, NEVER_LESS);
             found.object(Rule::SurgeAndUnavailableZero, origin, ROLLING, message, fix);
             return;
         }
@@ -30,7 +40,10 @@ pub(super) fn check(subject: &Subject<'_>, found: &mut Findings) {
                        number back, so a deployment under load first stops the pods that the \
                        autoscaler had added, with what they have in flight"
             .to_owned();
-        let fix = "remove spec.replicas; the autoscaler's minReplicas holds";
+        let fix = Fix::without(
+            "spec.replicas",
+            "remove spec.replicas; the autoscaler's minReplicas holds",
+        );
         found.object(Rule::ReplicasAndAutoscaler, origin, "spec.replicas", message, fix);
     }
 }
@@ -43,7 +56,10 @@ fn progress(subject: &Subject<'_>, min_ready: u32, deadline: u32, found: &mut Fi
             "progressDeadlineSeconds ({deadline}) is not above minReadySeconds ({min_ready}): the \
              API refuses it"
         );
-        let fix = format!("progressDeadlineSeconds: {}", min_ready + 600);
+        let fix = Fix::within(
+            "spec",
+            format!("progressDeadlineSeconds: {}", min_ready.saturating_add(600)),
+        );
         found.object(Rule::ProgressDeadlineTooShort, origin, path, message, fix);
         return;
     }
@@ -56,7 +72,8 @@ fn progress(subject: &Subject<'_>, min_ready: u32, deadline: u32, found: &mut Fi
              wait for it roll back pods that are on their way",
             shown(needed)
         );
-        let fix = format!("progressDeadlineSeconds: {}", needed.as_secs() + 60);
+        let fix =
+            Fix::within("spec", format!("progressDeadlineSeconds: {}", needed.as_secs() + 60));
         found.object(Rule::ProgressDeadlineBeforeReady, origin, path, message, fix);
     }
 }
@@ -105,7 +122,7 @@ fn left(bounds: Fenceposts) -> Left {
 fn replaced(subject: &Subject<'_>, found: &mut Findings) {
     let origin = &subject.workload.origin;
     let replicas = subject.replicas();
-    let never_less = "rollingUpdate:\n  maxSurge: 25%\n  maxUnavailable: 0";
+    let never_less = || Fix::within(STRATEGY, NEVER_LESS);
     let rolling = subject.bounds();
     match rolling.map(left) {
         Some(Left::Nothing) => {
@@ -118,7 +135,7 @@ fn replaced(subject: &Subject<'_>, found: &mut Findings) {
                 bounds.max_unavailable,
                 bounds.max_surge
             );
-            found.object(Rule::NoPodLeft, origin, ROLLING, message, never_less);
+            found.object(Rule::NoPodLeft, origin, ROLLING, message, never_less());
             return;
         }
         Some(Left::Few { unavailable, surge }) => {
@@ -127,15 +144,17 @@ fn replaced(subject: &Subject<'_>, found: &mut Findings) {
                  to serve everything while they are replaced, and what is too much for it is lost",
                 if surge { "" } else { ", with no surge beside them" }
             );
-            found.object(Rule::TooManyUnavailable, origin, ROLLING, message, never_less);
+            found.object(Rule::TooManyUnavailable, origin, ROLLING, message, never_less());
         }
+        // On the same node there is no room for one more.
+        Some(Left::NoSurge(_)) if subject.host_port().is_some() => {}
         Some(Left::NoSurge(unavailable)) => {
             let message = format!(
                 "maxSurge comes to 0, so {unavailable} of {replicas} pods are stopped before their \
                  successors start: the others serve everything meanwhile, and what is too much for \
                  them is lost"
             );
-            found.object(Rule::NoSurge, origin, ROLLING, message, never_less);
+            found.object(Rule::NoSurge, origin, ROLLING, message, never_less());
         }
         Some(Left::Enough) => {}
         None if subject.workload.rollout == Rollout::Recreate => {
@@ -143,8 +162,14 @@ fn replaced(subject: &Subject<'_>, found: &mut Findings) {
                 "strategy Recreate stops all pods before the first new one starts: every \
                            request from then until one is ready is lost"
                     .to_owned();
-            let fix =
-                format!("strategy:\n  type: RollingUpdate\n  {}", never_less.replace('\n', "\n  "));
+            let written =
+                format!("strategy:\n  type: RollingUpdate\n  {}", NEVER_LESS.replace('\n', "\n  "));
+            // Who holds a volume may have to be alone.
+            let fix = if subject.keeps_data() {
+                Fix::advice(format!("{written}\n# if two may run at a time, on one volume"))
+            } else {
+                Fix::within("spec", written)
+            };
             found.object(Rule::StrategyRecreate, origin, "spec.strategy", message, fix);
             return;
         }
@@ -152,10 +177,10 @@ fn replaced(subject: &Subject<'_>, found: &mut Findings) {
             let message = "a StatefulSet has no surge: its one pod is stopped before the new one \
                            starts, and every request in between is lost"
                 .to_owned();
-            found.object(Rule::NoPodLeft, origin, "spec.replicas", message, "replicas: 2");
+            found.object(Rule::NoPodLeft, origin, "spec.replicas", message, ALONE);
             return;
         }
-        None => {}
+        None => in_place(subject, found),
     }
     if replicas == 1 && origin.kind != "DaemonSet" {
         let written = match (subject.autoscaled, subject.workload.replicas) {
@@ -167,7 +192,34 @@ fn replaced(subject: &Subject<'_>, found: &mut Findings) {
             "{written}: a rollout brings the new pod first, but a node that is drained or lost \
              takes the only one, and every request until another is ready is lost"
         );
-        found.object(Rule::SingleReplica, origin, "spec.replicas", message, "replicas: 2");
+        let fix = if subject.autoscaled.is_some() {
+            Fix::advice("minReplicas: 2, in its HorizontalPodAutoscaler")
+        } else if subject.keeps_data() {
+            Fix::advice(ALONE)
+        } else {
+            Fix::within("spec", "replicas: 2")
+        };
+        found.object(Rule::SingleReplica, origin, "spec.replicas", message, fix);
+    }
+}
+
+/// A StatefulSet or DaemonSet that may stop all of its pods at a time.
+fn in_place(subject: &Subject<'_>, found: &mut Findings) {
+    let Rollout::InPlace { unavailable } = subject.workload.rollout else { return };
+    let origin = &subject.workload.origin;
+    let all = match unavailable {
+        IntOrPercent::Percent(percent) => percent >= 100,
+        // How many nodes there are is not known.
+        IntOrPercent::Int(count) => origin.kind == "StatefulSet" && count >= subject.replicas(),
+    };
+    if all {
+        let message = format!(
+            "maxUnavailable {unavailable} is all of its pods: the update stops every one before a new \
+             one is ready, and every request in between is lost"
+        );
+        let path = "spec.updateStrategy.rollingUpdate";
+        let fix = Fix::within("spec.updateStrategy", "rollingUpdate:\n  maxUnavailable: 1");
+        found.object(Rule::NoPodLeft, origin, path, message, fix);
     }
 }
 

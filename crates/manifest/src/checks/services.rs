@@ -3,12 +3,13 @@
 use std::{collections::HashSet, ptr};
 
 use k8s_openapi::{
-    api::core::v1::{Service, ServicePort},
+    api::core::v1::{ContainerPort, Service, ServicePort},
     apimachinery::pkg::util::intstr::IntOrString,
 };
 
 use super::{super::rule::Rule, Findings, Named, Subject, labels};
 use crate::{
+    fix::Fix,
     objects::{Object, Objects},
     select,
     subject::Unit,
@@ -17,6 +18,10 @@ use crate::{
 pub(super) fn check(subject: &Subject<'_>, found: &mut Findings) {
     for service in &subject.services {
         let Some(spec) = &service.object.spec else { continue };
+        let origin = &subject.workload.origin;
+        if service.origin.namespace != origin.namespace && !certain(subject) {
+            super::apart(&service.origin, origin, "sends to its pods", found);
+        }
         for (index, port) in spec.ports.iter().flatten().enumerate() {
             target(subject, service, index, port, found);
         }
@@ -33,6 +38,12 @@ pub(super) fn check(subject: &Subject<'_>, found: &mut Findings) {
             found.object(Rule::PublishesNotReady, &service.origin, path, message, fix);
         }
     }
+}
+
+/// Whether another Service is certain to be beside the workload.
+fn certain(subject: &Subject<'_>) -> bool {
+    let namespace = &subject.workload.origin.namespace;
+    subject.services.iter().any(|service| service.origin.namespace == *namespace)
 }
 
 fn target(
@@ -57,14 +68,17 @@ fn target(
         .collect();
     let path = format!("spec.ports[{index}].targetPort");
     let title = subject.workload.origin.title();
-    let first = subject.units.iter().flat_map(Unit::ports).next();
-    let fix = first.map_or_else(
-        || "declare the port in the container, with this name".to_owned(),
-        |port| {
-            let number = || port.container_port.to_string();
-            format!("targetPort: {}", port.name.clone().unwrap_or_else(number))
-        },
-    );
+    let ports: Vec<_> = subject.units.iter().flat_map(Unit::ports).collect();
+    let written = |port: &ContainerPort| {
+        let number = || port.container_port.to_string();
+        format!("targetPort: {}", port.name.clone().unwrap_or_else(number))
+    };
+    let fix = match ports.as_slice() {
+        [] => Fix::advice("declare the port in the container, with this name"),
+        // There is nothing else that it could mean.
+        [port] => Fix::within(format!("spec.ports[{index}]"), written(port)),
+        [port, ..] => Fix::advice(format!("{}  # or another of them", written(port))),
+    };
     match &target {
         IntOrString::String(name) if name.parse::<u16>().is_err() => {
             let message = format!(
@@ -95,10 +109,10 @@ fn target(
 }
 
 /// Services that send to nobody and are named after somebody.
-pub(super) fn unmatched(
-    objects: &Objects,
-    subjects: &[Subject<'_>],
-    named: &Named<'_>,
+pub(super) fn unmatched<'a>(
+    objects: &'a Objects,
+    subjects: &[Subject<'a>],
+    named: &Named<'a>,
     found: &mut Findings,
 ) {
     let send: HashSet<_> =
@@ -114,7 +128,7 @@ pub(super) fn unmatched(
                  it has no endpoint, and every request is refused",
                 meant.workload.origin.title()
             );
-            let fix = format!("selector:\n{}", labels(meant, "  "));
+            let fix = Fix::within("spec", format!("selector:\n{}", labels(meant, "  ")));
             found.object(
                 Rule::ServiceSelectsNothing,
                 &service.origin,

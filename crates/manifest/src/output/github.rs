@@ -4,41 +4,51 @@ use std::fmt::Write;
 
 use super::super::{
     STANDARD_INPUT,
-    problem::Unusable,
-    report::Report,
+    problem::{Problem, Unusable},
+    report::CheckReport,
     rule::{PAGE, Severity},
 };
 
 /// An annotation for each finding. What came through a pipe is in no file of the repository, and
 /// shows with the run as a whole.
-pub fn github(report: &Report) -> String {
+pub fn github(report: &CheckReport) -> String {
     let mut text = String::new();
     for finding in &report.findings {
         let level = match finding.severity() {
             Severity::Error => "error",
             Severity::Warning => "warning",
+            Severity::Note => "notice",
         };
         let place = (finding.file != STANDARD_INPUT).then_some((&*finding.file, finding.line));
         let message = format!(
             "{} {}: {}\nfix:\n{}\nsee {PAGE}#{}",
-            finding.kind, finding.name, finding.message, finding.fix, finding.rule
+            finding.kind,
+            finding.name,
+            finding.message,
+            finding.fix.text(),
+            finding.rule
         );
         command(&mut text, level, place, finding.rule.name(), &message);
     }
+    problems(&mut text, &report.problems);
     text
 }
 
 /// An annotation for each problem.
 pub fn github_problems(unusable: &Unusable) -> String {
     let mut text = String::new();
-    for problem in &unusable.problems {
+    problems(&mut text, &unusable.problems);
+    text
+}
+
+fn problems(text: &mut String, problems: &[Problem]) {
+    for problem in problems {
         let place = problem
             .line
             .filter(|_| problem.file != STANDARD_INPUT)
             .map(|line| (&*problem.file, line));
-        command(&mut text, "error", place, "unusable-manifest", &problem.to_string());
+        command(text, "error", place, "unusable-manifest", &problem.to_string());
     }
-    text
 }
 
 fn command(

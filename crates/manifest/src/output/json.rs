@@ -5,17 +5,20 @@ use serde_json::{Value, json};
 use super::super::{
     finding::Finding,
     problem::Unusable,
-    report::{Checked, Ending, Replacing, Report},
+    report::{CheckReport, Checked, Ending, Ignored, Replacing},
     rule::{PAGE, Severity},
 };
 
 /// The report as JSON; durations are in seconds, `null` is unknown.
-pub fn json(report: &Report) -> Value {
+pub fn json(report: &CheckReport) -> Value {
     json!({
-        "ok": report.count(Severity::Error) == 0,
+        "ok": report.count(Severity::Error) == 0 && report.problems.is_empty(),
         "errors": report.count(Severity::Error),
         "warnings": report.count(Severity::Warning),
+        "notes": report.count(Severity::Note),
         "findings": report.findings.iter().map(finding).collect::<Vec<_>>(),
+        "problems": report.problems,
+        "ignored": report.ignored.iter().map(ignored).collect::<Vec<_>>(),
         "checked": report.checked.iter().map(checked).collect::<Vec<_>>(),
         "skipped": report.skipped,
     })
@@ -37,9 +40,15 @@ fn finding(finding: &Finding) -> Value {
         "name": finding.name,
         "container": finding.container,
         "message": finding.message,
-        "fix": finding.fix,
+        "fix": finding.fix.text(),
         "docs": format!("{PAGE}#{}", finding.rule),
     })
+}
+
+fn ignored(ignored: &Ignored) -> Value {
+    let mut value = finding(&ignored.finding);
+    value["reason"] = ignored.reason.as_str().into();
+    value
 }
 
 fn checked(checked: &Checked) -> Value {

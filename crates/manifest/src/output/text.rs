@@ -1,6 +1,9 @@
 //! For eyes.
 
-use std::{collections::HashMap, fmt::Write};
+use std::{
+    collections::{HashMap, HashSet},
+    fmt::Write,
+};
 
 use humantime::format_duration as shown;
 
@@ -8,16 +11,17 @@ use super::{
     super::{
         finding::Finding,
         printable,
-        report::{Checked, Ending, Replacing, Report},
-        rule::{PAGE, Severity},
+        report::{CheckReport, Checked, Ending, Replacing},
+        rule::{Rule, Severity},
     },
-    file,
+    file, link,
 };
 
 /// The report, object by object, with a verdict at the end; in colour if asked.
-pub fn text(report: &Report, colour: bool) -> String {
+pub fn text(report: &CheckReport, colour: bool) -> String {
     let paint = Paint(colour);
     let mut text = String::new();
+    let mut explained = Explained::default();
     let mut by_object: HashMap<_, Vec<&Finding>> = HashMap::new();
     for finding in &report.findings {
         let object = (&finding.file, &finding.kind, &finding.namespace, &finding.name);
@@ -26,7 +30,7 @@ pub fn text(report: &Report, colour: bool) -> String {
     for checked in &report.checked {
         let object = (&checked.file, &checked.kind, &checked.namespace, &checked.name);
         let own = by_object.remove(&object).unwrap_or_default();
-        workload(&mut text, checked, &own, paint);
+        workload(&mut text, checked, &own, &mut explained, paint);
     }
     // Of Services, budgets, objects of old versions.
     let mut heading = String::new();
@@ -41,7 +45,7 @@ pub fn text(report: &Report, colour: bool) -> String {
             let _ = writeln!(text, "{}", paint.bold(&title));
             heading = title;
         }
-        entry(&mut text, finding, paint);
+        entry(&mut text, finding, &mut explained, paint);
         text.push('\n');
     }
     if !report.skipped.is_empty() {
@@ -52,6 +56,7 @@ pub fn text(report: &Report, colour: bool) -> String {
             .collect();
         let _ = writeln!(text, "Not looked at: {}.", kinds.join(", "));
     }
+    ignored(&mut text, report);
     let _ = writeln!(text, "{}", verdict(report));
     text
 }
@@ -62,7 +67,13 @@ fn title(place: &str, kind: &str, namespace: Option<&str>, name: &str) -> String
 }
 
 // Writing to a string cannot fail, here and below.
-fn workload(text: &mut String, checked: &Checked, findings: &[&Finding], paint: Paint) {
+fn workload(
+    text: &mut String,
+    checked: &Checked,
+    findings: &[&Finding],
+    explained: &mut Explained,
+    paint: Paint,
+) {
     let heading = title(&checked.file, &checked.kind, checked.namespace.as_deref(), &checked.name);
     let _ = writeln!(text, "{}", paint.bold(&heading));
     let replicas = match checked.replicas {
@@ -84,7 +95,7 @@ fn workload(text: &mut String, checked: &Checked, findings: &[&Finding], paint: 
         let _ = writeln!(text, "  {}", printable(&budget(ending)));
     }
     for finding in findings {
-        entry(text, finding, paint);
+        entry(text, finding, explained, paint);
     }
     text.push('\n');
 }
@@ -103,7 +114,9 @@ fn budget(ending: &Ending) -> String {
         Some((min, max)) => {
             parts.push(format!("goes on accepting for {} to {}", shown(min), shown(max)));
         }
-        None if ending.serves => parts.push("nothing known of a delay after SIGTERM".to_owned()),
+        None if ending.serves == Some(true) => {
+            parts.push("nothing known of a delay after SIGTERM".to_owned());
+        }
         None => {}
     }
     let before =
@@ -119,32 +132,91 @@ fn budget(ending: &Ending) -> String {
         _ => {}
     }
     parts.push(format!("SIGKILL at {}", shown(ending.grace)));
-    let serves = if ending.serves { "" } else { " (no requests)" };
+    let serves = match ending.serves {
+        Some(true) => "",
+        Some(false) => " (no requests)",
+        None => " (whether requests come is not known)",
+    };
     format!("{}{serves}: {}", ending.container, parts.join(", "))
 }
 
-fn entry(text: &mut String, finding: &Finding, paint: Paint) {
+/// What has been said already: a rule is explained once, and a repeat names who else it is about.
+#[derive(Default)]
+struct Explained(HashSet<(Rule, String)>);
+
+impl Explained {
+    /// Whether this has not been said of anybody yet.
+    fn is_new(&mut self, finding: &Finding) -> bool {
+        let mut said = finding.message.clone();
+        for name in [finding.container.as_deref(), Some(&finding.name)].into_iter().flatten() {
+            said = said.replace(name, "…");
+        }
+        self.0.insert((finding.rule, said))
+    }
+}
+
+fn entry(text: &mut String, finding: &Finding, explained: &mut Explained, paint: Paint) {
     let severity = paint.severity(finding.severity());
-    let _ = writeln!(
-        text,
+    let place = format!(
         "  {severity} {} ({}:{})",
         paint.bold(finding.rule.name()),
         printable(file(&finding.file)),
         finding.line
     );
+    if !explained.is_new(finding) {
+        let whom = finding
+            .container
+            .as_ref()
+            .map_or_else(String::new, |container| printable(&format!(" container {container}")));
+        let _ = writeln!(text, "{place}:{whom} as above");
+        return;
+    }
+    let _ = writeln!(text, "{place}");
     let _ = writeln!(text, "    {}", printable(&finding.message));
-    for (index, line) in finding.fix.lines().enumerate() {
+    for (index, line) in finding.fix.text().lines().enumerate() {
         let lead = if index == 0 { "fix:" } else { "    " };
         let _ = writeln!(text, "    {lead} {}", printable(line));
     }
-    let _ = writeln!(text, "    see {PAGE}#{}", finding.rule);
+    let _ = writeln!(text, "    see {}", link(finding.rule));
 }
 
-fn verdict(report: &Report) -> String {
+/// What somebody lives with, and why.
+fn ignored(text: &mut String, report: &CheckReport) {
+    if report.ignored.is_empty() {
+        return;
+    }
+    text.push_str("Ignored, each for its reason:\n");
+    for ignored in &report.ignored {
+        let finding = &ignored.finding;
+        let title =
+            title(&finding.file, &finding.kind, finding.namespace.as_deref(), &finding.name);
+        let _ = writeln!(text, "  {} of {title}: {}", finding.rule, printable(&ignored.reason));
+    }
+}
+
+fn verdict(report: &CheckReport) -> String {
     let counted =
         |count: usize, what: &str| format!("{count} {what}{}", if count == 1 { "" } else { "s" });
     let workloads = counted(report.checked.len(), "workload");
-    match (report.count(Severity::Error), report.count(Severity::Warning)) {
+    let notes = report.count(Severity::Note);
+    let unjudged = match notes {
+        0 => String::new(),
+        notes => format!(
+            " {} not judged (see the notes): what is lost there is not known.",
+            match notes {
+                1 => "1 thing was".to_owned(),
+                notes => format!("{notes} things were"),
+            }
+        ),
+    };
+    let found = match (report.count(Severity::Error), report.count(Severity::Warning)) {
+        (0, 0) if !report.ignored.is_empty() => {
+            format!("Nothing found in {workloads} besides what is ignored.")
+        }
+        (0, 0) if notes > 0 => format!("Nothing found in {workloads}, as far as they were judged."),
+        (0, 0) if !report.serves() => format!(
+            "Nothing found in {workloads}, and no requests come there, as far as a manifest can tell."
+        ),
         (0, 0) => format!(
             "Nothing found in {workloads}: as far as a manifest can tell, a rollout loses nothing."
         ),
@@ -157,7 +229,8 @@ fn verdict(report: &Report) -> String {
             counted(errors, "error"),
             counted(warnings, "warning")
         ),
-    }
+    };
+    format!("{found}{unjudged}")
 }
 
 /// Colours, or none.
@@ -173,6 +246,7 @@ impl Paint {
         let code = match severity {
             Severity::Error => "31",
             Severity::Warning => "33",
+            Severity::Note => "36",
         };
         self.with(code, &format!("{severity:7}"))
     }

@@ -85,7 +85,7 @@ fn old_versions_and_both_autoscalers() {
     let objects = of(&format!("{DEPLOYMENT}{all}"));
     assert_eq!(objects.autoscalers.len(), 2);
     assert!(objects.autoscalers.iter().all(|found| found.object.min == 2));
-    assert_eq!(objects.removed[0].object.instead, "autoscaling/v2");
+    assert_eq!(objects.unserved[0].object.instead, "autoscaling/v2");
 }
 
 #[test]
@@ -103,9 +103,21 @@ fn what_cannot_be_read_names_file_document_line_and_remedy() {
         ),
         (
             replaced("name: app", "name: {{ .Values.name }}"),
-            "x.yaml:",
-            "it is not YAML",
+            "x.yaml:19 ",
+            "it is a template that nobody has rendered yet: {{ .Values.name }}",
             "helm template CHART | websample",
+        ),
+        (
+            replaced("spec:\n  selector", "spec:\n  replicas: \"{{ .Values.n }}\"\n  selector"),
+            "x.yaml:12 (document 2): ",
+            "spec.replicas: it is a template that nobody has rendered yet: {{ .Values.n }}",
+            "helm template CHART | websample",
+        ),
+        (
+            replaced("spec:\n  selector", "spec:\n  replicas: ${REPLICAS}\n  selector"),
+            "x.yaml:12 (document 2): ",
+            "nobody has rendered yet: ${REPLICAS}",
+            "kustomize build DIR",
         ),
         (
             replaced("spec:\n  selector", "spec:\n  replicas: three\n  selector"),
@@ -160,7 +172,30 @@ fn what_cannot_be_read_names_file_document_line_and_remedy() {
 }
 
 #[test]
-fn all_that_is_broken_is_told() {
-    let text = format!("a: [1\n---\n{DEPLOYMENT}---\nkind: X\n---\n- 1\n");
-    assert_eq!(problems(&text).len(), 3);
+fn what_is_broken_or_foreign_does_not_hide_the_rest() {
+    let text = format!(
+        "a: [1\n---\n{DEPLOYMENT}---\nkind: X\n---\n- 1\n---\napiVersion: v1\nkind: List\nitems:\n- \
+         apiVersion: v1\n  kind: Service\n  spec: {{ ports: 5 }}\n- apiVersion: v1\n  kind: Service\n  \
+         metadata: {{ name: web }}\n"
+    );
+    let objects = of(&text);
+    assert_eq!((objects.workloads.len(), objects.services.len()), (1, 1));
+    let told = |problems: &[Problem]| problems.iter().map(|p| p.document).collect::<Vec<_>>();
+    assert_eq!(told(&objects.problems), [Some(1), Some(5)]);
+    assert_eq!(told(&objects.foreign), [Some(3), Some(4)]);
+    // Without anything to check, all of it is told.
+    assert_eq!(problems("a: [1\n---\nkind: X\n---\n- 1\n").len(), 3);
+}
+
+#[test]
+fn comments_may_be_long_and_the_status_is_nobodys_business() {
+    let comment = "          # A line of many.\n".repeat(100);
+    let text = DEPLOYMENT.replace("          image", &format!("{comment}          image"));
+    let text = text.replace("      containers:\n", &format!("      containers:\n{comment}"));
+    let objects = of(&format!("{text}status: {{ replicas: \"{{{{ n }}}}\" }}\n"));
+    assert_eq!(
+        objects.workloads[0].origin.node.line_of("spec.template.spec.containers[0].image"),
+        215
+    );
+    assert_eq!(objects.workloads[0].origin.unknown, [""; 0]);
 }

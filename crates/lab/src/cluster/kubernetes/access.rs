@@ -9,7 +9,7 @@ use kube::{Api, api::PostParams};
 
 use super::{
     connect::Cluster,
-    error::{KubernetesError, Problem},
+    error::{ClusterProblem, KubernetesError},
     persist::persist,
 };
 
@@ -94,7 +94,7 @@ pub(super) async fn check(cluster: &Cluster, load_inside: bool) -> Result<(), Ku
         let params = PostParams::default();
         let answer = persist(|| reviews.create(&params, &review)).await;
         let answer = answer.map_err(|error| {
-            cluster.failed(Problem::of(&error, "SelfSubjectAccessReview", "answer"))
+            cluster.failed(ClusterProblem::of(&error, "SelfSubjectAccessReview", "answer"))
         })?;
         let allowed = answer.status.is_some_and(|status| status.allowed);
         Ok((!allowed).then(|| permission.name()))
@@ -103,5 +103,5 @@ pub(super) async fn check(cluster: &Cluster, load_inside: bool) -> Result<(), Ku
     if missing.is_empty() {
         return Ok(());
     }
-    Err(cluster.failed(Problem::Forbidden { namespace: namespace.clone(), missing }))
+    Err(cluster.failed(ClusterProblem::Forbidden { namespace: namespace.clone(), missing }))
 }

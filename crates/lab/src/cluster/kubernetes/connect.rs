@@ -9,7 +9,7 @@ use kube::{
 
 use super::{
     args::Options,
-    error::{KubernetesError, Problem, reason},
+    error::{ClusterProblem, KubernetesError, reason},
     persist::persist,
 };
 
@@ -55,11 +55,11 @@ impl Cluster {
             None => format!("cluster {}", config.cluster_url).into(),
         };
         let failed = |problem| KubernetesError { cluster: Arc::clone(&name), problem };
-        let client =
-            Client::try_from(config).map_err(|error| failed(Problem::NoConfig(reason(&error))))?;
+        let client = Client::try_from(config)
+            .map_err(|error| failed(ClusterProblem::NoConfig(reason(&error))))?;
         let version = persist(|| client.apiserver_version())
             .await
-            .map_err(|error| failed(Problem::of(&error, "/version", "get")))?;
+            .map_err(|error| failed(ClusterProblem::of(&error, "/version", "get")))?;
         Ok(Self {
             client,
             namespace: options.namespace.clone(),
@@ -69,14 +69,14 @@ impl Cluster {
     }
 
     /// A problem with this cluster.
-    pub(super) fn failed(&self, problem: Problem) -> KubernetesError {
+    pub(super) fn failed(&self, problem: ClusterProblem) -> KubernetesError {
         KubernetesError { cluster: Arc::clone(&self.name), problem }
     }
 }
 
 /// The configuration, and the context it came from.
-async fn configuration(options: &Options) -> Result<(Config, Option<String>), Problem> {
-    let no_config = |error: KubeconfigError| Problem::NoConfig(reason(&error));
+async fn configuration(options: &Options) -> Result<(Config, Option<String>), ClusterProblem> {
+    let no_config = |error: KubeconfigError| ClusterProblem::NoConfig(reason(&error));
     let (kubeconfig, named) = match &options.kubeconfig {
         Some(path) => (Kubeconfig::read_from(path).map(Some).map_err(no_config)?, true),
         None => (Kubeconfig::read().ok(), options.context.is_some()),
@@ -86,7 +86,7 @@ async fn configuration(options: &Options) -> Result<(Config, Option<String>), Pr
         let error = Kubeconfig::read().err();
         return match Config::incluster() {
             Ok(config) if !named => Ok((limited(config), None)),
-            _ => Err(Problem::NoConfig(
+            _ => Err(ClusterProblem::NoConfig(
                 error.map_or_else(|| "no kubeconfig".to_owned(), |error| reason(&error)),
             )),
         };

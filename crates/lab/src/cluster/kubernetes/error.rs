@@ -16,12 +16,12 @@ pub struct KubernetesError {
     /// The cluster: its context and its server, as far as they are known.
     pub cluster: Arc<str>,
     /// What went wrong there.
-    pub problem: Problem,
+    pub problem: ClusterProblem,
 }
 
 /// What went wrong.
 #[derive(Debug, Clone, thiserror::Error)]
-pub enum Problem {
+pub enum ClusterProblem {
     /// There is no cluster to be found.
     #[error(
         "{0}; name a kubeconfig with --kubeconfig or KUBECONFIG, or make a cluster, such as with `kind create cluster`"
@@ -133,7 +133,7 @@ fn said(events: &[String]) -> String {
     events.iter().fold(String::new(), |text, event| text + "\n  " + event)
 }
 
-impl Problem {
+impl ClusterProblem {
     /// What an answer of the API to `action` on `object` means.
     pub(super) fn of(error: &kube::Error, object: &str, action: &'static str) -> Self {
         let kube::Error::Api(status) = error else {
@@ -186,7 +186,7 @@ mod tests {
             (api(422, "Invalid"), "apply", "refused to apply"),
             (api(401, "Unauthorized"), "get", "credentials"),
         ] {
-            let problem = Problem::of(&error, "Deployment websample/x", action).to_string();
+            let problem = ClusterProblem::of(&error, "Deployment websample/x", action).to_string();
             assert!(problem.contains(words) && problem.contains("the API's words"), "{problem}");
         }
     }

@@ -15,13 +15,13 @@ use tokio::{
 };
 use websample_load::{
     Attempt,
-    lines::{Entry, LineError, Reader},
+    lines::{LineError, Reader, Said},
 };
 
 use super::{
     clock::Offset,
     connect::Cluster,
-    error::{KubernetesError, Problem, reason},
+    error::{ClusterProblem, KubernetesError, reason},
     manifests::LOAD,
     persist::persist,
 };
@@ -96,7 +96,7 @@ impl Load {
     pub async fn failed(&mut self) -> KubernetesError {
         let ended = (&mut self.task.0).await;
         let reason = "it ended by itself".to_owned();
-        let unasked = || Problem::LoadEnded { pod: self.pod.clone(), reason };
+        let unasked = || ClusterProblem::LoadEnded { pod: self.pod.clone(), reason };
         let problem = match ended {
             Ok(Err(problem)) => problem,
             Ok(Ok(_)) | Err(_) => unasked(),
@@ -116,14 +116,14 @@ impl Load {
         let deleted = persist(|| pods.delete(&pod, &params)).await;
         let ended = |reason: &str| {
             let (pod, reason) = (pod.clone(), reason.to_owned());
-            cluster.failed(Problem::LoadEnded { pod, reason })
+            cluster.failed(ClusterProblem::LoadEnded { pod, reason })
         };
         match deleted {
             // Told once already, by an answer that broke off; or it ended, as its log will say.
             Err(kube::Error::Api(status)) if status.code == 404 => {}
             deleted => {
                 deleted.map_err(|error| {
-                    cluster.failed(Problem::of(&error, &format!("Pod {pod}"), "delete"))
+                    cluster.failed(ClusterProblem::of(&error, &format!("Pod {pod}"), "delete"))
                 })?;
             }
         }
@@ -144,7 +144,7 @@ impl Load {
 
 /// Ends with its handle: nobody wants to hear of a load that was given up.
 #[derive(Debug)]
-struct Task(JoinHandle<Result<Stopped, Problem>>);
+struct Task(JoinHandle<Result<Stopped, ClusterProblem>>);
 
 impl Drop for Task {
     fn drop(&mut self) {
@@ -166,18 +166,18 @@ struct Follower<F> {
 
 impl<F: FnMut(Attempt) + Send> Follower<F> {
     /// Reads the log to its last line, from the start again where it breaks off.
-    async fn run(mut self) -> Result<Stopped, Problem> {
+    async fn run(mut self) -> Result<Stopped, ClusterProblem> {
         loop {
             let broke = match self.read().await {
                 Ok(true) => return Ok(self.heard),
                 Ok(false) => "its log ended".to_owned(),
                 Err(Broken::Line(source)) => {
-                    return Err(Problem::Lines { pod: self.pod, source });
+                    return Err(ClusterProblem::Lines { pod: self.pod, source });
                 }
                 Err(Broken::Stream(why)) => why,
             };
             if self.last.elapsed() > SILENCE {
-                return Err(Problem::LoadEnded { pod: self.pod, reason: broke });
+                return Err(ClusterProblem::LoadEnded { pod: self.pod, reason: broke });
             }
             sleep(AGAIN).await;
         }
@@ -202,12 +202,12 @@ impl<F: FnMut(Attempt) + Send> Follower<F> {
     }
 
     /// True after the last line.
-    fn hear(&mut self, entry: Entry) -> bool {
+    fn hear(&mut self, entry: Said) -> bool {
         let now = self.timeline.now().as_secs_f64();
         let heard = &mut self.heard;
         match entry {
-            Entry::Began { unix, .. } => heard.unix = unix,
-            Entry::Attempt(attempt) => {
+            Said::Began { unix, .. } => heard.unix = unix,
+            Said::Attempt(attempt) => {
                 heard.offset.known_by(attempt.finished.as_secs_f64(), now);
                 let mut seen = attempt.clone();
                 shift(&mut seen, heard.offset);
@@ -216,12 +216,12 @@ impl<F: FnMut(Attempt) + Send> Follower<F> {
                 // An error only says that nobody waits for it.
                 let _ = self.began.send(true);
             }
-            Entry::Tick { at } => heard.offset.known_by(at.as_secs_f64(), now),
-            Entry::Stopping { at } => {
+            Said::Tick { at } => heard.offset.known_by(at.as_secs_f64(), now),
+            Said::Stopping { at } => {
                 heard.offset.known_by(at.as_secs_f64(), now);
                 heard.stopping = Some(at);
             }
-            Entry::Ended { at, .. } => {
+            Said::Ended { at, .. } => {
                 heard.offset.known_by(at.as_secs_f64(), now);
                 return true;
             }

@@ -42,7 +42,7 @@ pub use self::{
     args::{Images, KubernetesArgs, Options},
     connect::Cluster,
     drained::Drained,
-    error::{KubernetesError, Problem},
+    error::{ClusterProblem, KubernetesError},
     load::{Load, Stopped},
     session::Session,
     watch::{View, Watch, Watched},

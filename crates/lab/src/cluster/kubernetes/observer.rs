@@ -42,7 +42,7 @@ pub struct Glance {
 
 /// A pod's own report of its end.
 #[derive(Debug, Clone, PartialEq)]
-pub struct Report {
+pub struct PodEnd {
     /// The pod.
     pub pod: Arc<str>,
     /// When its deletion was seen.
@@ -177,9 +177,9 @@ impl Observer {
     }
 
     /// What pods said of their ends.
-    pub fn reports(&self) -> Vec<Report> {
+    pub fn reports(&self) -> Vec<PodEnd> {
         let said = |(name, known): (&Arc<str>, &Known)| {
-            Some(Report {
+            Some(PodEnd {
                 pod: Arc::clone(name),
                 deleted: known.deleted,
                 exited: known.exited?.0,

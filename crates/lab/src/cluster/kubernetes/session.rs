@@ -18,7 +18,7 @@ use super::{
     access,
     args::Options,
     connect::Cluster,
-    error::{KubernetesError, Problem},
+    error::{ClusterProblem, KubernetesError},
     manifests::{FIELD_MANAGER, MANAGED_BY, MANAGER, Made, Manifest, RUN},
     persist::persist,
 };
@@ -265,7 +265,7 @@ impl Session {
     }
 
     fn failed(&self, error: &kube::Error, title: &str, action: &'static str) -> KubernetesError {
-        self.cluster.failed(Problem::of(error, title, action))
+        self.cluster.failed(ClusterProblem::of(error, title, action))
     }
 
     fn said(&self) -> std::sync::MutexGuard<'_, Vec<Said>> {
@@ -283,13 +283,13 @@ fn placed(run: &str, mode: &str, manifest: &Manifest) -> Placed {
 }
 
 /// Whose an object is that has the name of one to be made.
-fn occupied(there: &DynamicObject, object: String, namespace: &str) -> Problem {
+fn occupied(there: &DynamicObject, object: String, namespace: &str) -> ClusterProblem {
     let label = |name| there.metadata.labels.as_ref().and_then(|labels| labels.get(name));
     match (label(MANAGED_BY), label(RUN)) {
         (Some(manager), Some(run)) if manager == MANAGER => {
-            Problem::Taken { object, run: run.clone(), namespace: namespace.to_owned() }
+            ClusterProblem::Taken { object, run: run.clone(), namespace: namespace.to_owned() }
         }
-        _ => Problem::Foreign { object },
+        _ => ClusterProblem::Foreign { object },
     }
 }
 

@@ -21,7 +21,7 @@ use super::{
     connect::Cluster,
     error::reason,
     manifests::is_load,
-    observer::{Glance, Observer, Report, containers},
+    observer::{Glance, Observer, PodEnd, containers},
     trouble::{self, Trouble},
 };
 use crate::timeline::Timeline;
@@ -50,7 +50,7 @@ pub struct View {
     /// The pod of the load.
     pub load: Option<Arc<Pod>>,
     /// What pods said of their ends.
-    pub reports: Vec<Report>,
+    pub reports: Vec<PodEnd>,
     /// How often a watch broke off and began anew.
     pub restarts: u64,
     /// Why nothing is seen any more.

@@ -2,17 +2,20 @@
 
 use std::{sync::Arc, time::Duration};
 
-use tokio::time::{Instant, sleep, sleep_until};
+use tokio::{
+    sync::watch,
+    time::{Instant, sleep, sleep_until},
+};
 use tokio_util::sync::CancellationToken;
 
 use super::{
-    deployment::{self, Progress, ReplicaSet},
+    deployment::{self, ProgressCondition, ReplicaSet},
     error::ClusterError,
     kubelet,
     node::Node,
     replica_set::{PodPhase, slow_start, victims},
     seed::Seed,
-    store::{Pod, PodStatus, ReplicaSetObject, State, Template},
+    store::{Pod, PodStatus, ReplicaSetObject, State, Strategy, Template},
 };
 use crate::timeline::What;
 
@@ -61,14 +64,17 @@ pub(super) fn replica_sets(node: &Node, state: &State) -> Option<(ReplicaSet, Ve
 
 /// One sync of the Deployment; whether it ordered anything.
 fn scale(node: &Node) -> bool {
-    let bounds = node.spec.bounds();
-    let (template, known) = node.store.read(|state| {
+    let (template, known, bounds) = node.store.read(|state| {
         let find = |template: &Template| {
             state.replica_sets.iter().position(|set| set.template == *template)
         };
-        (state.template.clone(), state.template.as_ref().and_then(find))
+        let known = state.template.as_ref().and_then(find);
+        (state.template.clone(), known, node.bounds(state))
     });
     let Some(template) = template else { return false };
+    if let Some(ordered) = recreate(node, known) {
+        return ordered;
+    }
     if known.is_none() || known != node.store.read(|state| state.current) {
         node.store.update(|state| {
             let id = known.unwrap_or_else(|| {
@@ -88,15 +94,35 @@ fn scale(node: &Node) -> bool {
         let sets = replica_sets(node, state);
         sets.map(|(new, old)| deployment::sync(bounds, &new, &old)).unwrap_or_default()
     });
+    obey(node, &orders);
+    !orders.is_empty()
+}
+
+/// The strategy Recreate's first half: whether it ordered anything, while old pods are there.
+fn recreate(node: &Node, new: Option<usize>) -> Option<bool> {
+    let orders = node.store.read(|state| {
+        if state.strategy != Strategy::Recreate {
+            return None;
+        }
+        let now = node.timeline.now();
+        let ids = (0..state.replica_sets.len()).filter(|id| Some(*id) != new);
+        let old: Vec<_> = ids.map(|id| state.replica_set(id, node.spec.min_ready, now)).collect();
+        let pods = state.pods.values().filter(|(pod, _)| Some(pod.replica_set) != new).count();
+        deployment::clear(&old, pods)
+    })?;
+    obey(node, &orders);
+    Some(!orders.is_empty())
+}
+
+fn obey(node: &Node, orders: &[deployment::Scale]) {
     if orders.is_empty() {
-        return false;
+        return;
     }
     node.store.update(|state| {
-        for order in &orders {
+        for order in orders {
             state.replica_sets[order.id].spec = order.to;
         }
     });
-    true
 }
 
 /// Creates and deletes pods until every ReplicaSet has as many as it is told; whether it did.
@@ -125,11 +151,13 @@ async fn reconcile_replica_sets(node: &Arc<Node>) -> bool {
     acted
 }
 
-/// All at once (facts 3.10).
-fn delete(node: &Node, ids: &[u64]) {
+/// All at once (facts 3.10); those that are being deleted stay so.
+pub(super) fn delete(node: &Node, ids: &[u64]) {
     node.store.update(|state| {
         for id in ids {
-            if let Some((pod, status)) = state.pods.get_mut(id) {
+            if let Some((pod, status)) = state.pods.get_mut(id)
+                && status.deleted.is_none()
+            {
                 status.deleted = Some(node.timeline.now());
                 node.timeline.record(&pod.name, What::Deleted);
                 pod.deletion.cancel();
@@ -150,6 +178,7 @@ fn create(node: &Arc<Node>, replica_set: usize) -> Result<(), ClusterError> {
         address,
         replica_set,
         command: template.command,
+        harm: watch::Sender::default(),
         deletion: CancellationToken::new(),
         sandbox_gone: false.into(),
     });
@@ -173,7 +202,11 @@ fn create(node: &Arc<Node>, replica_set: usize) -> Result<(), ClusterError> {
 fn pod_name(deployment: &str, template: &Template, id: u64, seed: Seed) -> String {
     let keep = |c: char| if c.is_ascii_alphanumeric() || c == '.' { c } else { '-' };
     let version: String = template.version.chars().map(keep).collect();
-    let hash = seed.child("template").child(&template.version).suffix(5);
+    let seen = match template.restarted {
+        0 => template.version.to_string(),
+        restarted => format!("{}/{restarted}", template.version),
+    };
+    let hash = seed.child("template").child(&seen).suffix(5);
     let suffix = seed.child("pod").child(&id.to_string()).suffix(5);
     format!("{deployment}-{version}-{hash}-{suffix}").to_ascii_lowercase()
 }
@@ -199,8 +232,10 @@ struct Tracker {
 
 impl Tracker {
     fn observe(&mut self, node: &Node) {
-        let Some(sets) = node.store.read(|state| replica_sets(node, state)) else { return };
-        let complete = deployment::complete(node.spec.bounds(), &sets.0, &sets.1);
+        let (sets, bounds) =
+            node.store.read(|state| (replica_sets(node, state), node.bounds(state)));
+        let Some(sets) = sets else { return };
+        let complete = deployment::complete(bounds, &sets.0, &sets.1);
         if self.last.as_ref() != Some(&sets) {
             self.last = Some(sets);
             self.since = Instant::now();
@@ -214,7 +249,7 @@ impl Tracker {
 
     fn pending(&self, node: &Node) -> bool {
         self.last.is_some()
-            && node.store.read(|state| state.progress == Some(Progress::Progressing))
+            && node.store.read(|state| state.progress == Some(ProgressCondition::Progressing))
     }
 }
 
@@ -224,8 +259,11 @@ mod tests {
 
     #[test]
     fn pod_names_look_like_a_deployments_and_follow_from_the_seed() {
-        let template =
-            |version: &str| Template { version: version.into(), command: Arc::default() };
+        let template = |version: &str| Template {
+            version: version.into(),
+            command: Arc::default(),
+            restarted: 0,
+        };
         let name = |version, id| pod_name("websample", &template(version), id, Seed::new(1));
         assert_eq!(name("v1", 0), name("v1", 0));
         let parts: Vec<_> = name("v1", 0).split('-').map(str::to_owned).collect();

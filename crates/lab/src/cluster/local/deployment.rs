@@ -36,6 +36,14 @@ pub fn sync(bounds: Fenceposts, new: &ReplicaSet, old: &[ReplicaSet]) -> Vec<Sca
     scale_old(bounds, new, old)
 }
 
+/// What one sync does with the strategy Recreate (`rolloutRecreate`): old ReplicaSets have no pods any
+/// more; `None` once nothing of them runs, terminating pods included, and the new one may be born.
+pub fn clear(old: &[ReplicaSet], old_pods: usize) -> Option<Vec<Scale>> {
+    let told: Vec<_> =
+        old.iter().filter(|set| set.spec > 0).map(|set| Scale { id: set.id, to: 0 }).collect();
+    (!told.is_empty() || old_pods > 0).then_some(told)
+}
+
 /// With how many replicas a new ReplicaSet is born (facts 3.3).
 pub fn initial_replicas(bounds: Fenceposts, old: &[ReplicaSet]) -> u32 {
     let unborn = ReplicaSet { id: usize::MAX, spec: 0, current: 0, available: 0 };
@@ -102,7 +110,7 @@ fn clean_up_unhealthy(mut gate: u32, oldest_first: &mut [ReplicaSet]) {
 
 /// The Progressing condition (facts 3.7): it only reports, nothing is rolled back.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Progress {
+pub enum ProgressCondition {
     /// `NewReplicaSetAvailable`: the rollout is over.
     Complete,
     /// Something moved less than the deadline ago.
@@ -112,13 +120,17 @@ pub enum Progress {
 }
 
 /// The Progressing condition for a rollout that last moved so long ago.
-pub fn progress(complete: bool, since_last_progress: Duration, deadline: Duration) -> Progress {
+pub fn progress(
+    complete: bool,
+    since_last_progress: Duration,
+    deadline: Duration,
+) -> ProgressCondition {
     if complete {
-        Progress::Complete
+        ProgressCondition::Complete
     } else if since_last_progress > deadline {
-        Progress::DeadlineExceeded
+        ProgressCondition::DeadlineExceeded
     } else {
-        Progress::Progressing
+        ProgressCondition::Progressing
     }
 }
 

@@ -92,6 +92,7 @@ pub(super) mod tests {
             address: PodAddress { app: (ip, 5000).into(), admin: (ip, 9000).into() },
             replica_set: 0,
             command: Arc::default(),
+            harm: tokio::sync::watch::Sender::default(),
             deletion: tokio_util::sync::CancellationToken::new(),
             sandbox_gone: false.into(),
         })

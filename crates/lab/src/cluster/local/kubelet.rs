@@ -14,7 +14,7 @@ use super::{
     logs::Logs,
     node::Node,
     probe::{ProbeKind, restart_backoff},
-    prober::{Prober, Report, Times},
+    prober::{ProbeEvent, Prober, Times},
     process::Process,
     replica_set::PodPhase,
     seed::Seed,
@@ -155,6 +155,8 @@ impl Agent {
             *was_ready = true;
             self.set_ready(true);
         }
+        let mut harm = self.pod.harm.subscribe();
+        let mut suffered = *harm.borrow_and_update();
         let deadline = self.admitted + self.node.spec.ready_deadline;
         let mut waiting = !*was_ready;
         loop {
@@ -166,6 +168,20 @@ impl Agent {
                     return Ended::Deleted;
                 }
                 exit = process.exited() => return Ended::ByItself(exit),
+                // Never an error: the pod holds the sender.
+                Ok(()) = harm.changed() => {
+                    let now = *harm.borrow_and_update();
+                    if now.crashes > suffered.crashes {
+                        process.kill();
+                    }
+                    let unhealthy = now.unhealthy > suffered.unhealthy;
+                    suffered = now;
+                    if !unhealthy {
+                        continue;
+                    }
+                    self.probe_failed(ProbeKind::Liveness, "failed up to its threshold".to_owned());
+                    ProbeEvent::Changed { kind: ProbeKind::Liveness, healthy: false }
+                }
                 report = prober.next() => report,
                 () = sleep_until(deadline), if waiting && !*was_ready => {
                     waiting = false;
@@ -179,21 +195,21 @@ impl Agent {
                 }
             };
             match report {
-                Report::Failed { kind, reason: why } => {
+                ProbeEvent::Failed { kind, reason: why } => {
                     reason = format!("{} probe: {why}", kind.name());
                     self.probe_failed(kind, why);
                 }
-                Report::Changed { kind: ProbeKind::Readiness, healthy } => {
+                ProbeEvent::Changed { kind: ProbeKind::Readiness, healthy } => {
                     *was_ready |= healthy;
                     self.set_ready(healthy);
                 }
-                Report::Changed { kind: ProbeKind::Startup, healthy: true } => {
+                ProbeEvent::Changed { kind: ProbeKind::Startup, healthy: true } => {
                     if told.readiness.is_none() {
                         *was_ready = true;
                         self.set_ready(true);
                     }
                 }
-                Report::Changed { kind, healthy: false } => {
+                ProbeEvent::Changed { kind, healthy: false } => {
                     // The same path as a deletion, with the probe's own grace (facts 1.11). A
                     // deletion that comes meanwhile finds it under way and waits for its end.
                     let probe = match kind {
@@ -206,7 +222,7 @@ impl Agent {
                     self.kill_probing(process, &mut prober, grace, seed).await;
                     return Ended::Killed;
                 }
-                Report::Changed { .. } => {}
+                ProbeEvent::Changed { .. } => {}
             }
         }
     }
@@ -237,11 +253,11 @@ impl Agent {
                 biased;
                 () = &mut killing => return,
                 report = prober.next() => match report {
-                    Report::Changed { kind: ProbeKind::Readiness, healthy } => {
+                    ProbeEvent::Changed { kind: ProbeKind::Readiness, healthy } => {
                         self.set_ready(healthy);
                     }
-                    Report::Failed { kind, reason } => self.probe_failed(kind, reason),
-                    Report::Changed { .. } => {}
+                    ProbeEvent::Failed { kind, reason } => self.probe_failed(kind, reason),
+                    ProbeEvent::Changed { .. } => {}
                 },
             }
         }

@@ -22,6 +22,7 @@ mod companion;
 mod consumer;
 mod controller;
 pub mod deployment;
+mod disrupt;
 mod endpoints;
 mod error;
 mod http;
@@ -57,7 +58,8 @@ pub use self::{
     address::PodAddress,
     companion::{Companion, Companions},
     consumer::{Consumer, Fallback, Table, routes},
-    deployment::Progress,
+    deployment::ProgressCondition,
+    disrupt::EVICTION_RETRY,
     endpoints::{Endpoint, EndpointSlice},
     error::{ClusterError, LogTail},
     listener::Listener,
@@ -169,19 +171,27 @@ impl LocalCluster {
         version: &str,
         command: CommandTemplate,
     ) -> Result<(), ClusterError> {
-        let template = Template { version: version.into(), command: Arc::new(command) };
+        let template =
+            Template { version: version.into(), command: Arc::new(command), restarted: 0 };
+        self.replace(template).await
+    }
+
+    /// Sets a template and waits until its pods have replaced all others.
+    async fn replace(&self, template: Template) -> Result<(), ClusterError> {
         self.node.store.update(|state| state.template = Some(template.clone()));
+        self.steady().await
+    }
+
+    /// Waits until the pods of the present template, as many as are wanted, are available and all
+    /// others are gone.
+    async fn steady(&self) -> Result<(), ClusterError> {
+        self.until(|state| self.is_steady(state)).await
+    }
+
+    /// Waits until something is so, or the cluster has failed.
+    async fn until(&self, so: impl Fn(&State) -> bool) -> Result<(), ClusterError> {
         let mut changes = self.node.store.watch();
-        let over = |state: &State| {
-            let current = state.current.filter(|id| state.replica_sets[*id].template == template);
-            let all_new = state
-                .pods
-                .values()
-                .all(|(pod, status)| Some(pod.replica_set) == current && status.deleted.is_none());
-            // The condition says that all are available, the pods that the others have gone.
-            let complete = current.is_some() && state.progress == Some(Progress::Complete);
-            state.failure.is_some() || (complete && all_new && self.complete(state))
-        };
+        let over = |state: &State| state.failure.is_some() || so(state);
         match changes.wait_for(over).await.map(|state| state.failure.clone()) {
             Ok(None) => Ok(()),
             Ok(Some(error)) => Err(error),
@@ -189,9 +199,23 @@ impl LocalCluster {
         }
     }
 
+    fn is_steady(&self, state: &State) -> bool {
+        let wanted =
+            |id: &usize| state.template.as_ref() == Some(&state.replica_sets[*id].template);
+        let current = state.current.filter(wanted);
+        let all_new = state
+            .pods
+            .values()
+            .all(|(pod, status)| Some(pod.replica_set) == current && status.deleted.is_none());
+        // The condition says that all are available, the pods that the others have gone.
+        let complete = current.is_some() && state.progress == Some(ProgressCondition::Complete);
+        complete && all_new && self.complete(state)
+    }
+
     fn complete(&self, state: &State) -> bool {
+        let bounds = self.node.bounds(state);
         controller::replica_sets(&self.node, state)
-            .is_some_and(|(new, old)| deployment::complete(self.node.spec.bounds(), &new, &old))
+            .is_some_and(|(new, old)| deployment::complete(bounds, &new, &old))
     }
 
     /// Waits until the endpoints are published as the pods are, and every consumer of this moment
@@ -273,7 +297,7 @@ impl LocalCluster {
     }
 
     /// The Deployment's Progressing condition (facts 3.7); `None` before the first rollout.
-    pub fn progress(&self) -> Option<Progress> {
+    pub fn progress(&self) -> Option<ProgressCondition> {
         self.node.store.read(|state| state.progress)
     }
 

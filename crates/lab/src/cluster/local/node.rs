@@ -7,6 +7,7 @@ use std::{
 };
 
 use tokio::task::JoinSet;
+use websample_kubernetes::Fenceposts;
 
 use super::{
     address::Addresses,
@@ -15,7 +16,7 @@ use super::{
     process::Processes,
     seed::Seed,
     spec::{ClusterSpec, CommandTemplate},
-    store::{Pod, Store},
+    store::{Pod, State, Store},
 };
 use crate::timeline::Timeline;
 
@@ -39,13 +40,19 @@ impl Node {
         }
         Ok(Self {
             seed: Seed::new(spec.seed),
-            store: Store::new(),
+            store: Store::new(spec.replicas),
             timeline,
             addresses: Addresses::new(&spec)?,
             processes: Processes::new().map_err(|e| ClusterError::Watchdog(Arc::new(e)))?,
             tasks: Mutex::default(),
             spec,
         })
+    }
+
+    /// The bounds of the Deployment's updates, with the replicas that it has now.
+    pub(super) fn bounds(&self, state: &State) -> Fenceposts {
+        let spec = &self.spec;
+        Fenceposts::resolve(state.replicas, spec.max_surge, spec.max_unavailable)
     }
 
     /// Runs a task until it ends or the cluster does.

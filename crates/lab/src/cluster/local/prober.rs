@@ -17,7 +17,7 @@ use super::{
 
 /// What a worker tells the kubelet.
 #[derive(Debug, PartialEq, Eq)]
-pub(super) enum Report {
+pub(super) enum ProbeEvent {
     /// A single probe failed.
     Failed { kind: ProbeKind, reason: String },
     /// The thresholds are passed: the state changed.
@@ -28,7 +28,7 @@ pub(super) enum Report {
 #[derive(Debug)]
 pub(super) struct Prober {
     _workers: JoinSet<()>,
-    reports: mpsc::Receiver<Report>,
+    reports: mpsc::Receiver<ProbeEvent>,
     terminating: CancellationToken,
 }
 
@@ -80,7 +80,7 @@ impl Prober {
     }
 
     /// The next report; never, if there are no probes.
-    pub(super) async fn next(&mut self) -> Report {
+    pub(super) async fn next(&mut self) -> ProbeEvent {
         match self.reports.recv().await {
             Some(report) => report,
             None => std::future::pending().await,
@@ -100,7 +100,7 @@ struct Worker {
     address: PodAddress,
     times: Times,
     started: watch::Sender<bool>,
-    reports: mpsc::Sender<Report>,
+    reports: mpsc::Sender<ProbeEvent>,
 }
 
 impl Worker {
@@ -146,13 +146,13 @@ impl Worker {
         let result = self.ask().await;
         let healthy = result.is_ok();
         if let Err(reason) = result {
-            let failed = Report::Failed { kind: self.kind, reason };
+            let failed = ProbeEvent::Failed { kind: self.kind, reason };
             if self.reports.send(failed).await.is_err() {
                 return false;
             }
         }
         let Some(healthy) = self.gauge.observe(healthy) else { return true };
-        if self.reports.send(Report::Changed { kind: self.kind, healthy }).await.is_err() {
+        if self.reports.send(ProbeEvent::Changed { kind: self.kind, healthy }).await.is_err() {
             return false;
         }
         match self.kind {
@@ -245,7 +245,7 @@ mod tests {
         let slow = Probes { readiness: Some(slow), startup: None, liveness: None };
         let start = Instant::now();
         let mut prober = Prober::start(&slow, address, times(Duration::from_millis(30)));
-        assert_eq!(prober.next().await, Report::Changed { kind: READY, healthy: true });
+        assert_eq!(prober.next().await, ProbeEvent::Changed { kind: READY, healthy: true });
         assert_eq!(seen.recv().await.unwrap(), "/readiness");
         assert!((30..5_000).contains(&start.elapsed().as_millis()), "not after a period of 10 s");
     }
@@ -254,10 +254,10 @@ mod tests {
     async fn rule_1_4_a_startup_probe_blocks_the_others() {
         let (address, mut seen) = server(Arc::new(true.into())).await;
         let mut prober = Prober::start(&probes(true), address, times(Duration::ZERO));
-        let startup = Report::Changed { kind: ProbeKind::Startup, healthy: true };
+        let startup = ProbeEvent::Changed { kind: ProbeKind::Startup, healthy: true };
         assert_eq!(prober.next().await, startup);
         assert_eq!(seen.recv().await.unwrap(), "/startup");
-        assert_eq!(prober.next().await, Report::Changed { kind: READY, healthy: true });
+        assert_eq!(prober.next().await, ProbeEvent::Changed { kind: READY, healthy: true });
         assert_eq!(seen.recv().await.unwrap(), "/readiness", "and then readiness at once");
     }
 
@@ -266,7 +266,7 @@ mod tests {
         let switch = Arc::new(AtomicBool::new(true));
         let (address, mut seen) = server(Arc::clone(&switch)).await;
         let mut prober = Prober::start(&probes(false), address, times(Duration::ZERO));
-        assert_eq!(prober.next().await, Report::Changed { kind: READY, healthy: true });
+        assert_eq!(prober.next().await, ProbeEvent::Changed { kind: READY, healthy: true });
         while seen.recv().await.unwrap() != "/liveness" {}
         prober.terminating();
         // Lets a probe that is under way end.
@@ -275,10 +275,10 @@ mod tests {
         switch.store(false, Ordering::SeqCst);
         for _ in 0..3 {
             let reason = "status 503".to_owned();
-            assert_eq!(prober.next().await, Report::Failed { kind: READY, reason });
+            assert_eq!(prober.next().await, ProbeEvent::Failed { kind: READY, reason });
             assert_eq!(seen.recv().await.unwrap(), "/readiness", "liveness has stopped");
         }
-        assert_eq!(prober.next().await, Report::Changed { kind: READY, healthy: false });
+        assert_eq!(prober.next().await, ProbeEvent::Changed { kind: READY, healthy: false });
     }
 
     #[test]

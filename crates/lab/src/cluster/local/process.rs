@@ -23,10 +23,10 @@ use crate::timeline::Exit;
 
 /// All processes of a cluster. Cheap to clone.
 #[derive(Debug, Clone)]
-pub(super) struct Processes(Arc<Mutex<Registry>>);
+pub(super) struct Processes(Arc<Mutex<Children>>);
 
 #[derive(Debug)]
-struct Registry {
+struct Children {
     /// The process groups that live; a pod's process leads one.
     groups: HashSet<i32>,
     /// Nothing may be started any more.
@@ -37,7 +37,7 @@ struct Registry {
 impl Processes {
     pub(super) fn new() -> io::Result<Self> {
         let watchdog = Watchdog::start()?;
-        Ok(Self(Arc::new(Mutex::new(Registry { groups: HashSet::new(), closed: false, watchdog }))))
+        Ok(Self(Arc::new(Mutex::new(Children { groups: HashSet::new(), closed: false, watchdog }))))
     }
 
     /// Starts a process in a group of its own, its output going to `logs`. `on_exit` is called
@@ -113,7 +113,7 @@ impl Processes {
         let _ = timeout(limit, all).await;
     }
 
-    fn lock(&self) -> MutexGuard<'_, Registry> {
+    fn lock(&self) -> MutexGuard<'_, Children> {
         self.0.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }

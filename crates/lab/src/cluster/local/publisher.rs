@@ -135,7 +135,7 @@ mod tests {
 
     #[tokio::test(start_paused = true)]
     async fn a_deletion_is_published_16_to_50_ms_later() {
-        let (store, timeline) = (Store::new(), Timeline::new(Instant::now()));
+        let (store, timeline) = (Store::new(1), Timeline::new(Instant::now()));
         let publisher = Arc::new(Publisher::new());
         let consumer = Arc::new(Consumer::new("proxy", Fallback::None));
         let (_, mut slices) = publisher.follow(&consumer);

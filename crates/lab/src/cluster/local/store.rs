@@ -14,7 +14,7 @@ use tokio_util::sync::CancellationToken;
 
 use super::{
     address::PodAddress,
-    deployment::{Progress, ReplicaSet},
+    deployment::{ProgressCondition, ReplicaSet},
     error::ClusterError,
     replica_set::{ActivePod, PodPhase},
     spec::CommandTemplate,
@@ -33,6 +33,8 @@ pub struct Pod {
     pub address: PodAddress,
     pub(super) replica_set: usize,
     pub(super) command: Arc<CommandTemplate>,
+    /// What its kubelet is to see of its container.
+    pub(super) harm: watch::Sender<Harm>,
     /// Tells its kubelet that it is deleted.
     pub(super) deletion: CancellationToken,
     pub(super) sandbox_gone: AtomicBool,
@@ -43,6 +45,15 @@ impl Pod {
     pub fn sandbox_gone(&self) -> bool {
         self.sandbox_gone.load(Ordering::Acquire)
     }
+}
+
+/// What befalls a container, though nobody has deleted its pod.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub(super) struct Harm {
+    /// So often its process was killed, as the kernel does for want of memory.
+    pub(super) crashes: u32,
+    /// So often its liveness probe has failed up to the threshold.
+    pub(super) unhealthy: u32,
 }
 
 /// What of a pod changes.
@@ -67,6 +78,16 @@ pub(super) struct ReplicaSetObject {
 pub(super) struct Template {
     pub(super) version: Arc<str>,
     pub(super) command: Arc<CommandTemplate>,
+    /// The annotation that `kubectl rollout restart` sets.
+    pub(super) restarted: u32,
+}
+
+/// How old pods are replaced by new ones.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub(super) enum Strategy {
+    #[default]
+    RollingUpdate,
+    Recreate,
 }
 
 /// All objects.
@@ -75,11 +96,14 @@ pub(super) struct State {
     pub(super) pods: BTreeMap<u64, (Arc<Pod>, PodStatus)>,
     /// The oldest first.
     pub(super) replica_sets: Vec<ReplicaSetObject>,
+    /// The Deployment's `spec.replicas`.
+    pub(super) replicas: u32,
+    pub(super) strategy: Strategy,
     /// The index of the one that is wanted.
     pub(super) current: Option<usize>,
     /// What the Deployment's template says.
     pub(super) template: Option<Template>,
-    pub(super) progress: Option<Progress>,
+    pub(super) progress: Option<ProgressCondition>,
     /// The first thing that cannot be recovered from.
     pub(super) failure: Option<ClusterError>,
     pub(super) next_pod: u64,
@@ -124,8 +148,8 @@ impl State {
 pub(super) struct Store(Arc<watch::Sender<State>>);
 
 impl Store {
-    pub(super) fn new() -> Self {
-        Self(Arc::new(watch::Sender::new(State::default())))
+    pub(super) fn new(replicas: u32) -> Self {
+        Self(Arc::new(watch::Sender::new(State { replicas, ..State::default() })))
     }
 
     pub(super) fn read<R>(&self, read: impl FnOnce(&State) -> R) -> R {

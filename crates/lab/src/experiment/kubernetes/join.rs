@@ -5,7 +5,7 @@ use std::{sync::Arc, time::Duration};
 use websample_load::Attempt;
 
 use crate::{
-    cluster::kubernetes::{Stopped, clock::Offset, observer::Report},
+    cluster::kubernetes::{Stopped, clock::Offset, observer::PodEnd},
     timeline::{Timeline, What},
 };
 
@@ -22,7 +22,7 @@ pub(super) fn place(attempt: &mut Attempt, timeline: &Timeline, remembered: bool
 /// From the nodes' clocks, which are taken for one, to the timeline's.
 pub(super) fn nodes(
     stopped: &Stopped,
-    reports: &[Report],
+    reports: &[PodEnd],
     began: Duration,
     inside: bool,
 ) -> Offset {
@@ -42,7 +42,7 @@ pub(super) fn nodes(
 
 /// What pods say of their ends, as events; without what contradicts what was seen of them: then
 /// their node's clock is not that of the others.
-pub(super) fn believable(reports: &[Report], nodes: Offset) -> Vec<(Arc<str>, Duration, What)> {
+pub(super) fn believable(reports: &[PodEnd], nodes: Offset) -> Vec<(Arc<str>, Duration, What)> {
     let mut events = Vec::new();
     for report in reports {
         let deleted = report.deleted.map_or(0.0, |at| at.as_secs_f64());
@@ -68,13 +68,13 @@ mod tests {
 
     /// A pod that was deleted at 10 and whose end was seen at 16; by its own clock it heard SIGTERM
     /// and ended at these times.
-    fn report(sigterm: f64, ended: f64) -> Report {
+    fn report(sigterm: f64, ended: f64) -> PodEnd {
         let message = serde_json::json!({
             "cause": "signal", "signal": "SIGTERM", "phases": [
                 {"phase": "lame_duck", "entered": sigterm, "seconds": ended - sigterm},
             ],
         });
-        Report {
+        PodEnd {
             pod: "pod".into(),
             deleted: Some(Duration::from_secs(10)),
             exited: Duration::from_secs(16),
@@ -104,7 +104,7 @@ mod tests {
     fn a_report_that_contradicts_what_was_seen_is_not_believed() {
         let mut clock = Offset::default();
         clock.known_by(1_000.0, 0.0);
-        let told = |report: Report| {
+        let told = |report: PodEnd| {
             let events = believable(&[report], clock);
             let events = events.into_iter().map(|(_, at, what)| (at.as_secs(), what.name()));
             events.collect::<Vec<_>>()

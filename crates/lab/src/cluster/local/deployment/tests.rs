@@ -22,6 +22,14 @@ fn rule_3_3_a_new_replica_set_is_born_with_the_surge() {
 }
 
 #[test]
+fn recreate_clears_first_and_waits_for_pods_that_terminate() {
+    assert_eq!(clear(&[set(0, 4, 4)], 4), Some(vec![Scale { id: 0, to: 0 }]));
+    assert_eq!(clear(&[set(0, 0, 0)], 1), Some(vec![]), "nothing to order, and not yet over");
+    assert_eq!(clear(&[set(0, 0, 0)], 0), None);
+    assert_eq!(clear(&[], 0), None);
+}
+
+#[test]
 fn rules_3_2_to_3_6_one_step_a_sync() {
     // Four replicas at 25/25: (new, old, what the sync does)
     let table = [
@@ -66,9 +74,9 @@ fn rule_3_1_a_single_replica_starts_its_successor_first() {
 #[test]
 fn rule_3_7_the_deadline_only_reports() {
     let second = Duration::from_secs(1);
-    assert_eq!(progress(false, second, 600 * second), Progress::Progressing);
-    assert_eq!(progress(false, 601 * second, 600 * second), Progress::DeadlineExceeded);
-    assert_eq!(progress(true, 601 * second, 600 * second), Progress::Complete);
+    assert_eq!(progress(false, second, 600 * second), ProgressCondition::Progressing);
+    assert_eq!(progress(false, 601 * second, 600 * second), ProgressCondition::DeadlineExceeded);
+    assert_eq!(progress(true, 601 * second, 600 * second), ProgressCondition::Complete);
 }
 
 #[test]

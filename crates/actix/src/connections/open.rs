@@ -21,31 +21,31 @@ const STEP: Duration = Duration::from_millis(5);
 
 /// Every open connection of a worker.
 #[derive(Debug)]
-pub(crate) struct Registry {
+pub(crate) struct OpenConnections {
     connections: RefCell<Slab<Rc<Connection>>>,
 }
 
 /// A connection's entry, taken out when this is dropped.
 #[derive(Debug)]
-pub(super) struct Entry {
-    registry: Rc<Registry>,
+pub(super) struct Registration {
+    open: Rc<OpenConnections>,
     key: usize,
 }
 
-impl Drop for Entry {
+impl Drop for Registration {
     fn drop(&mut self) {
-        self.registry.connections.borrow_mut().remove(self.key);
+        self.open.connections.borrow_mut().remove(self.key);
     }
 }
 
-impl Registry {
+impl OpenConnections {
     pub(crate) fn new() -> Rc<Self> {
         Rc::new(Self { connections: RefCell::default() })
     }
 
-    pub(super) fn enter(self: &Rc<Self>, connection: &Rc<Connection>) -> Entry {
+    pub(super) fn enter(self: &Rc<Self>, connection: &Rc<Connection>) -> Registration {
         let key = self.connections.borrow_mut().insert(Rc::clone(connection));
-        Entry { registry: Rc::clone(self), key }
+        Registration { open: Rc::clone(self), key }
     }
 
     /// Follows the phases for as long as the worker lives, and moves its connections along.

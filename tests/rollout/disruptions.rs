@@ -1,0 +1,64 @@
+//! What the drain loses when pods go in another way than by a rolling update.
+
+use serde_json::Value;
+
+use crate::harness::{Ran, rollout_with};
+
+/// So short that only what the drain itself observes keeps it in service for long enough.
+const SHORT: (&str, &str) = ("WEBSAMPLE_DELAY__MIN", "500ms");
+
+const FEW: [&str; 6] = ["--modes", "drain", "--replicas", "2", "--rate", "50"];
+
+fn runs(ran: &Ran) -> Vec<Value> {
+    ran.report()["runs"].as_array().expect("runs").clone()
+}
+
+#[test]
+fn a_drain_loses_nothing_however_pods_are_replaced_or_taken_away() {
+    let events = ["--event", "restart,rollback,scale-in,evict", "--fail-on-loss", "drain"];
+    let ran = rollout_with(&[SHORT], &[&events[..], &FEW].concat());
+    assert_eq!(ran.code, Some(0), "{ran:?}");
+    let runs = runs(&ran);
+    for (run, event) in runs.iter().zip(["restart", "rollback", "scale-in", "evict"]) {
+        assert_eq!(
+            (&run["mode"], &run["event"]),
+            (&format!("drain ({event})").into(), &event.into())
+        );
+    }
+    assert_eq!(runs.len(), 4);
+    for run in &runs {
+        assert_eq!(run["lost"], 0, "{}: {}", run["mode"], run["losses"]);
+        let ended = run["pods"].as_array().unwrap().iter().filter(|pod| pod["exit"] == 0);
+        // The others are there when it is over, and are cleared away.
+        assert!(ended.count() >= 1, "{run}");
+    }
+    assert!(ran.out.lines().next().is_some_and(|head| head.contains("over after")), "{ran:?}");
+    assert!(
+        ran.out.contains("drain (evict): nothing was lost; every pod was replaced after "),
+        "{ran:?}"
+    );
+}
+
+#[test]
+fn a_container_killed_for_its_probe_drains_and_one_that_crashes_cannot() {
+    let events = ["--event", "liveness,crash", "--fail-on-loss", "drain"];
+    let ran = rollout_with(&[SHORT], &[&events[..], &FEW].concat());
+    assert_eq!(ran.code, Some(1), "{ran:?}");
+    let runs = runs(&ran);
+    let [liveness, crash] = runs.as_slice() else { panic!("two runs: {ran:?}") };
+    assert_eq!(liveness["lost"], 0, "{}", liveness["losses"]);
+    assert!(crash["lost"].as_u64().unwrap() > 0, "{ran:?}");
+    assert_eq!(crash["causes"][0]["cause"], "crash", "{}", crash["causes"]);
+    let said = ran.err.lines().last().unwrap();
+    assert!(said.starts_with("websample: --fail-on-loss: drain (crash) lost "), "{said}");
+    // No pod was deleted while it lasted.
+    for run in [liveness, crash] {
+        let pods = run["pods"].as_array().unwrap();
+        assert_eq!(pods.len(), 2, "{}", run["pods"]);
+        for pod in pods {
+            let whats: Vec<_> =
+                pod["events"].as_array().unwrap().iter().map(|e| e["what"].as_str()).collect();
+            assert!(whats.contains(&Some("restarted")), "{whats:?}");
+        }
+    }
+}
