@@ -12,7 +12,7 @@ use crate::common::{
     http2::{Client, DATA, Frame, GOAWAY, RST_STREAM},
     raw,
     server::Server,
-    tls::{Pair, connect},
+    tls::{Pair, TlsClient, connect},
 };
 
 /// The deadline comes 4 s after the signal.
@@ -26,6 +26,14 @@ fn tcp(server: &Server) -> TcpStream {
     stream.set_read_timeout(Some(PATIENCE)).expect("a limit");
     stream.set_nodelay(true).expect("a mode");
     stream
+}
+
+/// A server with TLS, and a client of it; the certificate goes with the pair.
+fn over_tls(flags: &[&str], window: u32) -> (Pair, Server, Client<TlsClient>) {
+    let pair = Pair::new("one");
+    let server = Server::start(&pair.flags(flags));
+    let client = Client::new(connect(server.app, &[b"h2"]), window);
+    (pair, server, client)
 }
 
 #[test]
@@ -49,17 +57,8 @@ fn streams_beyond_the_limit_are_refused_and_the_others_served() {
     server.stop().clean();
 }
 
-/// So many streams of one connection are served, by a server that ends soon.
-const FLOODED: &[&str] = &[
-    "--grace_period",
-    "5s",
-    "--margin",
-    "1s",
-    "--delay.max",
-    "500ms",
-    "--limits.streams",
-    "100000",
-];
+/// So many streams of one connection are served.
+const MANY: [&str; 2] = ["--limits.streams", "100000"];
 
 fn a_flood_holds_nothing<T: Read + Write>(server: Server, mut client: Client<T>) {
     let streams = count(5_000, 20_000) as u32;
@@ -94,16 +93,14 @@ fn a_flood_holds_nothing<T: Read + Write>(server: Server, mut client: Client<T>)
 
 #[test]
 fn a_flood_of_streams_holds_neither_the_probes_nor_the_exit() {
-    let server = Server::start(FLOODED);
+    let server = Server::start(&[SHORT, &MANY].concat());
     let client = Client::new(tcp(&server), WINDOW);
     a_flood_holds_nothing(server, client);
 }
 
 #[test]
 fn a_flood_of_streams_over_tls_holds_neither_the_probes_nor_the_exit() {
-    let pair = Pair::new("one");
-    let server = Server::start(&pair.flags(FLOODED));
-    let client = Client::new(connect(server.app, &[b"h2"]), WINDOW);
+    let (_pair, server, client) = over_tls(&[SHORT, &MANY].concat(), WINDOW);
     a_flood_holds_nothing(server, client);
 }
 
@@ -129,9 +126,7 @@ fn a_request_that_its_client_has_reset_is_in_flight_no_longer() {
 
 #[test]
 fn a_request_that_its_client_has_reset_over_tls_is_in_flight_no_longer() {
-    let pair = Pair::new("one");
-    let server = Server::start(&pair.flags(&[]));
-    let client = Client::new(connect(server.app, &[b"h2"]), WINDOW);
+    let (_pair, server, client) = over_tls(&[], WINDOW);
     a_reset_request_is_gone(server, client);
 }
 
@@ -163,10 +158,8 @@ fn a_client_that_opens_and_resets_without_end_is_told_to_stop_or_leaves_nothing(
 }
 
 #[test]
-fn the_same_over_tls_is_told_to_stop_or_leaves_nothing() {
-    let pair = Pair::new("one");
-    let server = Server::start(&pair.flags(SHORT));
-    let client = Client::new(connect(server.app, &[b"h2"]), WINDOW);
+fn a_client_that_opens_and_resets_over_tls_is_told_to_stop_or_leaves_nothing() {
+    let (_pair, server, client) = over_tls(SHORT, WINDOW);
     resets_leave_nothing(server, client);
 }
 
@@ -197,9 +190,7 @@ fn a_window_that_stays_closed_is_given_up() {
 
 #[test]
 fn a_window_that_stays_closed_over_tls_is_given_up() {
-    let pair = Pair::new("one");
-    let server = Server::start(&pair.flags(&["--limits.write_timeout", "500ms"]));
-    let client = Client::new(connect(server.app, &[b"h2"]), 0);
+    let (_pair, server, client) = over_tls(&["--limits.write_timeout", "500ms"], 0);
     a_closed_window_is_given_up(server, client);
 }
 

@@ -295,7 +295,7 @@ impl Drop for TrackedRequest {
 
 impl fmt::Debug for TrackedRequest {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("InFlight").field("key", &self.key).finish_non_exhaustive()
+        f.debug_struct("TrackedRequest").field("key", &self.key).finish_non_exhaustive()
     }
 }
 

@@ -70,7 +70,7 @@ pub struct Pods {
     pub old: usize,
     /// Of the new version, and ready.
     pub new: usize,
-    /// Of the new version, and not yet ready.
+    /// Not yet ready: of the new version, in an update.
     pub starting: usize,
     /// On their way out.
     pub terminating: usize,
@@ -80,8 +80,8 @@ impl Pods {
     fn count(&mut self, version: &str, ready: bool, terminating: bool) {
         let count = match (version == TO, ready, terminating) {
             (_, _, true) => &mut self.terminating,
-            (true, true, _) => &mut self.new,
-            (true, false, _) => &mut self.starting,
+            (_, false, _) => &mut self.starting,
+            (true, ..) => &mut self.new,
             (false, ..) => &mut self.old,
         };
         *count += 1;

@@ -88,11 +88,11 @@ impl Plan {
         let names: Vec<String> =
             if args.modes.is_empty() { default_names(args) } else { args.modes.clone() };
         let mut variants = Vec::new();
-        for name in names {
-            if variants.iter().any(|v: &Variant| v.name == name) {
+        for name in &names {
+            if variants.iter().any(|v: &Variant| v.name == *name) {
                 return fail("--modes", format!("{name} is there twice"));
             }
-            variants.push(variant(args, own, &name, foreign)?);
+            variants.push(variant(args, own, name, foreign)?);
         }
         let variants = for_each_event(&args.event, variants)?;
         let mut fail_on_loss = Vec::new();
@@ -101,10 +101,7 @@ impl Plan {
             let before = fail_on_loss.len();
             fail_on_loss.extend(variants.iter().filter(meant).map(|v| v.label.clone()));
             if fail_on_loss.len() == before {
-                let round = variants.chunk_by(|a, b| a.event == b.event).next();
-                let known = round.unwrap_or_default().iter().map(|v| v.name.as_str());
-                let known: Vec<_> = known.collect();
-                let known = known.join(", ");
+                let known = names.join(", ");
                 return fail(
                     "--fail-on-loss",
                     format!("{label} is not compared; it can be {known}"),

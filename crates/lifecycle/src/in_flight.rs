@@ -163,16 +163,16 @@ struct Running {
 #[must_use = "the drain waits for the work until its guard is dropped"]
 pub struct Work {
     id: u64,
-    registry: Arc<Mutex<Running>>,
-    // Dropped after the entry is gone, so that a count of zero means an empty registry.
+    list: Arc<Mutex<Running>>,
+    // Dropped after the entry is gone, so that a count of zero means that none is listed.
     guard: Option<Guard>,
 }
 
 impl Drop for Work {
     fn drop(&mut self) {
-        let mut registry = self.registry.lock().unwrap_or_else(PoisonError::into_inner);
-        registry.running.retain(|(id, ..)| *id != self.id);
-        drop(registry);
+        let mut list = self.list.lock().unwrap_or_else(PoisonError::into_inner);
+        list.running.retain(|(id, ..)| *id != self.id);
+        drop(list);
         drop(self.guard.take());
     }
 }
@@ -188,7 +188,7 @@ pub struct InFlight {
     pub listeners: Count,
     /// Background work.
     work: Count,
-    registry: Arc<Mutex<Running>>,
+    list: Arc<Mutex<Running>>,
     /// When requests came.
     pub arrivals: Arrivals,
     pub(super) idle: Arc<Idle>,
@@ -202,7 +202,7 @@ impl InFlight {
             connections: Count::new(&idle),
             listeners: Count::new(&idle),
             work: Count::new(&idle),
-            registry: Arc::default(),
+            list: Arc::default(),
             arrivals: Arrivals::new(),
             idle,
         }
@@ -215,12 +215,12 @@ impl InFlight {
 
     pub(super) fn register(&self, name: String) -> Work {
         let guard = Some(self.work.enter());
-        let mut registry = self.registry.lock().unwrap_or_else(PoisonError::into_inner);
-        let id = registry.next;
-        registry.next += 1;
-        registry.running.push((id, name, Instant::now()));
-        drop(registry);
-        Work { id, registry: Arc::clone(&self.registry), guard }
+        let mut list = self.list.lock().unwrap_or_else(PoisonError::into_inner);
+        let id = list.next;
+        list.next += 1;
+        list.running.push((id, name, Instant::now()));
+        drop(list);
+        Work { id, list: Arc::clone(&self.list), guard }
     }
 
     /// Whether nothing is left to wait for.
@@ -234,13 +234,13 @@ impl InFlight {
 
     /// The background work that is not done, in the order it began, at most so much.
     pub(super) fn unfinished_work(&self, most: usize) -> Vec<Unfinished> {
-        let registry = self.registry.lock().unwrap_or_else(PoisonError::into_inner);
+        let list = self.list.lock().unwrap_or_else(PoisonError::into_inner);
         let named = |(_, name, since): &(u64, String, Instant)| Unfinished {
             kind: "work",
             what: name.clone(),
             age_seconds: since.elapsed().as_secs_f64(),
         };
-        registry.running.iter().take(most).map(named).collect()
+        list.running.iter().take(most).map(named).collect()
     }
 }
 

@@ -67,7 +67,10 @@ impl Reader {
         let names = kustomization::NAMES.iter().map(|name| folder.join(name));
         if let Some(file) = names.into_iter().find(|file| file.is_file()) {
             self.path(&file);
-            let text = self.sources.last().map_or("", |source| source.text.as_str());
+            let name = file.display().to_string();
+            // It may have been read before, as a file of its own.
+            let read = self.sources.iter().find(|source| source.name == name);
+            let text = read.map_or("", |source| source.text.as_str());
             for resource in kustomization::resources(text) {
                 if !kustomization::is_remote(&resource) {
                     self.path(&folder.join(resource));

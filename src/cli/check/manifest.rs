@@ -201,13 +201,7 @@ fn judged(
         return Ok(Err(ExitCode::from(UNAVAILABLE)));
     }
     complain(&mend::told(&fixed));
-    let mut after = sources.to_vec();
-    for changed in fixed.changed {
-        if let Some(source) = after.iter_mut().find(|source| source.name == changed.name) {
-            source.text = changed.after;
-        }
-    }
-    manifest::check(&after, told, &SampleServer).map(Ok)
+    Ok(Ok(fixed.report))
 }
 
 /// Only for somebody who sees it and has not asked for none (no-color.org).

@@ -81,7 +81,7 @@ pub(crate) async fn serve<H1, S, B, H>(
     accepted: Accepted,
     held: H,
     lifecycle: Lifecycle,
-    registry: Rc<OpenConnections>,
+    open_connections: Rc<OpenConnections>,
     timeouts: Timeouts,
     tls: Option<TlsAcceptor>,
     services: Rc<Services<H1, S>>,
@@ -94,7 +94,7 @@ pub(crate) async fn serve<H1, S, B, H>(
     let Accepted { stream, peer, guard } = accepted;
     let stage = first_stage(lifecycle.phase(), lifecycle.policy().mode);
     let connection = Connection::new(stage, timeouts.body_timeout);
-    let entry = registry.enter(&connection);
+    let registration = open_connections.enter(&connection);
     if let Ok(transport) = TcpStream::from_std(stream)
         && let Some((transport, begun)) =
             Box::pin(open(transport, tls, &connection, timeouts)).await
@@ -124,7 +124,7 @@ pub(crate) async fn serve<H1, S, B, H>(
         close(&connection, &io, end).await;
     }
     connection.close();
-    drop(entry);
+    drop(registration);
     drop(guard);
     drop(held);
 }

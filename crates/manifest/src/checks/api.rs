@@ -88,14 +88,12 @@ pub(super) fn pods(subject: &Subject<'_>, found: &mut Findings) {
                 probe.http_get.is_some(),
                 probe.tcp_socket.is_some(),
             ];
-            match handlers.into_iter().filter(|set| *set).count() {
+            match set(handlers) {
                 1 => {}
-                0 => refuse(
-                    unit,
-                    field,
-                    "asks nothing",
-                    "give it one of httpGet, tcpSocket, grpc, exec",
-                ),
+                0 => {
+                    let fix = "give it one of httpGet, tcpSocket, grpc, exec";
+                    refuse(unit, field, "asks nothing", fix);
+                }
                 _ => refuse(unit, field, "asks in more than one way", "leave one of them"),
             }
             if field != "readinessProbe" && probe.success_threshold.is_some_and(|times| times > 1) {
@@ -118,20 +116,11 @@ pub(super) fn pods(subject: &Subject<'_>, found: &mut Findings) {
                 hook.sleep.is_some(),
                 hook.tcp_socket.is_some(),
             ];
-            match handlers.into_iter().filter(|set| *set).count() {
+            let field = "lifecycle.preStop";
+            match set(handlers) {
                 1 => {}
-                0 => refuse(
-                    unit,
-                    "lifecycle.preStop",
-                    "does nothing",
-                    "give it a sleep, or remove it",
-                ),
-                _ => refuse(
-                    unit,
-                    "lifecycle.preStop",
-                    "has more than one handler",
-                    "leave one of them",
-                ),
+                0 => refuse(unit, field, "does nothing", "give it a sleep, or remove it"),
+                _ => refuse(unit, field, "has more than one handler", "leave one of them"),
             }
         }
         for port in unit.ports() {
@@ -141,6 +130,11 @@ pub(super) fn pods(subject: &Subject<'_>, found: &mut Findings) {
             }
         }
     }
+}
+
+/// How many of these are set; the API takes exactly one handler.
+fn set(handlers: [bool; 4]) -> usize {
+    handlers.into_iter().filter(|set| *set).count()
 }
 
 /// What it refuses of a Service.

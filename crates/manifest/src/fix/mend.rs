@@ -12,7 +12,7 @@ use crate::{
     known::Knows,
     problem::Unusable,
     read::Source,
-    report::check,
+    report::{CheckReport, check},
     rule::{Rule, Severity},
     server::Told,
 };
@@ -26,6 +26,8 @@ pub struct Fixed {
     pub mended: Vec<Finding>,
     /// What is left.
     pub left: Vec<Left>,
+    /// What the check says of the files as they are now.
+    pub report: CheckReport,
 }
 
 /// A file before and after.
@@ -79,13 +81,13 @@ pub fn fixed(sources: &[Source], told: Told, known: &dyn Knows) -> Result<Fixed,
     let mut mended: Vec<Finding> = Vec::new();
     let mut times: HashMap<Key, usize> = HashMap::new();
     let mut refused: HashSet<Key> = HashSet::new();
-    let mut found = check(&now, told, known)?.findings;
+    let mut report = check(&now, told, known)?;
     for _ in 0..ROUNDS {
         let mut progress = false;
         // Another object only where no change to those that are there does as well, such as to a
         // budget that selects nobody.
         for adds in [false, true] {
-            for finding in found.iter().filter(|finding| finding.fix.adds() == adds) {
+            for finding in report.findings.iter().filter(|finding| finding.fix.adds() == adds) {
                 let key = key(finding);
                 let tried = times.entry(key.clone()).or_default();
                 if !finding.fix.is_edit() || *tried > 1 || refused.contains(&key) {
@@ -108,28 +110,29 @@ pub fn fixed(sources: &[Source], told: Told, known: &dyn Knows) -> Result<Fixed,
         if !progress {
             break;
         }
-        found = check(&now, told, known)?.findings;
+        report = check(&now, told, known)?;
     }
-    let still: HashSet<_> = found.iter().map(key).collect();
+    let still: HashSet<_> = report.findings.iter().map(key).collect();
     mended.retain(|finding| !still.contains(&key(finding)));
-    let left = found.into_iter().filter(|finding| finding.severity() != Severity::Note);
+    let left = report.findings.iter().filter(|finding| finding.severity() != Severity::Note);
     let left = left.map(|finding| {
-        let why = if refused.contains(&key(&finding)) {
+        let why = if refused.contains(&key(finding)) {
             Why::Layout
         } else if finding.fix.is_edit() {
             Why::Stays
         } else {
             Why::Advice
         };
-        Left { finding, why }
+        Left { finding: finding.clone(), why }
     });
+    let left = left.collect();
     let pairs = sources.iter().zip(now).filter(|(before, after)| before.text != after.text);
     let changed = pairs.map(|(before, after)| Changed {
         name: after.name,
         before: before.text.clone(),
         after: after.text,
     });
-    Ok(Fixed { changed: changed.collect(), mended, left: left.collect() })
+    Ok(Fixed { changed: changed.collect(), mended, left, report })
 }
 
 /// The files with the fix of this one finding; `None` where it takes somebody who knows the program,

@@ -160,7 +160,7 @@ impl Agent {
         let deadline = self.admitted + self.node.spec.ready_deadline;
         let mut waiting = !*was_ready;
         loop {
-            let report = tokio::select! {
+            let event = tokio::select! {
                 biased;
                 () = self.pod.deletion.cancelled() => {
                     prober.terminating();
@@ -182,7 +182,7 @@ impl Agent {
                     self.probe_failed(ProbeKind::Liveness, "failed up to its threshold".to_owned());
                     ProbeEvent::Changed { kind: ProbeKind::Liveness, healthy: false }
                 }
-                report = prober.next() => report,
+                event = prober.next() => event,
                 () = sleep_until(deadline), if waiting && !*was_ready => {
                     waiting = false;
                     self.node.store.fail(ClusterError::NotReady {
@@ -194,7 +194,7 @@ impl Agent {
                     continue;
                 }
             };
-            match report {
+            match event {
                 ProbeEvent::Failed { kind, reason: why } => {
                     reason = format!("{} probe: {why}", kind.name());
                     self.probe_failed(kind, why);
@@ -252,7 +252,7 @@ impl Agent {
             tokio::select! {
                 biased;
                 () = &mut killing => return,
-                report = prober.next() => match report {
+                event = prober.next() => match event {
                     ProbeEvent::Changed { kind: ProbeKind::Readiness, healthy } => {
                         self.set_ready(healthy);
                     }

@@ -28,7 +28,7 @@ pub(super) enum ProbeEvent {
 #[derive(Debug)]
 pub(super) struct Prober {
     _workers: JoinSet<()>,
-    reports: mpsc::Receiver<ProbeEvent>,
+    events: mpsc::Receiver<ProbeEvent>,
     terminating: CancellationToken,
 }
 
@@ -45,7 +45,7 @@ pub(super) struct Times {
 
 impl Prober {
     pub(super) fn start(probes: &Probes, address: PodAddress, times: Times) -> Self {
-        let (sender, reports) = mpsc::channel(16);
+        let (sender, events) = mpsc::channel(16);
         let terminating = CancellationToken::new();
         // A startup probe holds the others back until it has succeeded (facts 1.4).
         let started = watch::Sender::new(probes.startup.is_none());
@@ -64,7 +64,7 @@ impl Prober {
                 address,
                 times,
                 started: started.clone(),
-                reports: sender.clone(),
+                events: sender.clone(),
             };
             let terminating = terminating.clone();
             workers.spawn(async move {
@@ -76,13 +76,13 @@ impl Prober {
                 }
             });
         }
-        Self { _workers: workers, reports, terminating }
+        Self { _workers: workers, events, terminating }
     }
 
-    /// The next report; never, if there are no probes.
+    /// The next event; never, if there are no probes.
     pub(super) async fn next(&mut self) -> ProbeEvent {
-        match self.reports.recv().await {
-            Some(report) => report,
+        match self.events.recv().await {
+            Some(event) => event,
             None => std::future::pending().await,
         }
     }
@@ -100,7 +100,7 @@ struct Worker {
     address: PodAddress,
     times: Times,
     started: watch::Sender<bool>,
-    reports: mpsc::Sender<ProbeEvent>,
+    events: mpsc::Sender<ProbeEvent>,
 }
 
 impl Worker {
@@ -147,12 +147,12 @@ impl Worker {
         let healthy = result.is_ok();
         if let Err(reason) = result {
             let failed = ProbeEvent::Failed { kind: self.kind, reason };
-            if self.reports.send(failed).await.is_err() {
+            if self.events.send(failed).await.is_err() {
                 return false;
             }
         }
         let Some(healthy) = self.gauge.observe(healthy) else { return true };
-        if self.reports.send(ProbeEvent::Changed { kind: self.kind, healthy }).await.is_err() {
+        if self.events.send(ProbeEvent::Changed { kind: self.kind, healthy }).await.is_err() {
             return false;
         }
         match self.kind {

@@ -52,20 +52,20 @@ impl Processes {
         let mut command = tokio::process::Command::from(command);
         command.kill_on_drop(true);
         // Held from before the start until it is on the list: whoever closes the list sees it.
-        let mut registry = self.lock();
-        if registry.closed {
+        let mut children = self.lock();
+        if children.closed {
             return Err(io::Error::other("the cluster is shutting down"));
         }
         let mut child = command.spawn()?;
         let group = child.id().and_then(|id| i32::try_from(id).ok());
         let group = group.ok_or_else(|| io::Error::other("the process has no id"))?;
-        registry.groups.insert(group);
-        if let Err(error) = registry.watchdog.watch(group) {
+        children.groups.insert(group);
+        if let Err(error) = children.watchdog.watch(group) {
             let _ = killpg(Pid::from_raw(group), Signal::SIGKILL);
-            registry.groups.remove(&group);
+            children.groups.remove(&group);
             return Err(io::Error::other(format!("the watchdog is gone: {error}")));
         }
-        drop(registry);
+        drop(children);
         if let Some(output) = child.stdout.take() {
             logs.follow(output);
         }
@@ -88,17 +88,17 @@ impl Processes {
 
     /// The end of PID 1 is the end of all its pod's processes (facts 2.10).
     fn ended(&self, group: i32) {
-        let mut registry = self.lock();
+        let mut children = self.lock();
         let _ = killpg(Pid::from_raw(group), Signal::SIGKILL);
-        registry.groups.remove(&group);
-        registry.watchdog.forget(group);
+        children.groups.remove(&group);
+        children.watchdog.forget(group);
     }
 
     /// Kills everything, at once, and starts nothing more.
     pub(super) fn kill_all(&self) {
-        let mut registry = self.lock();
-        registry.closed = true;
-        for group in &registry.groups {
+        let mut children = self.lock();
+        children.closed = true;
+        for group in &children.groups {
             let _ = killpg(Pid::from_raw(*group), Signal::SIGKILL);
         }
     }
@@ -135,14 +135,14 @@ impl Process {
     /// A signal to the process alone; `false` if it has ended.
     pub(super) fn signal(&self, signal: Signal) -> bool {
         // Under the lock, a group on the list has not been reaped: the id is still its own.
-        let registry = self.processes.lock();
-        registry.groups.contains(&self.group) && kill(Pid::from_raw(self.group), signal).is_ok()
+        let children = self.processes.lock();
+        children.groups.contains(&self.group) && kill(Pid::from_raw(self.group), signal).is_ok()
     }
 
     /// SIGKILL to all of the pod's processes; `false` if it has ended.
     pub(super) fn kill(&self) -> bool {
-        let registry = self.processes.lock();
-        registry.groups.contains(&self.group)
+        let children = self.processes.lock();
+        children.groups.contains(&self.group)
             && killpg(Pid::from_raw(self.group), Signal::SIGKILL).is_ok()
     }
 
