@@ -64,7 +64,8 @@ fn write_manual(matches: &ArgMatches) -> ExitCode {
     };
     match write_pages(&directory) {
         Ok(pages) => {
-            print(&pages.iter().map(|page| format!("{}\n", page.display())).collect::<String>());
+            let pages: Vec<_> = pages.iter().map(|page| page.display().to_string()).collect();
+            print(&format!("{}\n", pages.join("\n")));
             ExitCode::SUCCESS
         }
         Err(error) => {
