@@ -9,6 +9,8 @@ mod check;
 mod lab;
 mod serve;
 mod settings;
+#[cfg(feature = "lab")]
+mod shell;
 
 use std::{
     ffi::OsString,
@@ -44,6 +46,8 @@ fn subcommands() -> Vec<Subcommand> {
     #[cfg(feature = "attack")]
     all.push(attack::command());
     all.extend([serve::subcommand(), check::subcommand()]);
+    #[cfg(feature = "lab")]
+    all.extend(shell::subcommands_of_packagers());
     all
 }
 

@@ -53,6 +53,30 @@ fn help_and_version_go_to_standard_output_with_0() {
     }
 }
 
+#[cfg(feature = "lab")]
+#[test]
+fn completions_and_manual_pages_know_every_command() {
+    for shell in ["bash", "zsh", "fish"] {
+        let ran = websample(&[], &["completions", shell]);
+        assert_eq!(ran.code, Some(0), "{ran:?}");
+        for word in ["rollout", "fail-on-loss", "manifest"] {
+            assert!(ran.out.contains(word), "{shell} does not know {word}");
+        }
+    }
+    assert_eq!(websample(&[], &["completions", "tcsh"]).code, Some(64));
+    let directory = tempfile::tempdir().unwrap();
+    let ran = websample_in(directory.path(), &[], &["man", "pages"]);
+    assert_eq!(ran.code, Some(0), "{ran:?}");
+    for (page, expected) in [
+        ("websample.1", "websample\\-rollout"),
+        ("websample-rollout.1", "fail\\-on\\-loss"),
+        ("websample-check.1", "manifest"),
+    ] {
+        let text = fs::read_to_string(directory.path().join("pages").join(page)).unwrap();
+        assert!(text.contains(expected), "{page}: {text}");
+    }
+}
+
 #[test]
 fn usage_errors_go_to_standard_error_with_64() {
     for (arguments, what) in [

@@ -6,11 +6,11 @@ use std::{env, process::ExitCode, sync::Arc};
 
 use clap::ArgMatches;
 use tokio::time::Instant;
-use websample::exit::{FOUND, UNAVAILABLE, USAGE};
+use websample::exit::{FOUND, SAYS_NOTHING, UNAVAILABLE, USAGE};
 use websample_lab::{
     args::RolloutArgs,
     audience::{Audience, Said},
-    comparison::{self, RolloutError},
+    comparison::{self, Compared, RolloutError},
     experiment::Experiment,
     rebuild::{self, ReportError},
     saved::SavedError,
@@ -77,17 +77,31 @@ async fn rollout(args: &RolloutArgs) -> Result<ExitCode, RolloutError> {
     let table = summary::text(&compared.report.runs);
     let (report, page) = (compared.path.display(), compared.page.display());
     print(&format!("{table}\n{report}\n{page}\n"));
+    let exit = judged(args, &compared);
     if let Some(endpoint) = compared.endpoint {
         Person.tell(Said::Panels(endpoint.panels(&args.grafana)));
         comparison::last_scrape(endpoint, &mut signals, &Person).await;
     }
-    if compared.failed.is_empty() {
-        return Ok(ExitCode::SUCCESS);
+    Ok(ExitCode::from(exit))
+}
+
+/// What the result is worth to whoever waits for the exit code.
+fn judged(args: &RolloutArgs, compared: &Compared) -> u8 {
+    if let Some(why) = &compared.invalid {
+        complain(&format!("the load generator did not keep up, the result says little: {why}"));
+        if !args.fail_on.is_empty() {
+            return SAYS_NOTHING;
+        }
     }
     let failed: Vec<_> =
         compared.failed.iter().map(|(mode, lost)| format!("{mode} lost {lost}")).collect();
-    complain(&format!("--fail-on-loss: {}", failed.join(", ")));
-    Ok(ExitCode::from(FOUND))
+    if !failed.is_empty() {
+        complain(&format!("--fail-on-loss: {}", failed.join(", ")));
+    }
+    for broken in &compared.broken {
+        complain(&format!("--fail-on {broken}"));
+    }
+    if failed.is_empty() && compared.broken.is_empty() { 0 } else { FOUND }
 }
 
 fn run_report(matches: &ArgMatches) -> ExitCode {

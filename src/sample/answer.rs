@@ -1,9 +1,14 @@
 //! The answer of every path, and what all answers have in common.
 
-use std::io;
+use std::{
+    convert::Infallible,
+    future::{Ready, ready},
+    io,
+};
 
 use actix_web::{
-    HttpRequest, HttpResponse, HttpResponseBuilder,
+    FromRequest, HttpRequest, HttpResponse, HttpResponseBuilder,
+    dev::Payload,
     error::PayloadError,
     http::{
         ConnectionType, StatusCode,
@@ -84,34 +89,37 @@ impl Sample {
 }
 
 /// Every path without a meaning of its own: the version's status and no body.
-pub(super) async fn answer(
-    sample: web::Data<Sample>,
-    request: HttpRequest,
-    body: web::Payload,
-) -> HttpResponse {
-    if let Err(refusal) = discard(&sample, &request, body).await {
+pub(super) async fn answer(sample: web::Data<Sample>, body: Unwanted) -> HttpResponse {
+    if let Err(refusal) = discard(&sample, body).await {
         return refusal;
     }
     sample.respond().finish()
 }
 
-/// Reads a body that nobody wants, so that its connection can carry another request.
+/// A body that nobody wants.
 ///
 /// Where a request asks for a WebSocket, whatever comes behind its head is its payload. Here it gets
 /// none, and without a length it has no body.
+pub(super) struct Unwanted(Payload);
+
+impl FromRequest for Unwanted {
+    type Error = Infallible;
+    type Future = Ready<Result<Self, Infallible>>;
+
+    fn from_request(request: &HttpRequest, payload: &mut Payload) -> Self::Future {
+        let head = request.head();
+        let is_none = head.connection_type() == ConnectionType::Upgrade
+            && !head.headers.contains_key(header::CONTENT_LENGTH)
+            && !head.headers.contains_key(header::TRANSFER_ENCODING);
+        ready(Ok(Self(if is_none { Payload::None } else { payload.take() })))
+    }
+}
+
+/// Reads a body to its end, so that its connection can carry another request.
 pub(super) async fn discard(
     sample: &Sample,
-    request: &HttpRequest,
-    body: web::Payload,
+    Unwanted(mut body): Unwanted,
 ) -> Result<(), HttpResponse> {
-    let head = request.head();
-    if head.connection_type() == ConnectionType::Upgrade
-        && !head.headers.contains_key(header::CONTENT_LENGTH)
-        && !head.headers.contains_key(header::TRANSFER_ENCODING)
-    {
-        return Ok(());
-    }
-    let mut body = body.into_inner();
     let mut length = 0;
     while let Some(chunk) = body.next().await {
         let chunk = chunk.map_err(|error| sample.unreadable(&error))?;

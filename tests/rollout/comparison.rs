@@ -46,6 +46,36 @@ fn a_loss_of_a_named_mode_is_exit_code_1() {
 }
 
 #[test]
+fn conditions_fail_a_result_and_a_junit_file_says_which() {
+    let directory = tempfile::tempdir().unwrap();
+    let file = directory.path().join("junit.xml");
+    let few = ["--replicas", "2", "--mix", "50/s new GET /", "--modes", "immediate,drain"];
+    let conditions = "immediate:lost>0,drain:lost>1000,replaced>1h";
+    let told = ["--fail-on", conditions, "--junit", file.to_str().unwrap()];
+    let ran = rollout_with(&[SHORT], &[&few[..], &SLOW, &told].concat());
+    assert_eq!(ran.code, Some(1), "{ran:?}");
+    let lost = ran.report()["runs"][0]["lost"].as_u64().unwrap();
+    let said = format!("websample: --fail-on immediate:lost>0: immediate has {lost} in repeat 0");
+    assert!(ran.err.contains(&said) && !ran.err.contains("--fail-on drain"), "{ran:?}");
+    let junit = std::fs::read_to_string(file).unwrap();
+    assert!(junit.contains("tests=\"2\" failures=\"1\""), "{junit}");
+    assert!(
+        junit.contains("name=\"immediate, repeat 0\"") && junit.contains("<failure "),
+        "{junit}"
+    );
+}
+
+#[test]
+fn a_shell_before_a_server_is_told_of() {
+    let server = "python3 -m http.server {port} --bind {host}; true";
+    let few = ["--replicas", "1", "--mix", "20/s new GET /"];
+    let ran = rollout(&[&few[..], &["--", "sh", "-c", server]].concat());
+    assert_eq!(ran.code, Some(0), "{ran:?}");
+    let said = "the command is run by sh, which keeps SIGTERM from python3: write exec before it";
+    assert!(ran.err.contains(said), "{ran:?}");
+}
+
+#[test]
 fn repeats_are_added_up_and_follow_from_seeds_in_a_row() {
     let few = ["--replicas", "1", "--mix", "20/s new GET /", "--pre-stop", "none"];
     let ran =

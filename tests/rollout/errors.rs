@@ -21,6 +21,8 @@ fn what_is_asked_wrongly_is_64_and_says_what_would_be_right() {
         (&["--modes", "drain+sleep:5"], "sleep:5s"),
         (&["--modes", "drain,drain"], "twice"),
         (&["--fail-on-loss", "canary"], "it can be ignore, immediate, graceful, drain"),
+        (&["--fail-on", "canary:lost>0"], "it can be ignore, immediate, graceful, drain"),
+        (&["--fail-on", "loss>0"], "measures are lost,"),
         (&["--propagation", "2s..1s"], "500ms..2s"),
         (&["--readiness", "https:/"], "use http:/path, tcp or none"),
         (&["--rate", "0"], "--rate"),
@@ -41,6 +43,32 @@ fn a_program_that_does_not_exist() {
     let ran = failed(&["--", "no-such-server", "{port}"]);
     let expected = "websample: no-such-server: cannot start 'no-such-server': No such file";
     assert!(ran.err.contains(expected), "{ran:?}");
+    assert!(ran.err.contains("; it is not on the PATH; install it"), "{ran:?}");
+    let ran = failed(&["--", "pythn3", "-m", "http.server", "{port}"]);
+    assert!(ran.err.contains("; it is not on the PATH; did you mean python3?"), "{ran:?}");
+    let ran = failed(&["--", "./no-such-server"]);
+    assert!(ran.err.contains("; there is no such file; paths are relative"), "{ran:?}");
+}
+
+#[test]
+fn a_server_on_a_port_of_its_own_is_told_to_use_the_one_it_is_given() {
+    let free = TcpListener::bind("127.0.0.1:0").unwrap();
+    let port = free.local_addr().unwrap().port().to_string();
+    drop(free);
+    let server = ["--", "python3", "-m", "http.server", &port, "--bind", "127.0.0.1"];
+    let ran = failed(&server);
+    assert!(ran.err.contains("ended with exit code 1 before it was ready; another pod"), "{ran:?}");
+    let expected = format!("another pod listens on 127.0.0.1:{port}, which every pod would want");
+    assert!(ran.err.contains(&expected) && ran.err.contains("use {host} and {port}"), "{ran:?}");
+}
+
+#[test]
+fn what_a_server_does_not_have_is_told_before_anything_is_measured() {
+    let server = ["--", "python3", "-m", "http.server", "{port}", "--bind", "{host}"];
+    let mix = ["--replicas", "1", "--mix", "20/s new GET /, 5/s keep-alive POST /echo body=10"];
+    let ran = failed(&[&mix[..], &server].concat());
+    let said = "keep-alive POST /echo is answered with 501 here";
+    assert!(ran.err.contains(said) && ran.err.contains("--mix '20/s new GET /'"), "{ran:?}");
 }
 
 #[test]

@@ -24,7 +24,7 @@ use websample_lifecycle::{Census, Guard, Lifecycle, Phase, Unfinished};
 use websample_metrics::Metrics;
 
 use super::{
-    connections::{Connection, Protocol, Sent},
+    connections::{Connection, Finished, Protocol, Sent},
     patterns::{Patterns, Route, UNMATCHED},
 };
 
@@ -37,16 +37,18 @@ pub(super) struct Tracker {
     metrics: Metrics,
     table: Arc<Table>,
     routes: RefCell<Routes>,
-    /// Requests whose responses are complete, until their connections have sent them.
-    complete: RefCell<Slab<TrackedRequest>>,
 }
 
 /// What the worker's thread keeps of its routes.
 #[derive(Default)]
 struct Routes {
-    /// Looked up for every request. Patterns are the application's, so nobody can choose them
-    /// to collide, and the hasher may be a fast one.
-    by_pattern: HashMap<String, Route, foldhash::fast::RandomState>,
+    /// Those asked for last, which most requests are for: to compare costs less than to hash.
+    recent: [Option<(Rc<str>, Route)>; 4],
+    /// The next of these to be replaced.
+    oldest: usize,
+    /// Patterns are the application's, so nobody can choose them to collide, and the hasher may be
+    /// a fast one.
+    by_pattern: HashMap<Rc<str>, Route, foldhash::fast::RandomState>,
     /// The counters that each route has needed so far: a few each.
     counters: Vec<Vec<(u16, Phase, IntCounter)>>,
 }
@@ -63,6 +65,8 @@ struct Row {
     target: Option<PathAndQuery>,
     began: Instant,
     route: Option<Route>,
+    // Last, so that a count of zero means that everything else is recorded.
+    guard: Guard,
 }
 
 impl Row {
@@ -123,10 +127,8 @@ impl Census for Table {
 }
 
 impl Sent for Tracker {
-    fn sent(&self, key: usize) {
-        // Its end looks at this table's owner, which must not be borrowed then.
-        let request = self.complete.borrow_mut().try_remove(key);
-        drop(request);
+    fn sent(&self, finished: Finished) -> Option<Guard> {
+        self.end(finished)
     }
 }
 
@@ -135,13 +137,7 @@ impl Tracker {
     pub(super) fn new(lifecycle: Lifecycle, metrics: Metrics, patterns: Arc<Patterns>) -> Rc<Self> {
         let table = Arc::new(Table { in_flight: Mutex::default(), patterns });
         lifecycle.register_census(Arc::clone(&table) as Arc<dyn Census>);
-        Rc::new(Self {
-            lifecycle,
-            metrics,
-            table,
-            routes: RefCell::default(),
-            complete: RefCell::default(),
-        })
+        Rc::new(Self { lifecycle, metrics, table, routes: RefCell::default() })
     }
 
     /// Counts a request from now until what this returns is dropped.
@@ -155,26 +151,53 @@ impl Tracker {
         let began = Instant::now();
         let head = request.head();
         let target = head.uri.path_and_query().cloned();
-        let row = Row { method: head.method.clone(), target, began, route: None };
+        let row = Row { method: head.method.clone(), target, began, route: None, guard };
         let key = self.table.lock().insert(row);
-        TrackedRequest {
-            tracker: Rc::clone(self),
-            key,
-            phase,
-            route: None,
-            status: CLIENT_CLOSED,
-            connection: connection.map(OnConnection::begin),
-            guard,
+        if let Some(connection) = &connection {
+            connection.begin();
         }
+        let finished = Finished { key, phase, route: None, status: CLIENT_CLOSED };
+        TrackedRequest { tracker: Rc::clone(self), finished: Some(finished), connection }
     }
 
-    fn route(&self, pattern: Option<&str>) -> Route {
-        let pattern = pattern.unwrap_or(UNMATCHED);
-        if let Some(route) = self.routes.borrow().by_pattern.get(pattern) {
-            return *route;
+    /// Records the end of a request. It counts as in flight until the guard is dropped.
+    fn end(&self, finished: Finished) -> Option<Guard> {
+        let Finished { key, phase, route, status } = finished;
+        let row = self.table.lock().try_remove(key)?;
+        let seconds = row.began.elapsed().as_secs_f64();
+        let route = route.unwrap_or_else(|| self.route(UNMATCHED));
+        self.count(route, status, phase);
+        self.metrics.duration().observe(seconds);
+        tracing::info!(
+            target: "websample::request",
+            method = %row.method,
+            path = row.path(),
+            status,
+            phase = phase.name(),
+            seconds,
+            "request"
+        );
+        Some(row.guard)
+    }
+
+    fn route(&self, pattern: &str) -> Route {
+        let mut routes = self.routes.borrow_mut();
+        let routes = &mut *routes;
+        for (known, route) in routes.recent.iter().flatten() {
+            if **known == *pattern {
+                return *route;
+            }
         }
-        let route = self.table.patterns.place(pattern);
-        self.routes.borrow_mut().by_pattern.insert(pattern.to_owned(), route);
+        let found = routes.by_pattern.get_key_value(pattern);
+        let found = found.map(|(known, route)| (Rc::clone(known), *route));
+        let (known, route) = found.unwrap_or_else(|| {
+            let known: Rc<str> = pattern.into();
+            let route = self.table.patterns.place(pattern);
+            routes.by_pattern.insert(Rc::clone(&known), route);
+            (known, route)
+        });
+        routes.recent[routes.oldest] = Some((known, route));
+        routes.oldest = (routes.oldest + 1) % routes.recent.len();
         route
     }
 
@@ -203,10 +226,6 @@ impl OnConnection {
         connection.begin();
         Self(connection)
     }
-
-    fn connection(&self) -> Rc<Connection> {
-        Rc::clone(&self.0)
-    }
 }
 
 impl Drop for OnConnection {
@@ -218,13 +237,9 @@ impl Drop for OnConnection {
 /// A request in flight; it ends when this is dropped, however that comes about.
 pub(super) struct TrackedRequest {
     tracker: Rc<Tracker>,
-    key: usize,
-    phase: Phase,
-    route: Option<Route>,
-    status: u16,
-    connection: Option<OnConnection>,
-    // Last, so that a count of zero means that everything else is recorded.
-    guard: Guard,
+    /// What is known of it. `None` once its connection has it.
+    finished: Option<Finished>,
+    connection: Option<Rc<Connection>>,
 }
 
 impl TrackedRequest {
@@ -234,68 +249,57 @@ impl TrackedRequest {
 
     /// Another protocol is spoken on the connection from here on.
     pub(super) fn set_protocol(&self, protocol: Protocol) {
-        if let Some(OnConnection(connection)) = &self.connection {
+        if let Some(connection) = &self.connection {
             connection.set_protocol(protocol);
         }
     }
 
     /// The connection that it came on, where it is known.
     pub(super) fn connection(&self) -> Option<Rc<Connection>> {
-        self.connection.as_ref().map(OnConnection::connection)
+        self.connection.clone()
     }
 
     /// The response's head is known.
     pub(super) fn answered(&mut self, pattern: Option<&str>, status: u16) {
-        let route = self.tracker.route(pattern);
-        self.route = Some(route);
-        self.status = status;
+        if let Some(finished) = &mut self.finished {
+            finished.route = Some(self.tracker.route(pattern.unwrap_or(UNMATCHED)));
+            finished.status = status;
+        }
     }
 
     /// The response's body will take its time: the route is shown to whoever asks meanwhile.
     pub(super) fn streams(&self) {
-        if let Some(row) = self.tracker.table.lock().get_mut(self.key) {
-            row.route = self.route;
+        if let Some(finished) = &self.finished
+            && let Some(row) = self.tracker.table.lock().get_mut(finished.key)
+        {
+            row.route = finished.route;
         }
     }
-}
 
-impl TrackedRequest {
     /// The response's body is complete: what is left is for its connection to send.
-    fn complete(self) {
-        let Some(OnConnection(connection)) = &self.connection else { return };
-        if connection.is_closed() {
-            return;
+    fn complete(mut self) {
+        if let Some(connection) = self.connection.take_if(|connection| !connection.is_closed())
+            && let Some(finished) = self.finished.take()
+        {
+            connection.complete(finished, &self.tracker);
         }
-        let (connection, tracker) = (Rc::clone(connection), Rc::clone(&self.tracker));
-        let key = tracker.complete.borrow_mut().insert(self);
-        connection.complete(key, &tracker);
     }
 }
 
 impl Drop for TrackedRequest {
     fn drop(&mut self) {
-        let Some(row) = self.tracker.table.lock().try_remove(self.key) else { return };
-        let seconds = row.began.elapsed().as_secs_f64();
-        let route = self.route.unwrap_or_else(|| self.tracker.route(None));
-        self.tracker.count(route, self.status, self.phase);
-        self.tracker.metrics.duration().observe(seconds);
-        tracing::info!(
-            target: "websample::request",
-            method = %row.method,
-            path = row.path(),
-            status = self.status,
-            phase = self.phase.name(),
-            seconds,
-            "request"
-        );
-        drop(self.connection.take());
-        let _ = &self.guard;
+        let Some(finished) = self.finished.take() else { return };
+        let guard = self.tracker.end(finished);
+        if let Some(connection) = self.connection.take() {
+            connection.end();
+        }
+        drop(guard);
     }
 }
 
 impl fmt::Debug for TrackedRequest {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("TrackedRequest").field("key", &self.key).finish_non_exhaustive()
+        f.debug_struct("TrackedRequest").field("finished", &self.finished).finish_non_exhaustive()
     }
 }
 
@@ -331,7 +335,7 @@ impl Held {
     pub(super) fn connection(&self) -> Option<Rc<Connection>> {
         match self {
             Self::Request(in_flight) => in_flight.connection(),
-            Self::Connection(on) => on.as_ref().map(OnConnection::connection),
+            Self::Connection(on) => on.as_ref().map(|on| Rc::clone(&on.0)),
         }
     }
 }

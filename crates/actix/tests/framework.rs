@@ -101,6 +101,29 @@ fn a_panic_in_a_handler_leaves_no_count_behind_and_no_worker_dead() {
 }
 
 #[test]
+fn a_panic_leaves_no_count_behind_of_a_response_that_was_not_sent_before_it() {
+    run(async {
+        let service = start(quick()).await;
+        for _ in 0..6 {
+            let mut stream = TcpStream::connect(service.address).await.expect("it accepts");
+            // The first response is complete, and waits for the second to be written with it.
+            let both =
+                ["/", "/panic"].map(|path| format!("GET {path} HTTP/1.1\r\nhost: x\r\n\r\n"));
+            stream.write_all(both.concat().as_bytes()).await.expect("sent");
+            let mut answer = Vec::new();
+            // Whether the first is still sent is nobody's promise.
+            drop(stream.read_to_end(&mut answer).await);
+        }
+        let in_flight = service.lifecycle.in_flight();
+        until("no connection", || in_flight.connections.get() == 0).await;
+        until("none in flight", || in_flight.requests.get() == 0).await;
+        service.lifecycle.signal(Signal::Sigterm);
+        let report = service.ended.await.expect("no panic").expect("it ran");
+        assert_eq!(report.outcome, ExitReason::Clean);
+    });
+}
+
+#[test]
 fn the_drain_waits_for_registered_background_work() {
     run(async {
         let service = start(quick()).await;

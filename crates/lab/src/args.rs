@@ -11,6 +11,8 @@ use super::{
         local::{IntOrPercent, PreStop, Propagation},
     },
     disruption::Disruption,
+    gate::Condition,
+    plan::Preset,
     through::{Retries, Through, Upstream},
 };
 
@@ -24,6 +26,8 @@ Examples:
       Does a sleep in the preStop hook help? Behind an ingress?
   websample rollout --modes drain --repeat 5 --fail-on-loss drain
       A gate for continuous integration: exit code 1 if anything is lost.
+  websample rollout --modes drain --fail-on 'lost>0,p99>6s,replaced>60s'
+      The same with more conditions.
   websample rollout --through nginx --modes graceful,drain
       The same with a real proxy between client and pods, that keeps connections to them.
   websample rollout --event update,delete-all,node-drain,liveness --modes graceful,drain
@@ -35,9 +39,12 @@ Examples:
   websample rollout -- ./my-server --host {host} --port {port}
       Somebody else's server; {version} is v1, then v2. The same is in the environment
       as HOST, PORT and VERSION.
+  websample rollout --preset uvicorn --modes app,app+sleep:5s -- main:app
+      A server whose command line is known, as it is and with a hook that sleeps.
 
-Exit codes: 0 done; 1 --fail-on-loss found a loss; 64 usage; 69 the rollout could not be
-run, such as a server that does not start; 130 interrupted.")]
+Exit codes: 0 done; 1 --fail-on-loss found a loss, or --fail-on what must not be; 64 usage;
+69 the rollout could not be run, such as a server that does not start; 75 with --fail-on,
+the load generator did not keep up; 130 interrupted.")]
 pub struct RolloutArgs {
     /// Where it happens: on this machine, or on a Kubernetes cluster
     #[arg(long, value_enum, default_value_t)]
@@ -152,6 +159,17 @@ pub struct RolloutArgs {
     #[arg(long, value_delimiter = ',', value_name = "MODE,…")]
     pub fail_on_loss: Vec<String>,
 
+    /// Exit with 1 if any of these is so, in any repeat: lost>0, lost>0.1%, p99>500ms, replaced>20s,
+    /// killed>0, …; of one mode with its name, as in drain:lost>0. Exit with 75 if the load
+    /// generator did not keep up, so that the result says nothing
+    #[arg(long, value_delimiter = ',', value_name = "CONDITION,…")]
+    pub fail_on: Vec<Condition>,
+
+    /// Also write a JUnit file: a case for each mode and repeat, which fails by --fail-on and
+    /// --fail-on-loss
+    #[arg(long, value_name = "FILE.xml")]
+    pub junit: Option<PathBuf>,
+
     /// Where report.json goes
     #[arg(long, default_value = "websample-rollout", value_name = "DIR")]
     pub out: PathBuf,
@@ -177,6 +195,10 @@ pub struct RolloutArgs {
     /// Also let curl and the like reach the Service of the first mode, at this address
     #[arg(long, value_name = "ADDRESS")]
     pub listen: Option<std::net::SocketAddr>,
+
+    /// A server whose command line is known; COMMAND is then what it serves, such as app:app
+    #[arg(long, value_enum, value_name = "SERVER", requires = "command")]
+    pub preset: Option<Preset>,
 
     /// Somebody else's server and its arguments: {host}, {port}, {version}, {mode} are filled in
     #[arg(last = true, value_name = "COMMAND")]

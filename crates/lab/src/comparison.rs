@@ -1,6 +1,7 @@
 //! Everything that was planned: the variants side by side, repeat after repeat.
 
 use std::{
+    collections::BTreeSet,
     io,
     path::{Path, PathBuf},
     sync::Arc,
@@ -18,7 +19,9 @@ use super::{
     audience::{Audience, Said},
     cluster::kubernetes::{KubernetesError, Session},
     experiment::{Cue, Experiment, ExperimentError, run_id},
+    gate,
     ground::Ground,
+    junit::junit,
     metrics::{Endpoint, EndpointError, Metrics},
     page,
     plan::{Plan, PlanError, Variant},
@@ -65,6 +68,10 @@ pub struct Compared {
     pub page: PathBuf,
     /// Of the modes that must not lose anything: those that did, and how much.
     pub failed: Vec<(String, u64)>,
+    /// What is so that must not be.
+    pub broken: Vec<String>,
+    /// Why nothing follows from the result, if it does not.
+    pub invalid: Option<String>,
     /// The metrics, which whoever scrapes them may not have taken yet.
     pub endpoint: Option<Endpoint>,
 }
@@ -123,12 +130,25 @@ pub async fn rollout(
     let page = path.with_file_name(page::FILE);
     page::write(&saved, &page)?;
     let [Saved { report, .. }] = saved;
-    let failed = summary::by_mode(&report.runs)
+    let failed: Vec<_> = summary::by_mode(&report.runs)
         .iter()
         .filter(|mode| mode.lost > 0 && plan.fail_on_loss.iter().any(|label| label == mode.mode))
         .map(|mode| (mode.mode.to_owned(), mode.lost))
         .collect();
-    Ok(Compared { report, path, page, failed, endpoint })
+    let broken_by = |run: &RunReport| -> Vec<String> {
+        plan.fail_on.iter().filter_map(|condition| condition.met(run)).collect()
+    };
+    let broken = report.runs.iter().flat_map(broken_by).collect();
+    if let Some(file) = &plan.junit {
+        std::fs::write(file, junit(&report.runs, &failed, broken_by)).map_err(|error| {
+            io::Error::new(
+                error.kind(),
+                format!("--junit: cannot write {}: {error}", file.display()),
+            )
+        })?;
+    }
+    let invalid = gate::invalid(&report.runs);
+    Ok(Compared { report, path, page, failed, broken, invalid, endpoint })
 }
 
 /// Finds what it needs, and changes nothing.
@@ -153,8 +173,12 @@ fn announcement(plan: &Plan, environment: &Environment) -> String {
         ),
         None => (environment.propagation.clone(), format!("seed {}", plan.seed)),
     };
+    let command = match plan.variants.first() {
+        Some(variant) if plan.foreign => format!("; {}", variant.cluster.command),
+        _ => String::new(),
+    };
     format!(
-        "{} replicas, {on}; {}{:.0} requests/s to each of: {}; {which}",
+        "{} replicas, {on}; {}{:.0} requests/s to each of: {}; {which}{command}",
         environment.replicas,
         environment.proxy.as_ref().map_or_else(String::new, |proxy| format!("{proxy}; ")),
         environment.rate,
@@ -246,6 +270,13 @@ async fn side_by_side(
     });
     let begin = async {
         join_all(ups.iter().map(|up| up.notified())).await;
+        // Once, though each variant has noticed it, in each repeat.
+        if repeat == 0 {
+            let oddities: BTreeSet<_> = experiments.iter().flat_map(|e| e.oddities()).collect();
+            for oddity in oddities {
+                audience.tell(Said::Warning(oddity));
+            }
+        }
         if let Some(endpoint) = endpoint {
             endpoint.found().await;
         }

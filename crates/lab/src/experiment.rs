@@ -3,14 +3,16 @@
 mod kubernetes;
 mod local;
 mod measured;
+mod preflight;
 mod script;
 mod sending;
 
 pub(super) use self::kubernetes::run_id;
+pub use self::preflight::Refused;
 
 use std::{
     io,
-    sync::{Arc, mpsc},
+    sync::{Arc, Mutex, PoisonError, mpsc},
     time::{Duration, SystemTime},
 };
 
@@ -43,7 +45,8 @@ pub struct Experiment {
     seed: u64,
     metrics: ModeMetrics,
     recorder: Arc<Recorder>,
-    stage: std::sync::Mutex<Stage>,
+    stage: Mutex<Stage>,
+    oddities: Mutex<Vec<String>>,
 }
 
 /// How far an experiment has come.
@@ -110,7 +113,8 @@ impl Experiment {
             seed,
             metrics,
             recorder: Arc::default(),
-            stage: std::sync::Mutex::new(Stage::Starting),
+            stage: Mutex::new(Stage::Starting),
+            oddities: Mutex::default(),
         }
     }
 
@@ -121,7 +125,12 @@ impl Experiment {
 
     /// How far it has come.
     pub fn stage(&self) -> Stage {
-        self.stage.lock().unwrap_or_else(std::sync::PoisonError::into_inner).clone()
+        self.stage.lock().unwrap_or_else(PoisonError::into_inner).clone()
+    }
+
+    /// What somebody should know of the server before reading the result; known once it is up.
+    pub fn oddities(&self) -> Vec<String> {
+        self.oddities.lock().unwrap_or_else(PoisonError::into_inner).clone()
     }
 
     /// What the load has seen so far.
@@ -130,7 +139,7 @@ impl Experiment {
     }
 
     fn enter(&self, stage: Stage) {
-        *self.stage.lock().unwrap_or_else(std::sync::PoisonError::into_inner) = stage;
+        *self.stage.lock().unwrap_or_else(PoisonError::into_inner) = stage;
     }
 
     /// Runs it. Dropping the future ends every process it started; what it put on a cluster stays
@@ -201,6 +210,9 @@ pub enum Failure {
     /// The cluster of others.
     #[error(transparent)]
     Kubernetes(Box<KubernetesError>),
+    /// The server does not answer what was to be sent.
+    #[error(transparent)]
+    Refused(#[from] Box<Refused>),
     /// The load generator.
     #[error("the load could not be sent: {0}")]
     Load(#[source] Arc<io::Error>),

@@ -1,6 +1,7 @@
 //! What is going to be done, decided before anything is started.
 
 mod mix;
+mod preset;
 mod target;
 mod variant;
 
@@ -9,6 +10,7 @@ use std::{net::SocketAddr, path::PathBuf, time::Duration};
 use websample_lifecycle::Mode;
 use websample_load::{Mix, results::Encoding};
 
+pub use self::preset::Preset;
 use self::{
     mix::mix,
     target::{on_cluster, proxy},
@@ -18,6 +20,7 @@ use super::{
     args::RolloutArgs,
     cluster::{kubernetes, local::ClusterSpec},
     disruption::Disruption,
+    gate::Condition,
     through,
 };
 
@@ -50,11 +53,20 @@ pub struct Variant {
     pub cluster: ClusterSpec,
 }
 
+impl Variant {
+    /// Whether this is what it is called, with or without the event.
+    fn is_called(&self, name: &str) -> bool {
+        self.label == name || self.name == name
+    }
+}
+
 /// Everything that is going to be done.
 #[derive(Debug, Clone)]
 pub struct Plan {
     /// What is compared, in this order.
     pub variants: Vec<Variant>,
+    /// Whether what is compared is somebody else's server.
+    pub foreign: bool,
     /// What is sent to each.
     pub mix: Mix,
     /// How often.
@@ -63,6 +75,10 @@ pub struct Plan {
     pub seed: u64,
     /// The labels whose losses fail the command.
     pub fail_on_loss: Vec<String>,
+    /// What must not be.
+    pub fail_on: Vec<Condition>,
+    /// Where a JUnit file goes, if one does.
+    pub junit: Option<PathBuf>,
     /// Where the results go.
     pub out: PathBuf,
     /// Whether single results are written, and how.
@@ -83,6 +99,7 @@ impl Plan {
     /// # Errors
     /// Names the option that cannot work.
     pub fn new(args: &RolloutArgs, own: &str, seed: u64) -> Result<Self, PlanError> {
+        let args = &preset::applied(args)?;
         let kubernetes = on_cluster(args)?;
         let foreign = !args.command.is_empty();
         let names: Vec<String> =
@@ -95,19 +112,8 @@ impl Plan {
             variants.push(variant(args, own, name, foreign)?);
         }
         let variants = for_each_event(&args.event, variants)?;
-        let mut fail_on_loss = Vec::new();
-        for label in &args.fail_on_loss {
-            let meant = |v: &&Variant| v.label == *label || v.name == *label;
-            let before = fail_on_loss.len();
-            fail_on_loss.extend(variants.iter().filter(meant).map(|v| v.label.clone()));
-            if fail_on_loss.len() == before {
-                let known = names.join(", ");
-                return fail(
-                    "--fail-on-loss",
-                    format!("{label} is not compared; it can be {known}"),
-                );
-            }
-        }
+        let fail_on_loss = fail_on_loss(args, &variants)?;
+        let fail_on = fail_on(args, &variants)?;
         if !(args.rate.is_finite() && args.rate > 0.0 && args.rate <= 100_000.0) {
             return fail("--rate", format!("{} is not a rate from 0 to 100000", args.rate));
         }
@@ -115,10 +121,13 @@ impl Plan {
         Ok(Self {
             proxy: proxy(args, &variants, &mix)?,
             variants,
+            foreign,
             mix,
             repeat: args.repeat,
             seed: args.seed.unwrap_or(seed),
             fail_on_loss,
+            fail_on,
+            junit: args.junit.clone(),
             out: args.out.clone(),
             results: args.results,
             listen: args.listen,
@@ -136,6 +145,40 @@ impl Plan {
     pub fn seed_of(&self, repeat: u32) -> u64 {
         self.seed.wrapping_add(u64::from(repeat))
     }
+}
+
+/// The labels of the variants that must not lose anything.
+fn fail_on_loss(args: &RolloutArgs, variants: &[Variant]) -> Result<Vec<String>, PlanError> {
+    let mut labels = Vec::new();
+    for name in &args.fail_on_loss {
+        let meant: Vec<_> = variants.iter().filter(|variant| variant.is_called(name)).collect();
+        if meant.is_empty() {
+            return fail("--fail-on-loss", not_compared(name, variants));
+        }
+        labels.extend(meant.iter().map(|variant| variant.label.clone()));
+    }
+    Ok(labels)
+}
+
+/// The conditions, if they are about what is compared.
+fn fail_on(args: &RolloutArgs, variants: &[Variant]) -> Result<Vec<Condition>, PlanError> {
+    let modes = args.fail_on.iter().filter_map(Condition::mode);
+    for mode in modes {
+        if !variants.iter().any(|variant| variant.is_called(mode)) {
+            return fail("--fail-on", not_compared(mode, variants));
+        }
+    }
+    Ok(args.fail_on.clone())
+}
+
+fn not_compared(name: &str, variants: &[Variant]) -> String {
+    let mut known: Vec<&str> = Vec::new();
+    for variant in variants {
+        if !known.contains(&variant.name.as_str()) {
+            known.push(&variant.name);
+        }
+    }
+    format!("{name} is not compared; it can be {}", known.join(", "))
 }
 
 /// Each variant once for each event.

@@ -81,6 +81,7 @@ struct Limited {
     length: Option<usize>,
     /// It is known to be a chunked one.
     chunked: bool,
+    /// Where its reader is not its connection's task, which has a timer.
     timer: Option<Pin<Box<Sleep>>>,
     waits: bool,
     /// Its end has been seen: there is nothing more to ask for.
@@ -110,6 +111,32 @@ impl Limited {
         }
         item
     }
+
+    /// Whether nothing has come for too long.
+    fn poll_limit(&mut self, cx: &mut Context<'_>) -> bool {
+        let connection = &self.connection;
+        let begins = !self.waits;
+        self.waits = true;
+        if self.timer.is_none() && connection.is_served_by(cx.waker()) {
+            if begins {
+                connection.await_body(Some(Instant::now() + connection.body_timeout()));
+            }
+            return connection.is_body_late();
+        }
+        let until = || Instant::now() + connection.body_timeout();
+        let timer = self.timer.get_or_insert_with(|| Box::pin(sleep_until(until())));
+        if begins {
+            timer.as_mut().reset(until());
+        }
+        timer.as_mut().poll(cx).is_ready()
+    }
+
+    fn stop_waiting(&mut self) {
+        if self.waits {
+            self.waits = false;
+            self.connection.await_body(None);
+        }
+    }
 }
 
 impl Stream for Limited {
@@ -118,23 +145,17 @@ impl Stream for Limited {
     fn poll_next(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Option<Self::Item>> {
         let this = &mut *self;
         if let Poll::Ready(item) = this.poll_payload(cx) {
-            this.waits = false;
+            this.stop_waiting();
             return Poll::Ready(item);
         }
         if matches!(this.connection.protocol(), Protocol::WebSocket | Protocol::Other) {
             return Poll::Pending;
         }
         // Looked at only while somebody waits: a handler may take its own time.
-        let until = Instant::now() + this.connection.body_timeout();
-        let timer = this.timer.get_or_insert_with(|| Box::pin(sleep_until(until)));
-        if !this.waits {
-            this.waits = true;
-            timer.as_mut().reset(until);
-        }
-        if timer.as_mut().poll(cx).is_pending() {
+        if !this.poll_limit(cx) {
             return Poll::Pending;
         }
-        this.waits = false;
+        this.stop_waiting();
         this.connection.expire();
         let why = "no more of the body came within limits.body_timeout";
         let error = io::Error::new(io::ErrorKind::TimedOut, why);
@@ -147,5 +168,6 @@ impl Drop for Limited {
     fn drop(&mut self) {
         let mut nobody = Context::from_waker(Waker::noop());
         while let Poll::Ready(Some(Ok(_))) = self.poll_payload(&mut nobody) {}
+        self.stop_waiting();
     }
 }

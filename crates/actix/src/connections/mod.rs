@@ -32,5 +32,5 @@ pub(super) use self::{
     open::OpenConnections,
     serve::{Accepted, Services, Timeouts, serve},
     socket::Socket,
-    state::{Connection, Protocol, Sent},
+    state::{Connection, Finished, Protocol, Sent},
 };

@@ -7,7 +7,7 @@ use std::{
     net::SocketAddr,
     pin::{Pin, pin},
     rc::Rc,
-    task::{Context, Poll},
+    task::{Context, Poll, Waker},
     time::Duration,
 };
 
@@ -94,6 +94,8 @@ pub(crate) async fn serve<H1, S, B, H>(
     let Accepted { stream, peer, guard } = accepted;
     let stage = first_stage(lifecycle.phase(), lifecycle.policy().mode);
     let connection = Connection::new(stage, timeouts.body_timeout);
+    // Also where a handler's panic takes this future with it.
+    let closed = CloseOnDrop(&connection);
     let registration = open_connections.enter(&connection);
     if let Ok(transport) = TcpStream::from_std(stream)
         && let Some((transport, begun)) =
@@ -123,10 +125,19 @@ pub(crate) async fn serve<H1, S, B, H>(
         }
         close(&connection, &io, end).await;
     }
-    connection.close();
+    drop(closed);
     drop(registration);
     drop(guard);
     drop(held);
+}
+
+/// Lets go of the requests that a connection has not sent to their end, and never will.
+struct CloseOnDrop<'a>(&'a Connection);
+
+impl Drop for CloseOnDrop<'_> {
+    fn drop(&mut self) {
+        self.0.close();
+    }
 }
 
 /// How the dispatcher came to its end.
@@ -183,7 +194,7 @@ async fn open(
 
 /// Waits for the client to say anything; tells whether it did.
 async fn first_byte(tcp: &TcpStream, connection: &Connection, mut limit: Pin<&mut Sleep>) -> bool {
-    let mut grace = None;
+    let mut grace: Option<Pin<Box<Sleep>>> = None;
     poll_fn(|cx| {
         connection.set_waker(cx.waker());
         if tcp.poll_read_ready(cx).is_ready() {
@@ -192,7 +203,10 @@ async fn first_byte(tcp: &TcpStream, connection: &Connection, mut limit: Pin<&mu
         let over = match connection.stage() {
             Stage::Open | Stage::Leaving => Poll::Pending,
             // A client that has just come wants to ask something.
-            Stage::Closing => poll_timer(&mut grace, connection.accepted() + FIRST_WORD, cx),
+            Stage::Closing => {
+                let until = connection.accepted() + FIRST_WORD;
+                grace.get_or_insert_with(|| Box::pin(sleep_until(until))).as_mut().poll(cx)
+            }
             Stage::Abrupt | Stage::Cut => Poll::Ready(()),
         };
         if over.is_ready() || limit.as_mut().poll(cx).is_ready() {
@@ -241,7 +255,7 @@ async fn dispatch<F: Future>(
     timeouts: Timeouts,
     lifecycle: &Lifecycle,
 ) -> End {
-    let mut timer: Option<Pin<Box<Sleep>>> = None;
+    let mut alarm = Alarm::default();
     let mut partial_since: Option<Instant> = None;
     // The last instant of `Io::due` that has been acted on.
     let mut acted: Option<Instant> = None;
@@ -256,15 +270,19 @@ async fn dispatch<F: Future>(
             if dispatcher.as_mut().poll(cx).is_ready() {
                 return Poll::Ready(End::Finished);
             }
-            let (stalled, partial, due) = {
+            let (stalled, partial, due, body_due) = {
                 let io = &mut *io.borrow_mut();
                 if let Poll::Ready(Err(_)) = io.poll_leave(connection, cx, When::Quiet) {
                     return Poll::Ready(End::Finished);
                 }
                 connection.sent(io.unsent());
                 let due = io.due(connection).filter(|at| Some(*at) != acted);
-                (io.stalled, io.is_partial(connection), due)
+                (io.stalled, io.is_partial(connection), due, connection.body_due())
             };
+            if !partial && stalled.is_none() && due.is_none() && body_due.is_none() {
+                partial_since = None;
+                return Poll::Pending;
+            }
 
             let stalled = stalled.map(|since| since + timeouts.write_timeout);
             // A request head that has begun has to end. The dispatcher limits only the first,
@@ -276,10 +294,10 @@ async fn dispatch<F: Future>(
                 partial_since = None;
                 None
             };
-            let Some(next) = [head_due, stalled, due].into_iter().flatten().min() else {
+            let Some(next) = [head_due, body_due, stalled, due].into_iter().flatten().min() else {
                 return Poll::Pending;
             };
-            if poll_timer(&mut timer, next, cx).is_pending() {
+            if alarm.poll(next, cx).is_pending() {
                 return Poll::Pending;
             }
             let now = Instant::now();
@@ -288,6 +306,9 @@ async fn dispatch<F: Future>(
             }
             if head_due.is_some_and(|at| now >= at) {
                 connection.expire();
+            }
+            if body_due.is_some_and(|at| now >= at) {
+                connection.end_wait();
             }
             if due.is_some_and(|at| now >= at) {
                 acted = due;
@@ -311,17 +332,31 @@ fn note_cut(connection: &Connection, io: &Io, lifecycle: &Lifecycle, age_seconds
     }
 }
 
-/// Waits until an instant, with one timer for all.
-fn poll_timer(
-    timer: &mut Option<Pin<Box<Sleep>>>,
-    until: Instant,
-    cx: &mut Context<'_>,
-) -> Poll<()> {
-    let timer = timer.get_or_insert_with(|| Box::pin(sleep_until(until)));
-    if timer.deadline() != until {
-        timer.as_mut().reset(until);
+/// Wakes a connection's task for the first of all that it has to act on.
+///
+/// That changes with every request, and comes about with hardly any. A timer is therefore not moved to
+/// a later instant: it wakes the task too early, once, and is set again then.
+#[derive(Default)]
+struct Alarm {
+    sleep: Option<Pin<Box<Sleep>>>,
+    /// Whom the timer wakes; there is nothing to be told again.
+    waker: Option<Waker>,
+}
+
+impl Alarm {
+    /// Whether an instant has come. If not, the task is woken when it has, at the latest.
+    fn poll(&mut self, until: Instant, cx: &mut Context<'_>) -> Poll<()> {
+        let sleep = self.sleep.get_or_insert_with(|| Box::pin(sleep_until(until)));
+        let is_set = sleep.deadline() <= until && !sleep.is_elapsed();
+        if is_set && self.waker.as_ref().is_some_and(|waker| waker.will_wake(cx.waker())) {
+            return Poll::Pending;
+        }
+        if !is_set {
+            sleep.as_mut().reset(until);
+        }
+        self.waker = Some(cx.waker().clone());
+        sleep.as_mut().poll(cx)
     }
-    timer.as_mut().poll(cx)
 }
 
 /// Closes the connection so that the client gets everything that was written.

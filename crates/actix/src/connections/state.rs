@@ -11,7 +11,9 @@ use std::{
 
 use tokio::time::Instant;
 
-use super::heads::Heads;
+use websample_lifecycle::{Guard, Phase};
+
+use super::{super::patterns::Route, heads::Heads};
 
 /// A connection that was just accepted gets this long to say something before it counts as idle.
 pub(super) const FIRST_WORD: Duration = Duration::from_secs(1);
@@ -59,6 +61,8 @@ pub(crate) struct Connection {
     heads: RefCell<Heads>,
     accepted: Instant,
     body_timeout: Duration,
+    /// When a body must have gone on that its handler waits for.
+    body_due: Cell<Option<Instant>>,
     /// Requests whose responses are complete, but not yet in the kernel's hands.
     unsent: RefCell<Unsent>,
     /// Who is told when they are.
@@ -67,10 +71,22 @@ pub(crate) struct Connection {
     waker: RefCell<Waker>,
 }
 
-/// Keeps requests whose responses are complete, until they have left.
+/// A request whose response is complete, for whoever counts it.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Finished {
+    /// Its place in the list of those in flight.
+    pub(crate) key: usize,
+    /// The phase in which it came.
+    pub(crate) phase: Phase,
+    /// `None` where no handler has answered.
+    pub(crate) route: Option<Route>,
+    pub(crate) status: u16,
+}
+
+/// Counts requests whose responses are complete, until they have left.
 pub(crate) trait Sent {
-    /// The request that was kept under this key has left.
-    fn sent(&self, key: usize);
+    /// The request has left. It counts as in flight until the guard is dropped.
+    fn sent(&self, finished: Finished) -> Option<Guard>;
 }
 
 impl fmt::Debug for dyn Sent {
@@ -82,13 +98,13 @@ impl fmt::Debug for dyn Sent {
 /// A queue that takes no further memory for one, which is what HTTP/1.1 has at a time.
 #[derive(Debug, Default)]
 struct Unsent {
-    first: Option<usize>,
-    others: VecDeque<usize>,
+    first: Option<Finished>,
+    others: VecDeque<Finished>,
 }
 
 impl Unsent {
     #[inline]
-    fn push(&mut self, request: usize) {
+    fn push(&mut self, request: Finished) {
         if self.first.is_none() {
             self.first = Some(request);
         } else {
@@ -97,7 +113,7 @@ impl Unsent {
     }
 
     #[inline]
-    fn pop(&mut self) -> Option<usize> {
+    fn pop(&mut self) -> Option<Finished> {
         let first = self.first.take();
         if first.is_some() {
             self.first = self.others.pop_front();
@@ -115,6 +131,8 @@ struct Flags {
     told: bool,
     /// A time limit has passed: the client gets to say nothing more.
     expired: bool,
+    /// Of a body that its handler waits for, nothing has come in time.
+    late: bool,
     /// The connection's task has ended.
     closed: bool,
 }
@@ -131,6 +149,7 @@ impl Connection {
             heads: RefCell::default(),
             accepted,
             body_timeout,
+            body_due: Cell::default(),
             unsent: RefCell::default(),
             sender: RefCell::default(),
             waker: RefCell::new(Waker::noop().clone()),
@@ -144,6 +163,7 @@ impl Connection {
         self.flags.set(flags);
     }
 
+    #[inline]
     pub(super) fn stage(&self) -> Stage {
         self.stage.get()
     }
@@ -163,6 +183,7 @@ impl Connection {
         self.leaving_since.get()
     }
 
+    #[inline]
     pub(crate) fn protocol(&self) -> Protocol {
         self.protocol.get()
     }
@@ -180,11 +201,40 @@ impl Connection {
         self.body_timeout
     }
 
+    /// Somebody waits for more of a body until this instant, or does so no longer.
+    pub(super) fn await_body(&self, due: Option<Instant>) {
+        self.body_due.set(due);
+        self.set(|flags| flags.late = false);
+    }
+
+    #[inline]
+    pub(super) fn body_due(&self) -> Option<Instant> {
+        self.body_due.get()
+    }
+
+    /// The instant has come. Whoever waits finds out when the connection's task asks it again.
+    pub(super) fn end_wait(&self) {
+        self.body_due.set(None);
+        self.set(|flags| flags.late = true);
+    }
+
+    pub(super) fn is_body_late(&self) -> bool {
+        self.flags.get().late
+    }
+
+    /// Whether this is the task that serves the connection, as a whole: of HTTP/2, each stream has one
+    /// of its own.
+    pub(super) fn is_served_by(&self, waker: &Waker) -> bool {
+        self.protocol() != Protocol::Http2 && self.waker.borrow().will_wake(waker)
+    }
+
+    #[inline]
     pub(super) fn has_spoken(&self) -> bool {
         self.flags.get().spoken
     }
 
     /// Whether something has come of a request that nobody has begun.
+    #[inline]
     pub(super) fn is_waiting(&self) -> bool {
         self.heads.borrow().is_waiting()
     }
@@ -195,6 +245,7 @@ impl Connection {
     }
 
     /// Whether a head has begun, and is not complete.
+    #[inline]
     pub(super) fn is_half(&self) -> bool {
         self.heads.borrow().is_half()
     }
@@ -213,16 +264,25 @@ impl Connection {
         true
     }
 
+    /// Whether it is being served, without a limit or an end that its reader has to know of.
+    #[inline]
+    pub(super) fn is_untroubled(&self) -> bool {
+        let Flags { told, expired, .. } = self.flags.get();
+        self.stage.get() == Stage::Open && !(told | expired)
+    }
+
     /// Whether what still comes is of no request that will be answered.
     #[inline]
     pub(super) fn ignores_more(&self) -> bool {
         self.flags.get().told && !self.heads.borrow().is_in_body()
     }
 
+    #[inline]
     pub(super) fn is_idle(&self) -> bool {
         self.in_flight.get() == 0
     }
 
+    #[inline]
     pub(super) fn has_expired(&self) -> bool {
         self.flags.get().expired
     }
@@ -237,6 +297,7 @@ impl Connection {
     }
 
     /// Something has come from the client that is followed elsewhere.
+    #[inline]
     pub(super) fn spoke(&self) {
         self.set(|flags| flags.spoken = true);
     }
@@ -285,22 +346,20 @@ impl Connection {
         self.flags.get().closed
     }
 
-    /// A request's response is complete; whoever keeps it is told once it has left.
+    /// A request's response is complete; whoever counts it is told once it has left.
     #[inline]
-    pub(crate) fn complete(&self, request: usize, kept_by: &Rc<impl Sent + 'static>) {
+    pub(crate) fn complete(&self, request: Finished, counted_by: &Rc<impl Sent + 'static>) {
         let mut sender = self.sender.borrow_mut();
         if sender.is_none() {
-            *sender = Some(Rc::clone(kept_by) as Rc<dyn Sent>);
+            *sender = Some(Rc::clone(counted_by) as Rc<dyn Sent>);
         }
         self.unsent.borrow_mut().push(request);
     }
 
-    fn tell_sent(&self, request: usize) {
-        // Its end looks at this connection, which must not be borrowed then.
-        let sender = self.sender.borrow().clone();
-        if let Some(sender) = sender {
-            sender.sent(request);
-        }
+    fn tell_sent(&self, request: Finished) {
+        let guard = self.sender.borrow().as_ref().and_then(|sender| sender.sent(request));
+        self.end();
+        drop(guard);
     }
 
     /// Responses have left, at the latest those of all but `streams` requests.

@@ -113,22 +113,26 @@ impl Io {
         }
     }
 
+    #[inline]
     pub(super) fn poll_read(
         &mut self,
         connection: &Connection,
         cx: &mut Context<'_>,
         buf: &mut ReadBuf<'_>,
     ) -> Poll<io::Result<()>> {
-        if connection.has_expired() || self.hides_the_rest(connection) {
-            return Poll::Ready(Ok(()));
+        // While a connection is served, nothing stands between its dispatcher and what comes.
+        if !connection.is_untroubled() {
+            if connection.has_expired() || self.hides_the_rest(connection) {
+                return Poll::Ready(Ok(()));
+            }
+            if connection.ignores_more() {
+                return self.poll_ignore(cx);
+            }
         }
         if let Wire::Http2(h2) = &mut self.wire
             && h2.poll_show(buf)
         {
             return Poll::Ready(Ok(()));
-        }
-        if connection.ignores_more() {
-            return self.poll_ignore(cx);
         }
         let before = buf.filled().len();
         loop {
@@ -189,6 +193,7 @@ impl Io {
     }
 
     /// Whether an idle connection may be ended now, with nothing lost.
+    #[inline]
     fn may_end(&self, connection: &Connection) -> bool {
         if connection.stage() < Stage::Closing || !connection.is_idle() {
             return false;

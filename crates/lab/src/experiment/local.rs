@@ -1,12 +1,16 @@
 //! The script's verbs on this machine.
 
-use std::{sync::Arc, time::Duration};
+use std::{
+    sync::{Arc, PoisonError},
+    time::Duration,
+};
 
 use websample_load::{Attempt, Connect, Direct, LoadReport};
 
 use super::{
     Cue, Experiment, Failure, Pods,
     measured::Measured,
+    preflight,
     script::{Live, Scene},
     sending::Sending,
 };
@@ -64,6 +68,12 @@ impl<'a> Local<'a> {
             Some(proxy) => Arc::new(Direct(proxy.address())),
             None => cluster.service(),
         };
+        // Of its own server the lab knows what it answers.
+        if plan.foreign {
+            let mut oddities = cluster.oddities();
+            oddities.extend(preflight::ask(&plan.mix, &target).await?);
+            *experiment.oddities.lock().unwrap_or_else(PoisonError::into_inner) = oddities;
+        }
         let listener = match plan.listen {
             Some(address) if cue.first => Some(Listener::bind(address, Arc::clone(&target)).await?),
             _ => None,

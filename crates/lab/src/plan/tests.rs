@@ -28,6 +28,24 @@ fn by_default_the_four_modes_are_compared_with_the_hook() {
 }
 
 #[test]
+fn a_preset_fills_in_the_command_and_nothing_else() {
+    for (preset, expected) in [
+        ("uvicorn", "uvicorn main:app --host {host} --port {port}"),
+        ("gunicorn", "gunicorn main:app --bind {host}:{port}"),
+        ("node", "node main:app"),
+        ("spring", "java -jar main:app --server.address={host} --server.port={port}"),
+        ("puma", "puma main:app --bind tcp://{host}:{port}"),
+    ] {
+        let plan = plan(&["--preset", preset, "--", "main:app"]).expect("a plan");
+        let [variant] = plan.variants.as_slice() else { panic!("one: {preset}") };
+        assert_eq!(variant.cluster.command.to_string(), expected);
+        assert!(plan.foreign && variant.mode.is_none(), "{preset}");
+    }
+    let plan = plan(&["--preset", "uvicorn", "--modes", "a,a+sleep:5s", "--", "x"]).expect("one");
+    assert_eq!(labels(&plan), ["a", "a+sleep:5s"]);
+}
+
+#[test]
 fn a_mode_can_have_a_hook_of_its_own() {
     let plan = plan(&["--modes", "graceful+sleep:5s,drain"]).expect("a plan");
     assert_eq!(plan.variants[0].cluster.pre_stop.to_string(), "sleep:5s");

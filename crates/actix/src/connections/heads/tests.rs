@@ -45,6 +45,22 @@ fn what_came_behind_a_request_waits_when_that_is_begun() {
 }
 
 #[test]
+fn an_empty_line_is_found_wherever_it_is() {
+    // Heads of every length around those of the pieces that are compared at once.
+    for padding in 0..700 {
+        for end in ["\r\n\r\n", "\n\n", "\n\r\n"] {
+            let head = format!("GET / HTTP/1.1\r\nx: {}{end}", "y".repeat(padding));
+            let behind = format!("{head}GET / HTTP/1.1\r\n\r\n");
+            for (bytes, expected) in [(&head, 1), (&behind, 2)] {
+                let mut heads = Heads::default();
+                hear(&mut heads, bytes);
+                assert_eq!((heads.whole(), heads.is_half()), (expected, false), "{bytes:?}");
+            }
+        }
+    }
+}
+
+#[test]
 fn a_body_is_not_half_a_head() {
     let length = "POST / HTTP/1.1\r\ncontent-length: 4\r\n\r\n";
     let chunked = "POST / HTTP/1.1\r\ntransfer-encoding: chunked\r\n\r\n";

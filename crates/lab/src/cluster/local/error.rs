@@ -2,6 +2,7 @@
 
 use std::{fmt, io, net::SocketAddr, sync::Arc, time::Duration};
 
+use super::hint::Hint;
 use crate::timeline::Exit;
 
 /// Why a local cluster cannot do what it was asked.
@@ -21,25 +22,32 @@ pub enum ClusterError {
         source: Arc<io::Error>,
     },
     /// The pods' program could not be started.
-    #[error("cannot start '{program}': {source}")]
+    #[error("cannot start '{program}': {source}{hint}")]
     Start {
         /// The program.
         program: String,
+        /// What helps.
+        hint: Hint,
         /// Why.
         source: Arc<io::Error>,
     },
     /// A pod's process ended before the pod was ever Ready.
-    #[error("pod {pod} ended with {exit} before it was ready{log}")]
+    #[error("pod {pod} ended with {exit} before it was ready{hint}{log}")]
     Exited {
         /// The pod.
         pod: Arc<str>,
         /// How it ended.
         exit: Exit,
+        /// What may have been the reason.
+        hint: Hint,
         /// Its last output.
         log: LogTail,
     },
     /// A pod did not become Ready in time.
-    #[error("pod {pod} was not ready after {} ({reason}){log}", humantime::format_duration(*after))]
+    #[error(
+        "pod {pod} was not ready after {} ({reason}){hint}{log}",
+        humantime::format_duration(*after)
+    )]
     NotReady {
         /// The pod.
         pod: Arc<str>,
@@ -47,6 +55,8 @@ pub enum ClusterError {
         after: Duration,
         /// What its probes last said.
         reason: String,
+        /// What may be the reason of that.
+        hint: Hint,
         /// Its last output.
         log: LogTail,
     },

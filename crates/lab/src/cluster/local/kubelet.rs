@@ -11,6 +11,7 @@ use websample_kubernetes::termination::effective_grace;
 
 use super::{
     error::ClusterError,
+    hint::Hint,
     logs::Logs,
     node::Node,
     probe::{ProbeKind, restart_backoff},
@@ -91,9 +92,11 @@ impl Agent {
                 Ended::Killed => self.set_ready(false),
                 Ended::ByItself(exit) => {
                     if !was_ready {
+                        let hint = Hint::ended(exit, &self.node.listeners_elsewhere());
                         self.node.store.fail(ClusterError::Exited {
                             pod: Arc::clone(&self.pod.name),
                             exit,
+                            hint,
                             log: self.logs.last_words().await,
                         });
                     }
@@ -129,6 +132,7 @@ impl Agent {
         let on_exit = move |exit| timeline.record(&name, What::Exited(exit));
         let process = self.node.processes.spawn(command, &self.logs, on_exit);
         let process = process.map_err(|source| ClusterError::Start {
+            hint: Hint::not_started(&template.program, source.kind()),
             program: template.program,
             source: Arc::new(source),
         })?;
@@ -185,7 +189,9 @@ impl Agent {
                 event = prober.next() => event,
                 () = sleep_until(deadline), if waiting && !*was_ready => {
                     waiting = false;
+                    let hint = Hint::not_ready(self.pod.address.app, &process.listeners());
                     self.node.store.fail(ClusterError::NotReady {
+                        hint,
                         pod: Arc::clone(&self.pod.name),
                         after: self.node.spec.ready_deadline,
                         reason: reason.clone(),

@@ -25,7 +25,9 @@ pub mod deployment;
 mod disrupt;
 mod endpoints;
 mod error;
+mod hint;
 mod http;
+mod inside;
 mod kill;
 mod kubelet;
 mod listener;
@@ -62,6 +64,7 @@ pub use self::{
     disrupt::EVICTION_RETRY,
     endpoints::{Endpoint, EndpointSlice},
     error::{ClusterError, LogTail},
+    hint::Hint,
     listener::Listener,
     probe::{Port, Probe, ProbeAction, ProbeKind, Probes},
     propagation::Propagation,
@@ -71,6 +74,7 @@ pub use self::{
     store::Pod,
 };
 use self::{
+    inside::BehindShell,
     node::Node,
     publisher::Publisher,
     store::{State, Template},
@@ -299,6 +303,19 @@ impl LocalCluster {
     /// The Deployment's Progressing condition (facts 3.7); `None` before the first rollout.
     pub fn progress(&self) -> Option<ProgressCondition> {
         self.node.store.read(|state| state.progress)
+    }
+
+    /// What is odd about its pods, though they run: what somebody should know before reading a result.
+    pub fn oddities(&self) -> Vec<String> {
+        let behind = self.node.processes.behind_shell();
+        let said = behind.map(|BehindShell { shell, server }| {
+            format!(
+                "the command is run by {shell}, which keeps SIGTERM from {server}: write exec before \
+                 it. Here the end of {shell} ends all; as PID 1 of a container it ignores SIGTERM, \
+                 and everything in it is killed after the grace period"
+            )
+        });
+        said.into_iter().collect()
     }
 
     /// The first failure, as soon as there is one; for a caller that is not in a rollout.

@@ -1,7 +1,9 @@
 //! What all parts of a cluster share.
 
 use std::{
+    collections::BTreeSet,
     fs::{self, File},
+    net::SocketAddr,
     path::Path,
     sync::{Arc, Mutex, PoisonError},
 };
@@ -10,8 +12,9 @@ use tokio::task::JoinSet;
 use websample_kubernetes::Fenceposts;
 
 use super::{
-    address::Addresses,
+    address::{Addresses, PodAddress},
     error::ClusterError,
+    hint::reaches,
     logs::Logs,
     process::Processes,
     seed::Seed,
@@ -67,6 +70,18 @@ impl Node {
         self.timeline.end();
         self.processes.kill_all();
         self.tasks.lock().unwrap_or_else(PoisonError::into_inner).abort_all();
+    }
+
+    /// Where pods' servers listen that were not told to.
+    pub(super) fn listeners_elsewhere(&self) -> BTreeSet<SocketAddr> {
+        let mut listeners = self.processes.listeners();
+        self.store.read(|state| {
+            for (pod, _) in state.pods.values() {
+                let PodAddress { app, admin, .. } = pod.address;
+                listeners.retain(|at| !reaches(*at, app) && !reaches(*at, admin));
+            }
+        });
+        listeners
     }
 
     /// Where a pod's output goes.

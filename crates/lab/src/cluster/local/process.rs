@@ -1,8 +1,9 @@
 //! Pods' processes: started, signalled, reaped, and never left behind.
 
 use std::{
-    collections::HashSet,
+    collections::{BTreeSet, HashSet},
     io,
+    net::SocketAddr,
     os::unix::process::{CommandExt as _, ExitStatusExt as _},
     process::{Command, ExitStatus, Stdio},
     sync::{Arc, Mutex, MutexGuard, PoisonError},
@@ -18,7 +19,11 @@ use tokio::{
     time::{sleep, timeout},
 };
 
-use super::{logs::Logs, watchdog::Watchdog};
+use super::{
+    inside::{self, BehindShell},
+    logs::Logs,
+    watchdog::Watchdog,
+};
 use crate::timeline::Exit;
 
 /// All processes of a cluster. Cheap to clone.
@@ -94,6 +99,18 @@ impl Processes {
         children.watchdog.forget(group);
     }
 
+    /// The addresses at which any of them listens.
+    pub(super) fn listeners(&self) -> BTreeSet<SocketAddr> {
+        let groups: Vec<_> = self.lock().groups.iter().copied().collect();
+        groups.into_iter().flat_map(inside::listeners).collect()
+    }
+
+    /// One that a shell keeps SIGTERM from, if there is any.
+    pub(super) fn behind_shell(&self) -> Option<BehindShell> {
+        let groups: Vec<_> = self.lock().groups.iter().copied().collect();
+        groups.into_iter().find_map(inside::behind_shell)
+    }
+
     /// Kills everything, at once, and starts nothing more.
     pub(super) fn kill_all(&self) {
         let mut children = self.lock();
@@ -144,6 +161,11 @@ impl Process {
         let children = self.processes.lock();
         children.groups.contains(&self.group)
             && killpg(Pid::from_raw(self.group), Signal::SIGKILL).is_ok()
+    }
+
+    /// The addresses at which it listens, or what it has started.
+    pub(super) fn listeners(&self) -> BTreeSet<SocketAddr> {
+        inside::listeners(self.group)
     }
 
     /// How it ended, if it has.

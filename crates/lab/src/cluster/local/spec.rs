@@ -116,6 +116,14 @@ pub struct CommandTemplate {
     pub env: Vec<(String, String)>,
 }
 
+impl fmt::Display for CommandTemplate {
+    /// As it would be written in a terminal, without what a shell would need quoted.
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&self.program)?;
+        self.args.iter().try_for_each(|arg| write!(f, " {arg}"))
+    }
+}
+
 impl CommandTemplate {
     /// A program with arguments.
     pub fn new<A: Into<String>>(
