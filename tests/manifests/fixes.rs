@@ -12,9 +12,12 @@ use websample_manifest::{
 use super::files::files;
 
 /// Rules whose fix is advice: it takes somebody who knows the program, the port or the name.
-const ADVICE: [&str; 27] = [
+const ADVICE: &[&str] = &[
     "anti-affinity-blocks-surge",
     "api-refuses",
+    "autoscaler-target-missing",
+    "autoscalers-overlap",
+    "defined-twice",
     "disruption-budgets-overlap",
     "hook-port-not-exposed",
     "hook-refused",
@@ -26,7 +29,12 @@ const ADVICE: [&str; 27] = [
     "probe-port-undeclared",
     "proxy-leaves-first",
     "publishes-not-ready",
+    "reference-not-judged",
+    "route-service-missing",
     "selector-mismatch",
+    "service-of-several",
+    "service-without-pods",
+    "services-disagree",
     "settings-refused",
     "shell-as-pid-1",
     "single-attach-volume",
@@ -38,6 +46,7 @@ const ADVICE: [&str; 27] = [
     "endpoint-race",
     "host-port-blocks-surge",
     "no-pod-left",
+    "removed-api",
     "service-port-undeclared",
     "service-port-unknown",
     "single-replica",

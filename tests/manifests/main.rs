@@ -7,3 +7,4 @@ mod files;
 mod fixes;
 mod hands;
 mod mutations;
+mod references;

@@ -9,6 +9,7 @@
 //! |---|---|
 //! | `documents`, `node`, `template` | streams of YAML and JSON; trees that know their lines; what was not rendered |
 //! | `read`, `objects`, `unknown`, `kinds` | typed objects; fields, versions and kinds that are not known |
+//! | `routes` | what sends requests to Services from outside |
 //! | `subject`, `select`, `index` | a workload with everything that was read about it |
 //! | `traffic` | which of its containers requests come to |
 //! | `hook`, `server`, `known`, `drains`, `image` | what is known of its containers |
@@ -38,6 +39,7 @@ pub mod output;
 mod problem;
 mod read;
 mod report;
+mod routes;
 mod rule;
 mod select;
 mod server;

@@ -1,18 +1,20 @@
 //! What was read: the objects that matter to a rollout.
 
-use std::{collections::BTreeMap, rc::Rc};
+use std::{
+    collections::{BTreeMap, BTreeSet},
+    rc::Rc,
+};
 
 use k8s_openapi::{
     api::{
         core::v1::{ConfigMap, PersistentVolumeClaim, PodTemplateSpec, Service},
-        networking::v1::Ingress,
         policy::v1::PodDisruptionBudget,
     },
     apimachinery::pkg::apis::meta::v1::LabelSelector,
 };
 use websample_kubernetes::IntOrPercent;
 
-use super::{kinds::Bearing, node::Node, problem::Problem};
+use super::{kinds::Bearing, node::Node, problem::Problem, routes::Route, select::Labels};
 
 /// Everything that was read.
 #[derive(Debug, Default)]
@@ -21,9 +23,12 @@ pub(super) struct Objects {
     pub(super) services: Vec<Object<Service>>,
     pub(super) budgets: Vec<Object<PodDisruptionBudget>>,
     pub(super) autoscalers: Vec<Object<Autoscaler>>,
-    pub(super) ingresses: Vec<Object<Ingress>>,
+    /// Ingresses, and the routes of the Gateway API and of OpenShift.
+    pub(super) routes: Vec<Object<Route>>,
     pub(super) claims: Vec<Object<PersistentVolumeClaim>>,
     pub(super) config_maps: Vec<Object<ConfigMap>>,
+    /// The labels of pods that are made by kinds which are not judged, such as Jobs.
+    pub(super) others: Vec<Object<Labels>>,
     /// Objects of versions that no current cluster serves, with the version to use.
     pub(super) unserved: Vec<Object<Unserved>>,
     /// Documents that are no objects of Kubernetes, such as a chart's values.
@@ -41,11 +46,35 @@ pub(super) struct Objects {
 /// Objects of a kind that may matter to a rollout, and that nobody here can judge.
 #[derive(Debug)]
 pub(super) struct Unjudged {
+    /// The namespaces that they are in.
+    pub(super) namespaces: BTreeSet<Option<String>>,
     /// The first of them.
     pub(super) first: Origin,
     pub(super) version: String,
     pub(super) bearing: Bearing,
     pub(super) count: usize,
+}
+
+impl Objects {
+    /// Where everything that was read as what it is came from.
+    pub(super) fn origins(&self) -> impl Iterator<Item = &Origin> {
+        let workloads = self.workloads.iter().map(|workload| &workload.origin);
+        workloads
+            .chain(self.services.iter().map(|object| &object.origin))
+            .chain(self.budgets.iter().map(|object| &object.origin))
+            .chain(self.autoscalers.iter().map(|object| &object.origin))
+            .chain(self.routes.iter().map(|object| &object.origin))
+            .chain(self.claims.iter().map(|object| &object.origin))
+    }
+}
+
+impl Unjudged {
+    /// Whether one of them can be in this namespace, and make pods there.
+    pub(super) fn can_be_in(&self, namespace: Option<&str>) -> bool {
+        self.bearing != Bearing::Traffic
+            && (namespace.is_none()
+                || self.namespaces.iter().any(|own| own.is_none() || own.as_deref() == namespace))
+    }
 }
 
 /// Where an object came from.
@@ -110,12 +139,15 @@ pub(super) struct Unserved {
     pub(super) version: String,
     /// The release that dropped it; `None` where there has never been such a version.
     pub(super) since: Option<&'static str>,
-    pub(super) instead: &'static str,
+    /// The version to use; `None` where there is none any more.
+    pub(super) instead: Option<&'static str>,
 }
 
 /// What a HorizontalPodAutoscaler scales, of whichever version.
 #[derive(Debug)]
 pub(super) struct Autoscaler {
+    /// The version of what it scales, as it is written.
+    pub(super) version: Option<String>,
     pub(super) kind: String,
     pub(super) name: String,
     pub(super) min: u32,

@@ -1,6 +1,6 @@
 //! From files to objects, or every reason why not.
 
-use std::{mem, rc::Rc};
+use std::{collections::BTreeSet, mem, rc::Rc};
 
 use k8s_openapi::{
     api::{
@@ -22,6 +22,8 @@ use super::{
     node::{Content, Node},
     objects::{Autoscaler, Object, Objects, Origin, Rollout, Unjudged, Unserved, Workload},
     problem::{Problem, Unusable},
+    routes::Route,
+    select::Labels,
     template,
     unknown::unknown_fields,
 };
@@ -70,7 +72,7 @@ fn nothing(sources: &[Source], objects: &Objects) -> Problem {
     let names: Vec<_> = sources.iter().map(|source| source.name.as_str()).collect();
     let read = [
         ("Service", objects.services.len()),
-        ("Ingress", objects.ingresses.len()),
+        ("Ingress or route", objects.routes.len()),
         ("PodDisruptionBudget", objects.budgets.len()),
         ("HorizontalPodAutoscaler", objects.autoscalers.len()),
         ("PersistentVolumeClaim", objects.claims.len()),
@@ -235,7 +237,20 @@ impl Reader<'_> {
             ("v1", "PersistentVolumeClaim") => objects.claims.push(self.typed()?),
             ("v1", "ConfigMap") => objects.config_maps.push(self.typed()?),
             ("policy/v1", "PodDisruptionBudget") => objects.budgets.push(self.typed()?),
-            ("networking.k8s.io/v1", "Ingress") => objects.ingresses.push(self.typed()?),
+            ("networking.k8s.io/v1", "Ingress") => {
+                let Object { origin, object } = self.typed()?;
+                objects.routes.push(Object { origin, object: Route::of_ingress(&object) });
+            }
+            (version, kind)
+                if version.starts_with("gateway.networking.k8s.io/") && kind.ends_with("Route") =>
+            {
+                let object = Route::of_gateway(self.part("spec")?);
+                objects.routes.push(Object { origin: self.bare()?, object });
+            }
+            ("route.openshift.io/v1", "Route") => {
+                let object = Route::of_openshift(self.part("spec")?);
+                objects.routes.push(Object { origin: self.bare()?, object });
+            }
             ("autoscaling/v1" | "autoscaling/v2", "HorizontalPodAutoscaler") => {
                 objects.autoscalers.push(self.autoscaler()?);
             }
@@ -249,17 +264,23 @@ impl Reader<'_> {
                     return Ok(());
                 }
                 *objects.skipped.entry(kind.to_owned()).or_default() += 1;
+                if let Some(object) = self.labels_of_pods() {
+                    objects.others.push(Object { origin: origin.clone(), object });
+                }
                 // What somebody else made and keeps is judged with whoever that is.
                 let made = metadata.owner_references.iter().flatten();
                 if made.into_iter().any(|owner| owner.controller == Some(true)) {
                     return Ok(());
                 }
                 if let Some(bearing) = kinds::bearing(&version, kind) {
-                    objects
-                        .unjudged
-                        .entry(format!("{kind} {version}"))
-                        .or_insert(Unjudged { first: origin, version, bearing, count: 0 })
-                        .count += 1;
+                    let namespace = origin.namespace.clone();
+                    let unjudged =
+                        objects.unjudged.entry(format!("{kind} {version}")).or_insert_with(|| {
+                            let namespaces = BTreeSet::new();
+                            Unjudged { first: origin, version, bearing, count: 0, namespaces }
+                        });
+                    unjudged.count += 1;
+                    unjudged.namespaces.insert(namespace);
                 }
             }
         }
@@ -349,19 +370,18 @@ impl Reader<'_> {
     }
 
     fn autoscaler(&self) -> Result<Object<Autoscaler>, Problem> {
-        let (origin, target, min) = if self.version == "autoscaling/v1" {
+        let (origin, version, kind, name, min) = if self.version == "autoscaling/v1" {
             let read = self.typed::<v1::HorizontalPodAutoscaler>()?;
             let spec = read.object.spec;
             let target = spec.scale_target_ref;
-            (read.origin, (target.kind, target.name), spec.min_replicas)
+            (read.origin, target.api_version, target.kind, target.name, spec.min_replicas)
         } else {
             let read = self.typed::<v2::HorizontalPodAutoscaler>()?;
             let spec = read.object.spec;
             let target = spec.scale_target_ref;
-            (read.origin, (target.kind, target.name), spec.min_replicas)
+            (read.origin, target.api_version, target.kind, target.name, spec.min_replicas)
         };
-        let (kind, name) = target;
-        let object = Autoscaler { kind, name, min: seconds(min).unwrap_or(1) };
+        let object = Autoscaler { version, kind, name, min: seconds(min).unwrap_or(1) };
         Ok(Object { origin, object })
     }
 
@@ -399,6 +419,21 @@ impl Reader<'_> {
         let metadata: ObjectMeta = self.part("metadata")?;
         let origin = self.origin(&metadata, unknown_fields(&value, &known));
         Ok(Object { origin, object })
+    }
+
+    /// Where an object of a kind without a type came from.
+    fn bare(&self) -> Result<Origin, Problem> {
+        let metadata: ObjectMeta = self.part("metadata")?;
+        Ok(self.origin(&metadata, Vec::new()))
+    }
+
+    /// The labels of the pods that an object of any kind makes, where it says so as Kubernetes' own do.
+    fn labels_of_pods(&self) -> Option<Labels> {
+        let templates = ["spec.template", "spec.jobTemplate.spec.template"];
+        let made = templates.iter().find_map(|path| self.node.at(path));
+        let own = || (self.kind == "Pod").then_some(self.node.as_ref());
+        let labels = made.or_else(own)?.at("metadata.labels")?;
+        serde_json::from_value(labels.to_value()).ok()
     }
 
     fn part<T: DeserializeOwned + Default>(&self, key: &str) -> Result<T, Problem> {

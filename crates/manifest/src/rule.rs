@@ -122,7 +122,17 @@ rules! {
     // What does not fit together
     ServicePortUnknown Error "service-port-unknown" "A Service names a port that no container has"
     ServicePortUndeclared Warning "service-port-undeclared" "A Service sends to a port that the pod does not declare"
+    ServiceOfSeveral Warning "service-of-several" "A Service sends to pods of which some do not listen"
+    ServicesDisagree Warning "services-disagree" "Two Services say different things of one port"
     ServiceSelectsNothing Error "service-selects-nothing" "A Service selects none of the pods it is named after"
+    ServiceWithoutPods Warning "service-without-pods" "A Service selects the pods of nothing that was read"
+    RouteServiceMissing Warning "route-service-missing" "An Ingress or route sends to a Service that was not read"
+    RoutePortUnknown Error "route-port-unknown" "An Ingress or route sends to a port that the Service does not have"
+    RoutePortOfPod Warning "route-port-of-pod" "An Ingress or route names the pods' port, not the Service's"
+    AutoscalerTargetUnknown Error "autoscaler-target-unknown" "An autoscaler names something that cannot be scaled"
+    AutoscalerTargetMissing Warning "autoscaler-target-missing" "An autoscaler's target was not read"
+    AutoscalersOverlap Warning "autoscalers-overlap" "Two autoscalers scale one workload"
+    DefinedTwice Warning "defined-twice" "An object is there twice in one file"
     PublishesNotReady Error "publishes-not-ready" "A Service sends to pods that are not ready"
     NamespaceApart Warning "namespace-apart" "One of two that belong together names a namespace"
     SelectorMismatch Error "selector-mismatch" "The selector does not match the pods' own labels"
@@ -134,6 +144,7 @@ rules! {
     // What was not judged
     TrafficUnknown Note "traffic-unknown" "Nothing shows whether requests come to it"
     NotAnObject Note "not-an-object" "A document is no object of Kubernetes"
+    ReferenceNotJudged Note "reference-not-judged" "What it refers to was not read"
     NotBuilt Note "not-built" "A kustomization changes what was read"
     KindNotJudged Note "kind-not-judged" "Objects of this kind are not judged"
 }

@@ -95,8 +95,10 @@ impl<'a> Subject<'a> {
                 selector.is_some_and(|selector| select::labels(selector, labels))
             })
             .collect();
-        let ingress =
-            services.iter().any(|service| index.has_ingress(&service.origin.name, origin));
+        let ingress = services.iter().any(|service| {
+            let namespace = service.origin.namespace.as_deref().or(origin.namespace.as_deref());
+            index.routes(&service.origin.name, namespace).next().is_some()
+        });
         let autoscaled = index.autoscaler(workload).map(|scaler| scaler.object.min);
         let all = pod.containers.iter().chain(pod.init_containers.iter().flatten());
         let maps: Vec<_> = all

@@ -6,7 +6,7 @@ use super::{super::rule::Rule, Findings, Subject};
 use crate::{
     fix::Fix,
     ignore::{self, ANNOTATION},
-    objects::{Objects, Origin},
+    objects::Objects,
     select,
     subject::Unit,
     traffic::asked,
@@ -25,10 +25,13 @@ pub(super) fn check(objects: &Objects, found: &mut Findings) {
             "{} of {} {what}: it cannot be applied, and was not checked any further",
             origin.kind, version.version
         );
-        let fix = Fix::within("", format!("apiVersion: {}", version.instead));
+        let fix = match version.instead {
+            Some(instead) => Fix::within("", format!("apiVersion: {instead}")),
+            None => Fix::advice("remove it: nothing has taken its place under another version"),
+        };
         found.object(rule, origin, "apiVersion", message, fix);
     }
-    for origin in origins(objects) {
+    for origin in objects.origins() {
         for refused in ignore::said(origin).filter_map(Result::err) {
             let message = format!("its annotation {ANNOTATION} is not understood: {refused}");
             let path = "metadata.annotations";
@@ -137,6 +140,21 @@ fn set(handlers: [bool; 4]) -> usize {
     handlers.into_iter().filter(|set| *set).count()
 }
 
+/// What it refuses of an Ingress: a Service without a port (networking validation).
+pub(super) fn routes(objects: &Objects, found: &mut Findings) {
+    for route in objects.routes.iter().filter(|route| route.origin.kind == "Ingress") {
+        for backend in route.object.backends.iter().filter(|backend| backend.port.is_none()) {
+            let message = format!(
+                "it sends to Service {} without a port, which has to be there by number or name: the \
+                 API refuses it",
+                backend.service
+            );
+            let fix = "service:\n  port:\n    number: …";
+            found.object(Rule::ApiRefuses, &route.origin, &backend.path, message, fix);
+        }
+    }
+}
+
 /// What it refuses of a Service.
 pub(super) fn services(objects: &Objects, found: &mut Findings) {
     for service in &objects.services {
@@ -171,14 +189,4 @@ fn number(port: &IntOrString) -> Option<i32> {
 
 fn is_port(number: i32) -> bool {
     (1..=65_535).contains(&number)
-}
-
-fn origins(objects: &Objects) -> impl Iterator<Item = &Origin> {
-    let workloads = objects.workloads.iter().map(|workload| &workload.origin);
-    workloads
-        .chain(objects.services.iter().map(|object| &object.origin))
-        .chain(objects.budgets.iter().map(|object| &object.origin))
-        .chain(objects.autoscalers.iter().map(|object| &object.origin))
-        .chain(objects.ingresses.iter().map(|object| &object.origin))
-        .chain(objects.claims.iter().map(|object| &object.origin))
 }

@@ -10,6 +10,7 @@
 //! | `placing` | whether a new pod finds a place beside the old ones |
 //! | `disruption` | PodDisruptionBudgets |
 //! | `services` | whether Services and pods fit together |
+//! | `references` | whether routes, autoscalers and Services find what they name |
 //! | `api` | what the API refuses or drops |
 //! | `judged` | what was not judged |
 
@@ -21,8 +22,11 @@ mod judged;
 mod ours;
 mod placing;
 mod probes;
+mod references;
 mod replacing;
 mod services;
+
+use k8s_openapi::apimachinery::pkg::util::intstr::IntOrString;
 
 use super::{
     finding::Findings,
@@ -42,6 +46,7 @@ pub(super) fn check<'a>(
 ) {
     api::check(objects, found);
     api::services(objects, found);
+    api::routes(objects, found);
     judged::objects(objects, found);
     for subject in subjects {
         judged::check(subject, found);
@@ -59,6 +64,8 @@ pub(super) fn check<'a>(
     disruption::budgets(objects, subjects, found);
     disruption::unmatched(objects, subjects, &named, found);
     services::unmatched(objects, subjects, &named, found);
+    services::shared(objects, subjects, found);
+    references::check(objects, index, subjects, found);
 }
 
 /// Workloads by name, for those who are named after one and select nobody.
@@ -123,6 +130,14 @@ fn apart(origin: &Origin, other: &Origin, what: &str, found: &mut Findings) {
         Fix::advice(format!("{fix}  # in {} too", other.title()))
     };
     found.object(Rule::NamespaceApart, origin, "metadata", message, fix);
+}
+
+/// A port as it is written.
+fn port_text(port: &IntOrString) -> String {
+    match port {
+        IntOrString::Int(number) => number.to_string(),
+        IntOrString::String(text) => text.clone(),
+    }
 }
 
 /// How durations are written in sentences.
