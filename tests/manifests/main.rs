@@ -6,5 +6,6 @@ mod docs;
 mod files;
 mod fixes;
 mod hands;
+mod in_front;
 mod mutations;
 mod references;

@@ -29,6 +29,13 @@ pub(super) struct Objects {
     pub(super) config_maps: Vec<Object<ConfigMap>>,
     /// The labels of pods that are made by kinds which are not judged, such as Jobs.
     pub(super) others: Vec<Object<Labels>>,
+    pub(super) ingress_classes: Vec<IngressClass>,
+    /// Gateways of the Gateway API, by the names of their classes.
+    pub(super) gateways: Vec<Object<String>>,
+    /// The classes of Gateways, with the names of their controllers.
+    pub(super) gateway_classes: Vec<(String, String)>,
+    /// The labels of namespaces.
+    pub(super) namespaces: BTreeMap<String, Labels>,
     /// Objects of versions that no current cluster serves, with the version to use.
     pub(super) unserved: Vec<Object<Unserved>>,
     /// Documents that are no objects of Kubernetes, such as a chart's values.
@@ -117,6 +124,11 @@ impl Origin {
         }
     }
 
+    /// What one of its annotations says.
+    pub(super) fn annotation(&self, name: &str) -> Option<&str> {
+        self.node.get("metadata")?.get("annotations")?.get(name)?.text()
+    }
+
     /// `Kind namespace/name`, or `Kind name`.
     pub(super) fn title(&self) -> String {
         match &self.namespace {
@@ -141,6 +153,15 @@ pub(super) struct Unserved {
     pub(super) since: Option<&'static str>,
     /// The version to use; `None` where there is none any more.
     pub(super) instead: Option<&'static str>,
+}
+
+/// What carries out the Ingresses of a class.
+#[derive(Debug)]
+pub(super) struct IngressClass {
+    pub(super) name: String,
+    pub(super) controller: String,
+    /// Whether it does those of no class too.
+    pub(super) is_default: bool,
 }
 
 /// What a HorizontalPodAutoscaler scales, of whichever version.

@@ -20,7 +20,9 @@ use super::{
     documents::{Document, documents},
     kinds, kustomization,
     node::{Content, Node},
-    objects::{Autoscaler, Object, Objects, Origin, Rollout, Unjudged, Unserved, Workload},
+    objects::{
+        Autoscaler, IngressClass, Object, Objects, Origin, Rollout, Unjudged, Unserved, Workload,
+    },
     problem::{Problem, Unusable},
     routes::Route,
     select::Labels,
@@ -264,6 +266,7 @@ impl Reader<'_> {
                     return Ok(());
                 }
                 *objects.skipped.entry(kind.to_owned()).or_default() += 1;
+                self.surroundings(&version, &origin, objects);
                 if let Some(object) = self.labels_of_pods() {
                     objects.others.push(Object { origin: origin.clone(), object });
                 }
@@ -419,6 +422,37 @@ impl Reader<'_> {
         let metadata: ObjectMeta = self.part("metadata")?;
         let origin = self.origin(&metadata, unknown_fields(&value, &known));
         Ok(Object { origin, object })
+    }
+
+    /// What says who carries out routes, and what holds for a whole namespace.
+    fn surroundings(&self, version: &str, origin: &Origin, objects: &mut Objects) {
+        let group = version.split_once('/').map_or("", |(group, _)| group);
+        let text = |path: &str| self.node.at(path).and_then(Node::text).map(str::to_owned);
+        match (group, self.kind.as_str()) {
+            ("networking.k8s.io", "IngressClass") => {
+                let default = "ingressclass.kubernetes.io/is-default-class";
+                objects.ingress_classes.extend(text("spec.controller").map(|controller| {
+                    let is_default = origin.annotation(default) == Some("true");
+                    IngressClass { name: origin.name.clone(), controller, is_default }
+                }));
+            }
+            ("gateway.networking.k8s.io", "Gateway") => {
+                let class = text("spec.gatewayClassName");
+                objects
+                    .gateways
+                    .extend(class.map(|object| Object { origin: origin.clone(), object }));
+            }
+            ("gateway.networking.k8s.io", "GatewayClass") => {
+                let controller = text("spec.controllerName");
+                objects.gateway_classes.extend(controller.map(|name| (origin.name.clone(), name)));
+            }
+            ("", "Namespace") => {
+                let labels = self.node.at("metadata.labels").map(Node::to_value);
+                let labels = labels.and_then(|labels| serde_json::from_value(labels).ok());
+                objects.namespaces.insert(origin.name.clone(), labels.unwrap_or_default());
+            }
+            _ => {}
+        }
     }
 
     /// Where an object of a kind without a type came from.

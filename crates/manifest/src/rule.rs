@@ -73,6 +73,8 @@ rules! {
     // How a pod ends
     EndpointRace Warning "endpoint-race" "Nothing shows that it goes on accepting while traffic moves away"
     DelayTooShort Warning "delay-too-short" "It stops accepting before traffic has moved away"
+    NoReadinessGate Warning "no-readiness-gate" "A load balancer to pods is not waited for"
+    DeregistrationTooShort Warning "deregistration-too-short" "A load balancer gives up requests before the server does"
     GraceZero Error "grace-zero" "The grace period is zero"
     GraceTooShort Error "grace-too-short" "The grace period is shorter than hook, delay and drain"
     NoTimeToDrain Warning "no-time-to-drain" "Hook and delay leave next to nothing of the grace period"

@@ -3,6 +3,7 @@
 //! | file | its subject |
 //! |---|---|
 //! | `ending` | how a pod ends: delay, grace period, hook |
+//! | `front` | what those in front need besides time |
 //! | `hook` | whether the preStop hook does anything at all |
 //! | `ours` | what the sample server is told |
 //! | `probes` | whether the pod gets traffic when it can serve, and only then |
@@ -17,6 +18,7 @@
 mod api;
 mod disruption;
 mod ending;
+mod front;
 mod hook;
 mod judged;
 mod ours;
@@ -52,6 +54,7 @@ pub(super) fn check<'a>(
         judged::check(subject, found);
         api::pods(subject, found);
         ending::check(subject, found);
+        front::check(subject, found);
         hook::check(subject, found);
         ours::check(subject, found);
         probes::check(subject, found);
@@ -146,6 +149,6 @@ fn shown(duration: std::time::Duration) -> humantime::FormattedDuration {
 }
 
 /// The least whole number of seconds that is enough.
-fn whole_seconds(duration: std::time::Duration) -> u64 {
+pub(super) fn whole_seconds(duration: std::time::Duration) -> u64 {
     duration.as_secs() + u64::from(duration.subsec_nanos() > 0)
 }

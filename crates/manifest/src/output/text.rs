@@ -1,5 +1,7 @@
 //! For eyes.
 
+mod in_front;
+
 use std::{
     collections::{HashMap, HashSet},
     fmt::Write,
@@ -48,6 +50,7 @@ pub fn text(report: &CheckReport, colour: bool) -> String {
         entry(&mut text, finding, &mut explained, paint);
         text.push('\n');
     }
+    in_front::tables(&mut text, report);
     if !report.skipped.is_empty() {
         let kinds: Vec<_> = report
             .skipped
