@@ -9,3 +9,4 @@ mod hands;
 mod in_front;
 mod mutations;
 mod references;
+mod workloads;

@@ -7,6 +7,7 @@ use std::{
 
 use k8s_openapi::{
     api::{
+        batch::v1::JobSpec,
         core::v1::{ConfigMap, PersistentVolumeClaim, PodTemplateSpec, Service},
         policy::v1::PodDisruptionBudget,
     },
@@ -29,6 +30,7 @@ pub(super) struct Objects {
     pub(super) config_maps: Vec<Object<ConfigMap>>,
     /// The labels of pods that are made by kinds which are not judged, such as Jobs.
     pub(super) others: Vec<Object<Labels>>,
+    pub(super) jobs: Vec<Object<Job>>,
     pub(super) ingress_classes: Vec<IngressClass>,
     /// Gateways of the Gateway API, by the names of their classes.
     pub(super) gateways: Vec<Object<String>>,
@@ -155,6 +157,14 @@ pub(super) struct Unserved {
     pub(super) instead: Option<&'static str>,
 }
 
+/// A Job, or what a CronJob makes.
+#[derive(Debug)]
+pub(super) struct Job {
+    pub(super) spec: JobSpec,
+    /// Where that is in the object.
+    pub(super) at: &'static str,
+}
+
 /// What carries out the Ingresses of a class.
 #[derive(Debug)]
 pub(super) struct IngressClass {
@@ -183,6 +193,10 @@ pub(super) struct Workload {
     pub(super) selector: LabelSelector,
     pub(super) template: PodTemplateSpec,
     pub(super) rollout: Rollout,
+    /// Where its pods are described.
+    pub(super) pod_at: &'static str,
+    /// Where its strategy has the bounds of a rolling update.
+    pub(super) rolling: &'static str,
 }
 
 impl Workload {
@@ -201,6 +215,10 @@ pub(super) enum Rollout {
     Recreate,
     /// A StatefulSet's or DaemonSet's, in the place of the old pods: at most so many at a time.
     InPlace { unavailable: IntOrPercent },
-    /// By hand, as pods are deleted.
+    /// Traffic is switched to a second set of pods, and the first goes this many seconds later.
+    Switched { delay: u32, is_written: bool },
+    /// By hand, as pods are deleted, or in a way of its own.
     Other,
+    /// Not at all: a Pod that stands for itself.
+    Never,
 }

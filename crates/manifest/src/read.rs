@@ -1,28 +1,23 @@
 //! From files to objects, or every reason why not.
 
+mod workloads;
+
 use std::{collections::BTreeSet, mem, rc::Rc};
 
 use k8s_openapi::{
     api::{
-        apps::v1::{DaemonSet, Deployment, StatefulSet},
         autoscaling::{v1, v2},
-        core::v1::PodTemplateSpec,
+        batch::v1::{CronJobSpec, JobSpec},
     },
-    apimachinery::pkg::{
-        apis::meta::v1::{LabelSelector, ObjectMeta},
-        util::intstr::IntOrString,
-    },
+    apimachinery::pkg::apis::meta::v1::ObjectMeta,
 };
-use serde::{Serialize, de::DeserializeOwned};
-use websample_kubernetes::IntOrPercent;
+use serde::{Deserialize, Serialize, de::DeserializeOwned};
 
 use super::{
     documents::{Document, documents},
     kinds, kustomization,
     node::{Content, Node},
-    objects::{
-        Autoscaler, IngressClass, Object, Objects, Origin, Rollout, Unjudged, Unserved, Workload,
-    },
+    objects::{Autoscaler, IngressClass, Job, Object, Objects, Origin, Unjudged, Unserved},
     problem::{Problem, Unusable},
     routes::Route,
     select::Labels,
@@ -235,6 +230,16 @@ impl Reader<'_> {
             ("apps/v1", "Deployment") => objects.workloads.push(self.deployment()?),
             ("apps/v1", "StatefulSet") => objects.workloads.push(self.stateful_set()?),
             ("apps/v1", "DaemonSet") => objects.workloads.push(self.daemon_set()?),
+            ("argoproj.io/v1alpha1", "Rollout") if self.has("spec.template") => {
+                objects.workloads.push(self.rollout()?);
+            }
+            ("apps.openshift.io/v1", "DeploymentConfig") if self.has("spec.template") => {
+                objects.workloads.push(self.deployment_config()?);
+            }
+            ("v1", "Pod") if self.is_kept()? => objects.workloads.push(self.pod()?),
+            ("keda.sh/v1alpha1", "ScaledObject") => {
+                objects.autoscalers.push(self.scaled_object()?);
+            }
             ("v1", "Service") => objects.services.push(self.typed()?),
             ("v1", "PersistentVolumeClaim") => objects.claims.push(self.typed()?),
             ("v1", "ConfigMap") => objects.config_maps.push(self.typed()?),
@@ -267,6 +272,7 @@ impl Reader<'_> {
                 }
                 *objects.skipped.entry(kind.to_owned()).or_default() += 1;
                 self.surroundings(&version, &origin, objects);
+                objects.jobs.extend(self.job(&origin));
                 if let Some(object) = self.labels_of_pods() {
                     objects.others.push(Object { origin: origin.clone(), object });
                 }
@@ -290,88 +296,6 @@ impl Reader<'_> {
         Ok(())
     }
 
-    fn deployment(&self) -> Result<Workload, Problem> {
-        let Object { origin, object } = self.typed::<Deployment>()?;
-        let spec = object.spec;
-        let strategy = spec.strategy.unwrap_or_default();
-        let rolling = strategy.rolling_update.unwrap_or_default();
-        let rollout = match strategy.type_.as_deref() {
-            Some("Recreate") => Rollout::Recreate,
-            Some("RollingUpdate") | None => Rollout::Rolling {
-                surge: self.bound("maxSurge", rolling.max_surge)?,
-                unavailable: self.bound("maxUnavailable", rolling.max_unavailable)?,
-                min_ready: seconds(spec.min_ready_seconds).unwrap_or(0),
-                deadline: seconds(spec.progress_deadline_seconds).unwrap_or(600),
-            },
-            Some(other) => {
-                return Err(self.problem(
-                    "spec.strategy.type",
-                    &format!("there is no strategy '{other}'"),
-                    "use RollingUpdate",
-                ));
-            }
-        };
-        self.workload(origin, seconds(spec.replicas), spec.selector, spec.template, rollout)
-    }
-
-    fn stateful_set(&self) -> Result<Workload, Problem> {
-        let Object { origin, object } = self.typed::<StatefulSet>()?;
-        let spec = object.spec;
-        let replicas = seconds(spec.replicas);
-        let update = spec.update_strategy.unwrap_or_default();
-        let unavailable = update.rolling_update.and_then(|rolling| rolling.max_unavailable);
-        let rollout = self.in_place(update.type_.as_deref(), unavailable)?;
-        self.workload(origin, replicas, spec.selector, spec.template, rollout)
-    }
-
-    fn daemon_set(&self) -> Result<Workload, Problem> {
-        let Object { origin, object } = self.typed::<DaemonSet>()?;
-        let spec = object.spec;
-        let update = spec.update_strategy.unwrap_or_default();
-        let rolling = update.rolling_update.unwrap_or_default();
-        let surges = match &rolling.max_surge {
-            None | Some(IntOrString::Int(0)) => false,
-            Some(IntOrString::Int(_)) => true,
-            Some(IntOrString::String(text)) => text != "0%",
-        };
-        // With a surge the old pod stays until the new one is ready.
-        let rollout = if surges {
-            Rollout::Other
-        } else {
-            self.in_place(update.type_.as_deref(), rolling.max_unavailable)?
-        };
-        self.workload(origin, None, spec.selector, spec.template, rollout)
-    }
-
-    fn in_place(
-        &self,
-        how: Option<&str>,
-        unavailable: Option<IntOrString>,
-    ) -> Result<Rollout, Problem> {
-        let unavailable = match unavailable {
-            None => IntOrPercent::Int(1),
-            Some(value) => {
-                self.parsed("spec.updateStrategy.rollingUpdate.maxUnavailable", &value)?
-            }
-        };
-        Ok(if how == Some("OnDelete") { Rollout::Other } else { Rollout::InPlace { unavailable } })
-    }
-
-    fn workload(
-        &self,
-        origin: Origin,
-        replicas: Option<u32>,
-        selector: LabelSelector,
-        template: PodTemplateSpec,
-        rollout: Rollout,
-    ) -> Result<Workload, Problem> {
-        if template.spec.as_ref().is_none_or(|spec| spec.containers.is_empty()) {
-            let path = "spec.template.spec.containers";
-            return Err(self.problem(path, &format!("{path}: there is none"), "name at least one"));
-        }
-        Ok(Workload { origin, replicas, selector, template, rollout })
-    }
-
     fn autoscaler(&self) -> Result<Object<Autoscaler>, Problem> {
         let (origin, version, kind, name, min) = if self.version == "autoscaling/v1" {
             let read = self.typed::<v1::HorizontalPodAutoscaler>()?;
@@ -388,20 +312,33 @@ impl Reader<'_> {
         Ok(Object { origin, object })
     }
 
-    /// maxSurge or maxUnavailable, 25 % where it is not set (facts 3.1).
-    fn bound(&self, name: &str, value: Option<IntOrString>) -> Result<IntOrPercent, Problem> {
-        let path = format!("spec.strategy.rollingUpdate.{name}");
-        value.map_or(Ok(IntOrPercent::Percent(25)), |value| self.parsed(&path, &value))
+    /// KEDA's, of what it scales by default, and down to nothing by default (keda.sh/docs: ScaledObject
+    /// specification).
+    fn scaled_object(&self) -> Result<Object<Autoscaler>, Problem> {
+        let ScaledObject { scale_target_ref: target, min_replica_count, idle_replica_count } =
+            self.part("spec")?;
+        let min = seconds(min_replica_count).unwrap_or(0);
+        let object = Autoscaler {
+            version: Some(target.api_version.unwrap_or_else(|| "apps/v1".to_owned())),
+            kind: target.kind.unwrap_or_else(|| "Deployment".to_owned()),
+            name: target.name,
+            min: seconds(idle_replica_count).map_or(min, |idle| idle.min(min)),
+        };
+        Ok(Object { origin: self.bare()?, object })
     }
 
-    fn parsed(&self, path: &str, value: &IntOrString) -> Result<IntOrPercent, Problem> {
-        let text = match value {
-            IntOrString::Int(number) => number.to_string(),
-            IntOrString::String(text) => text.clone(),
+    /// A Job, or those of a CronJob; one that cannot be read is none, for nothing else depends on it.
+    fn job(&self, origin: &Origin) -> Option<Object<Job>> {
+        let spec = serde_json::to_value(self.node.get("spec")?.to_value()).ok()?;
+        let (spec, at): (JobSpec, _) = match (self.version.as_str(), self.kind.as_str()) {
+            ("batch/v1", "Job") => (serde_json::from_value(spec).ok()?, "spec"),
+            ("batch/v1", "CronJob") => {
+                let spec: CronJobSpec = serde_json::from_value(spec).ok()?;
+                (spec.job_template.spec?, "spec.jobTemplate.spec")
+            }
+            _ => return None,
         };
-        text.parse().map_err(|error: websample_kubernetes::ParseIntOrPercentError| {
-            self.problem(path, &error.to_string(), "correct it there")
-        })
+        Some(Object { origin: origin.clone(), object: Job { spec, at } })
     }
 
     /// The whole object, typed.
@@ -510,6 +447,23 @@ impl Reader<'_> {
     fn problem(&self, path: &str, problem: &str, remedy: &str) -> Problem {
         self.place.problem(Some(self.node.line_of(path)), problem, remedy)
     }
+}
+
+/// What is read of a ScaledObject (keda.sh/v1alpha1).
+#[derive(Debug, Default, Deserialize)]
+#[serde(rename_all = "camelCase", default)]
+struct ScaledObject {
+    scale_target_ref: ScaleTarget,
+    min_replica_count: Option<i32>,
+    idle_replica_count: Option<i32>,
+}
+
+#[derive(Debug, Default, Deserialize)]
+#[serde(rename_all = "camelCase", default)]
+struct ScaleTarget {
+    api_version: Option<String>,
+    kind: Option<String>,
+    name: String,
 }
 
 /// A number that the API would refuse if it were negative.

@@ -86,6 +86,13 @@ pub enum Replacing {
     },
     /// All at once.
     Recreate,
+    /// By a second set of pods, to which traffic is switched.
+    Switched {
+        /// How long after that the first set stays.
+        after: Duration,
+    },
+    /// Not at all.
+    Never,
     /// In a way that is not checked.
     Unchecked,
 }
@@ -165,6 +172,10 @@ fn checked(subject: &Subject<'_>) -> Checked {
             Replacing::Rolling { fewest: bounds.min_available(), most: bounds.max_total() }
         }
         (Rollout::Recreate, None) => Replacing::Recreate,
+        (Rollout::Switched { delay, .. }, None) => {
+            Replacing::Switched { after: Duration::from_secs(delay.into()) }
+        }
+        (Rollout::Never, None) => Replacing::Never,
         (Rollout::Rolling { .. } | Rollout::InPlace { .. } | Rollout::Other, None) => {
             Replacing::Unchecked
         }

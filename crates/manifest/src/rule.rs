@@ -114,12 +114,18 @@ rules! {
     ProgressDeadlineBeforeReady Warning "progress-deadline-before-ready" "A rollout is given up before a pod has to be ready"
     HostPortBlocksSurge Warning "host-port-blocks-surge" "A port of the node is taken by the pod that is to be replaced"
     SingleAttachVolume Warning "single-attach-volume" "A volume is held by the pod that is to be replaced"
+    DeviceBlocksSurge Warning "device-blocks-surge" "New pods need a device that the old ones hold"
+    BarePod Warning "bare-pod" "Nobody makes the pod again"
+    ScalesToZero Warning "scales-to-zero" "Its autoscaler goes down to no pod at all"
+    ScaleDownDelayTooShort Warning "scale-down-delay-too-short" "Old pods go before everybody has heard of the switch"
     AntiAffinityBlocksSurge Warning "anti-affinity-blocks-surge" "New pods need a node without an old one"
     // Disruptions besides rollouts
     NoDisruptionBudget Warning "no-disruption-budget" "No PodDisruptionBudget protects the pods"
     DisruptionBudgetBlocks Warning "disruption-budget-blocks" "A PodDisruptionBudget allows no disruption at all"
     DisruptionBudgetRefused Error "disruption-budget-refused" "The API refuses the PodDisruptionBudget"
     DisruptionBudgetsOverlap Error "disruption-budgets-overlap" "Two PodDisruptionBudgets select the same pods"
+    JobFailsWhenDrained Warning "job-fails-when-drained" "The drain of a node fails the Job"
+    JobPodsOverlap Warning "job-pods-overlap" "A Job's next pod waits for what the one before still holds"
     DisruptionBudgetUnmatched Warning "disruption-budget-unmatched" "A PodDisruptionBudget selects none of the pods it is named after"
     // What does not fit together
     ServicePortUnknown Error "service-port-unknown" "A Service names a port that no container has"

@@ -108,7 +108,7 @@ impl<'a> Subject<'a> {
             .filter_map(|reference| index.config_map(&reference.name, origin))
             .collect();
         let mounted = |container: &'a Container| mounted(pod, container, index, origin);
-        let mut units = units(pod, &maps, mounted, told, known);
+        let mut units = units(workload.pod_at, pod, &maps, mounted, told, known);
         let traffic = traffic::mark(&mut units, &services);
         let grace = super::seconds(pod.termination_grace_period_seconds.unwrap_or(DEFAULT_GRACE));
         Some(Self {
@@ -141,9 +141,10 @@ impl<'a> Subject<'a> {
         front::right_sleep(self.slowest().map_or(PROXY, |(_, needs)| needs))
     }
 
-    /// The number of pods, the least that is sure.
+    /// The number of pods, the least that is sure; one where an autoscaler goes down to none, for then
+    /// there is nothing to lose.
     pub(super) fn replicas(&self) -> u32 {
-        self.autoscaled.or(self.workload.replicas).unwrap_or(1)
+        self.autoscaled.map(|min| min.max(1)).or(self.workload.replicas).unwrap_or(1)
     }
 
     /// The first port of its node that a pod takes, and the container that does.
@@ -169,7 +170,11 @@ impl<'a> Subject<'a> {
             Rollout::Rolling { surge, unavailable, .. } => {
                 Some(Fenceposts::resolve(self.replicas(), surge, unavailable))
             }
-            Rollout::Recreate | Rollout::InPlace { .. } | Rollout::Other => None,
+            Rollout::Recreate
+            | Rollout::InPlace { .. }
+            | Rollout::Switched { .. }
+            | Rollout::Other
+            | Rollout::Never => None,
         }
     }
 
@@ -238,6 +243,7 @@ impl Unit<'_> {
 }
 
 fn units<'a>(
+    pod_at: &str,
     pod: &'a PodSpec,
     maps: &[&Object<ConfigMap>],
     mounted: impl Fn(&'a Container) -> Vec<String>,
@@ -246,7 +252,7 @@ fn units<'a>(
 ) -> Vec<Unit<'a>> {
     let all = |native_sidecar, field: &'static str, containers: &'a [Container]| {
         containers.iter().enumerate().map(move |(index, container)| {
-            let path = format!("spec.template.spec.{field}[{index}]");
+            let path = format!("{pod_at}.{field}[{index}]");
             (native_sidecar, path, container)
         })
     };

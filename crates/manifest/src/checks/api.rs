@@ -6,7 +6,7 @@ use super::{super::rule::Rule, Findings, Subject};
 use crate::{
     fix::Fix,
     ignore::{self, ANNOTATION},
-    objects::Objects,
+    objects::{Objects, Rollout, Workload},
     select,
     subject::Unit,
     traffic::asked,
@@ -47,7 +47,8 @@ pub(super) fn check(objects: &Objects, found: &mut Findings) {
             found.object(Rule::UnknownField, origin, path, message, fix);
         }
     }
-    for workload in &objects.workloads {
+    let selects = |workload: &&Workload| workload.rollout != Rollout::Never;
+    for workload in objects.workloads.iter().filter(selects) {
         if select::is_empty(&workload.selector) {
             let message = "it has no selector, or an empty one: the API refuses it".to_owned();
             let labels = workload.labels().into_iter().flatten().next();

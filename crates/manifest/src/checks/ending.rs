@@ -13,9 +13,6 @@ use crate::{
     subject::Unit,
 };
 
-/// Where the pod is described.
-const POD: &str = "spec.template.spec";
-
 /// Less than this is no time to finish requests in.
 const SHORTEST_DRAIN: Duration = Duration::from_secs(5);
 
@@ -27,9 +24,10 @@ pub(super) fn check(subject: &Subject<'_>, found: &mut Findings) {
             "terminationGracePeriodSeconds is 0: the pod is killed the moment it is deleted, without \
              hook or SIGTERM worth the name, and {lost} is lost"
         );
-        let path = "spec.template.spec.terminationGracePeriodSeconds";
-        let fix = Fix::within(POD, "terminationGracePeriodSeconds: 30");
-        found.object(Rule::GraceZero, origin, path, message, fix);
+        let pod = subject.workload.pod_at;
+        let path = format!("{pod}.terminationGracePeriodSeconds");
+        let fix = Fix::within(pod, "terminationGracePeriodSeconds: 30");
+        found.object(Rule::GraceZero, origin, &path, message, fix);
     }
     for unit in &subject.units {
         if unit.serving {
@@ -153,7 +151,11 @@ fn sleep(subject: &Subject<'_>, unit: &Unit<'_>) -> Fix {
     let needed = sleep + delay + drain;
     let fix = if subject.grace < needed && unit.server.termination().is_none() {
         let grace = format!("terminationGracePeriodSeconds: {}", whole_seconds(needed).max(30));
-        fix.and("in the pod's spec, since the grace period has no room for it", POD, &grace)
+        fix.and(
+            "in the pod's spec, since the grace period has no room for it",
+            subject.workload.pod_at,
+            &grace,
+        )
     } else {
         fix
     };
@@ -206,9 +208,10 @@ fn fits(subject: &Subject<'_>, unit: &Unit<'_>, found: &mut Findings) {
         (unit.server.longest_delay(), unit.server.drain())
     };
     let hook = unit.hook_takes();
-    let path = "spec.template.spec.terminationGracePeriodSeconds";
+    let pod = subject.workload.pod_at;
+    let path = &*format!("{pod}.terminationGracePeriodSeconds");
     let wanted =
-        |seconds: u64| Fix::within(POD, format!("terminationGracePeriodSeconds: {seconds}"));
+        |seconds: u64| Fix::within(pod, format!("terminationGracePeriodSeconds: {seconds}"));
     match grace(subject.grace, hook, delay, drain) {
         Grace::Enough => {}
         Grace::Hook(hook) => {
@@ -287,8 +290,9 @@ fn own(subject: &Subject<'_>, unit: &Unit<'_>, found: &mut Findings) {
         shown(subject.grace.saturating_sub(before))
     );
     let seconds = whole_seconds(needed) + 2;
-    let fix = Fix::within(POD, format!("terminationGracePeriodSeconds: {seconds}"))
-        .or("give the program less");
+    let fix =
+        Fix::within(subject.workload.pod_at, format!("terminationGracePeriodSeconds: {seconds}"))
+            .or("give the program less");
     let origin = &subject.workload.origin;
     found.unit(Rule::DrainOutlastsGrace, origin, unit, "args", message, fix);
 }

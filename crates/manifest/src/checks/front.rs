@@ -60,7 +60,7 @@ fn gates(subject: &Subject<'_>, found: &mut Findings) {
         "metadata:\n  labels:\n    {INJECTS}: enabled  # of its Namespace\n# or minReadySeconds: \
          {REGISTERED}"
     );
-    found.object(Rule::NoReadinessGate, origin, "spec.template.spec", message, fix);
+    found.object(Rule::NoReadinessGate, origin, subject.workload.pod_at, message, fix);
 }
 
 /// A deregistration delay that ends before the server has finished.
@@ -85,6 +85,7 @@ fn lets_go(subject: &Subject<'_>, found: &mut Findings) {
             super::whole_seconds(drain) + 5
         );
         let origin = &subject.workload.origin;
-        found.object(Rule::DeregistrationTooShort, origin, "spec.template.spec", message, fix);
+        let path = subject.workload.pod_at;
+        found.object(Rule::DeregistrationTooShort, origin, path, message, fix);
     }
 }

@@ -12,6 +12,7 @@
 //! | `disruption` | PodDisruptionBudgets |
 //! | `services` | whether Services and pods fit together |
 //! | `references` | whether routes, autoscalers and Services find what they name |
+//! | `jobs` | what a drain does to Jobs |
 //! | `api` | what the API refuses or drops |
 //! | `judged` | what was not judged |
 
@@ -20,6 +21,7 @@ mod disruption;
 mod ending;
 mod front;
 mod hook;
+mod jobs;
 mod judged;
 mod ours;
 mod placing;
@@ -63,6 +65,7 @@ pub(super) fn check<'a>(
         disruption::check(subject, found);
         services::check(subject, found);
     }
+    jobs::check(objects, index, found);
     let named = Named::new(subjects);
     disruption::budgets(objects, subjects, found);
     disruption::unmatched(objects, subjects, &named, found);

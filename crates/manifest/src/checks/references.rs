@@ -181,7 +181,7 @@ fn group(kind: &str) -> Option<&'static str> {
 }
 
 /// The kinds of [`group`] that are read, so that one that was not is missed.
-const READ: [&str; 2] = ["Deployment", "StatefulSet"];
+const READ: [&str; 4] = ["Deployment", "StatefulSet", "Rollout", "DeploymentConfig"];
 
 fn target<'a>(scaler: &'a Object<Autoscaler>, index: &Index<'a>, found: &mut Findings) {
     let Object { origin, object } = scaler;

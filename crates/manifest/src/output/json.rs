@@ -56,6 +56,8 @@ fn checked(checked: &Checked) -> Value {
     let (strategy, fewest, most) = match checked.replacing {
         Replacing::Rolling { fewest, most } => ("RollingUpdate", Some(fewest), Some(most)),
         Replacing::Recreate => ("Recreate", Some(0), None),
+        Replacing::Switched { .. } => ("Switched", checked.replicas, None),
+        Replacing::Never => ("none", None, None),
         Replacing::Unchecked => ("unchecked", None, None),
     };
     json!({

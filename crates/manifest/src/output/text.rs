@@ -91,6 +91,10 @@ fn workload(
             )
         }
         Replacing::Recreate => "in a rollout none".to_owned(),
+        Replacing::Switched { after } => {
+            format!("traffic is switched to new ones, and the old go {} later", shown(after))
+        }
+        Replacing::Never => "nothing replaces it".to_owned(),
         Replacing::Unchecked => "how they are replaced is not checked".to_owned(),
     };
     let _ = writeln!(text, "  {replicas}, {replacing}");

@@ -1,6 +1,7 @@
 use websample_kubernetes::IntOrPercent::{Int, Percent};
 
 use super::*;
+use crate::objects::Rollout;
 
 fn source(text: &str) -> Source {
     Source { name: "x.yaml".to_owned(), text: text.to_owned() }
