@@ -132,6 +132,11 @@ pub(super) fn pods(subject: &Subject<'_>, found: &mut Findings) {
                 let what = format!("has port {}, which is none", port.container_port);
                 refuse(unit, "ports", &what, "a containerPort from 1 to 65535");
             }
+            if let Some(why) = port.name.as_deref().and_then(no_port_name) {
+                let name = port.name.as_deref().unwrap_or_default();
+                let what = format!("has a port named '{name}', which {why}");
+                refuse(unit, "ports", &what, "a name such as http");
+            }
         }
     }
 }
@@ -170,6 +175,14 @@ pub(super) fn services(objects: &Objects, found: &mut Findings) {
                 let path = format!("spec.ports[{index}].{field}");
                 found.object(Rule::ApiRefuses, &service.origin, &path, message, "correct the port");
             }
+            if let Some(IntOrString::String(name)) = &port.target_port
+                && let Some(why) = no_port_name(name)
+            {
+                let message = format!("targetPort '{name}' {why}: the API refuses it");
+                let path = format!("spec.ports[{index}].targetPort");
+                let fix = "the number of a port without quotes, or the name of one";
+                found.object(Rule::ApiRefuses, &service.origin, &path, message, fix);
+            }
             if ports.len() > 1 && port.name.is_none() {
                 let message =
                     "of several ports each needs a name, and one has none: the API refuses it";
@@ -178,6 +191,22 @@ pub(super) fn services(objects: &Objects, found: &mut Findings) {
                 found.object(Rule::ApiRefuses, &service.origin, &path, message.to_owned(), fix);
             }
         }
+    }
+}
+
+/// Why a text is no name of a port (apimachinery: `IsValidPortName`), if it is none.
+fn no_port_name(name: &str) -> Option<&'static str> {
+    let letter = |c: char| c.is_ascii_lowercase();
+    if name.len() > 15 {
+        Some("is longer than 15 letters")
+    } else if !name.chars().any(letter) {
+        Some("has no letter")
+    } else if !name.chars().all(|c| letter(c) || c.is_ascii_digit() || c == '-') {
+        Some("has more than small letters, digits and -")
+    } else if name.starts_with('-') || name.ends_with('-') || name.contains("--") {
+        Some("begins or ends with -, or has two of them together")
+    } else {
+        None
     }
 }
 
@@ -190,4 +219,19 @@ fn number(port: &IntOrString) -> Option<i32> {
 
 fn is_port(number: i32) -> bool {
     (1..=65_535).contains(&number)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::no_port_name;
+
+    #[test]
+    fn names_of_ports() {
+        for name in ["http", "n23456789012345", "h2c", "8080-web", "a"] {
+            assert_eq!(no_port_name(name), None, "{name}");
+        }
+        for name in ["n234567890123456", "8080", "Http", "web_ui", "-a", "a-", "a--b", ""] {
+            assert!(no_port_name(name).is_some(), "{name}");
+        }
+    }
 }

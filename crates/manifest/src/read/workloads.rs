@@ -167,7 +167,14 @@ impl Reader<'_> {
                     .unwrap_or(DEADLINE),
             },
             Some("Recreate") => Rollout::Recreate,
-            Some(_) => Rollout::Other,
+            Some("Custom") => Rollout::Other,
+            Some(other) => {
+                return Err(self.problem(
+                    "spec.strategy.type",
+                    &format!("there is no strategy '{other}'"),
+                    "use Rolling",
+                ));
+            }
         };
         let own = || template.metadata.as_ref().and_then(|meta| meta.labels.clone());
         // Without a selector it is the labels of its pods.
