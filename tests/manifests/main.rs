@@ -3,6 +3,7 @@
 
 mod command;
 mod docs;
+mod field;
 mod files;
 mod fixes;
 mod hands;

@@ -226,12 +226,22 @@ struct Reader<'a> {
 
 impl Reader<'_> {
     fn take(self, objects: &mut Objects) -> Result<(), Problem> {
+        if self.is_patch() {
+            let problem = format!(
+                "it is a part of a {}, as a patch has it: no selector, and no labels of its pods or no image",
+                self.kind
+            );
+            objects.foreign.push(self.place.problem(Some(self.node.line), problem, BUILD));
+            return Ok(());
+        }
         match (self.version.as_str(), self.kind.as_str()) {
             ("apps/v1", "Deployment") => objects.workloads.push(self.deployment()?),
             ("apps/v1", "StatefulSet") => objects.workloads.push(self.stateful_set()?),
             ("apps/v1", "DaemonSet") => objects.workloads.push(self.daemon_set()?),
             ("argoproj.io/v1alpha1", "Rollout") if self.has("spec.template") => {
-                objects.workloads.push(self.rollout()?);
+                let workload = self.rollout()?;
+                objects.others.extend(self.labels_of_parts(&workload.origin));
+                objects.workloads.push(workload);
             }
             ("apps.openshift.io/v1", "DeploymentConfig") if self.has("spec.template") => {
                 objects.workloads.push(self.deployment_config()?);
@@ -273,9 +283,10 @@ impl Reader<'_> {
                 *objects.skipped.entry(kind.to_owned()).or_default() += 1;
                 self.surroundings(&version, &origin, objects);
                 objects.jobs.extend(self.job(&origin));
-                if let Some(object) = self.labels_of_pods() {
-                    objects.others.push(Object { origin: origin.clone(), object });
-                }
+                let labels = self.labels_of_pods();
+                objects
+                    .others
+                    .extend(labels.map(|object| Object { origin: origin.clone(), object }));
                 // What somebody else made and keeps is judged with whoever that is.
                 let made = metadata.owner_references.iter().flatten();
                 if made.into_iter().any(|owner| owner.controller == Some(true)) {
@@ -310,6 +321,22 @@ impl Reader<'_> {
         };
         let object = Autoscaler { version, kind, name, min: seconds(min).unwrap_or(1) };
         Ok(Object { origin, object })
+    }
+
+    /// Whether it is what a kustomization puts over an object that stands elsewhere.
+    fn is_patch(&self) -> bool {
+        let makes_pods = ["Deployment", "StatefulSet", "DaemonSet", "Rollout"];
+        let has = |path: &str| self.node.at(path).is_some_and(|node| node.content != Content::Null);
+        // A container that says what to run belongs to somebody who meant it to be whole.
+        let is_whole = || {
+            has("spec.template.metadata.labels") && has("spec.template.spec.containers[0].image")
+        };
+        has("$patch")
+            || (makes_pods.contains(&self.kind.as_str())
+                && has("spec")
+                && !has("spec.selector")
+                && !has("spec.workloadRef")
+                && !is_whole())
     }
 
     /// KEDA's, of what it scales by default, and down to nothing by default (keda.sh/docs: ScaledObject
@@ -347,6 +374,12 @@ impl Reader<'_> {
         if let Some(object) = value.as_object_mut() {
             // What the cluster says of it, or a generator has left there: nothing that is applied.
             object.remove("status");
+            // What is null is not there, for the API; a map of texts cannot have it.
+            if self.kind == "ConfigMap"
+                && let Some(data) = object.get_mut("data").and_then(|data| data.as_object_mut())
+            {
+                data.retain(|_, value| !value.is_null());
+            }
             // An item of a list may lack them, and the types insist.
             object.insert("apiVersion".to_owned(), self.version.as_str().into());
             object.insert("kind".to_owned(), self.kind.as_str().into());

@@ -69,9 +69,10 @@ pub(super) fn check<'a>(
     let named = Named::new(subjects);
     disruption::budgets(objects, subjects, found);
     disruption::unmatched(objects, subjects, &named, found);
-    services::unmatched(objects, subjects, &named, found);
+    let sending = references::sending(objects, index, subjects);
+    services::unmatched(objects, subjects, &named, &sending, found);
     services::shared(objects, subjects, found);
-    references::check(objects, index, subjects, found);
+    references::check(objects, index, &sending, found);
 }
 
 /// Workloads by name, for those who are named after one and select nobody.

@@ -24,7 +24,7 @@ const MANY: usize = 50;
 pub(super) fn check<'a>(
     objects: &'a Objects,
     index: &Index<'a>,
-    subjects: &[Subject<'a>],
+    sending: &HashSet<*const Object<Service>>,
     found: &mut Findings,
 ) {
     for route in &objects.routes {
@@ -34,7 +34,7 @@ pub(super) fn check<'a>(
         target(autoscaler, index, found);
     }
     overlap(objects, found);
-    services(objects, index, subjects, found);
+    services(objects, index, sending, found);
     twice(objects, found);
 }
 
@@ -263,23 +263,32 @@ fn overlap(objects: &Objects, found: &mut Findings) {
     }
 }
 
-/// Services that select nothing that was read, though something was that they could select.
-fn services<'a>(
+/// The Services that select pods of anything that was read, judged or not.
+pub(super) fn sending<'a>(
     objects: &'a Objects,
     index: &Index<'a>,
     subjects: &[Subject<'a>],
-    found: &mut Findings,
-) {
-    let mut sends: HashSet<*const Object<Service>> =
+) -> HashSet<*const Object<Service>> {
+    let mut sending: HashSet<*const Object<Service>> =
         subjects.iter().flat_map(|s| &s.services).map(|s| std::ptr::from_ref(*s)).collect();
     for pods in &objects.others {
         for place in index.services_of(&pods.object, &pods.origin) {
             let service = &objects.services[place];
             if select::service(&service.object, Some(&pods.object)) {
-                sends.insert(std::ptr::from_ref(service));
+                sending.insert(std::ptr::from_ref(service));
             }
         }
     }
+    sending
+}
+
+/// Services that select nothing that was read, though something was that they could select.
+fn services<'a>(
+    objects: &'a Objects,
+    index: &Index<'a>,
+    sends: &HashSet<*const Object<Service>>,
+    found: &mut Findings,
+) {
     for service in &objects.services {
         let Some(selector) = select::selector(&service.object) else { continue };
         if sends.contains(&std::ptr::from_ref(service))

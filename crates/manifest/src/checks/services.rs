@@ -187,12 +187,12 @@ pub(super) fn unmatched<'a>(
     objects: &'a Objects,
     subjects: &[Subject<'a>],
     named: &Named<'a>,
+    sending: &HashSet<*const Object<Service>>,
     found: &mut Findings,
 ) {
-    let send: HashSet<_> =
-        subjects.iter().flat_map(|s| &s.services).map(|service| ptr::from_ref(*service)).collect();
     for service in &objects.services {
-        if select::selector(&service.object).is_none() || send.contains(&ptr::from_ref(service)) {
+        if select::selector(&service.object).is_none() || sending.contains(&ptr::from_ref(service))
+        {
             continue;
         }
         let endings = ["", "-svc", "-service"];

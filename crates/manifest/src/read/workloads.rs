@@ -13,6 +13,7 @@ use websample_kubernetes::IntOrPercent;
 
 use super::{Reader, seconds};
 use crate::{
+    node::{Content, Node},
     objects::{Object, Origin, Rollout, Workload},
     problem::Problem,
     select::Labels,
@@ -151,6 +152,38 @@ impl Reader<'_> {
         Ok(Workload { rolling: "canary", ..workload })
     }
 
+    /// The labels that a Rollout gives to a part of its pods, and to those of its experiments.
+    pub(super) fn labels_of_parts(&self, origin: &Origin) -> Vec<Object<Labels>> {
+        let read = |node: Option<&Node>| {
+            let labels = serde_json::from_value(node?.to_value()).ok()?;
+            Some(Object { origin: origin.clone(), object: labels })
+        };
+        let own = read(self.node.at("spec.template.metadata.labels"));
+        let own = own.map(|own| own.object).unwrap_or_default();
+        let metadata =
+            ["canary.canaryMetadata", "canary.stableMetadata", "blueGreen.activeMetadata"]
+                .into_iter()
+                .chain(["blueGreen.previewMetadata"])
+                .filter_map(|path| read(self.node.at(&format!("spec.strategy.{path}.labels"))));
+        let list = |node: Option<&'_ Node>| match node.map(|node| &node.content) {
+            Some(Content::List(items)) => items.clone(),
+            _ => Vec::new(),
+        };
+        let steps = list(self.node.at("spec.strategy.canary.steps"));
+        let templates = steps.iter().flat_map(|step| list(step.at("experiment.templates")));
+        let templates: Vec<_> =
+            templates.filter_map(|part| read(part.at("metadata.labels"))).collect();
+        metadata
+            .chain(templates)
+            .map(|mut part: Object<Labels>| {
+                let more = own.iter().map(|(key, value)| (key.clone(), value.clone()));
+                let mut all: Labels = more.collect();
+                all.append(&mut part.object);
+                Object { origin: part.origin, object: all }
+            })
+            .collect()
+    }
+
     /// One of OpenShift (apps.openshift.io/v1).
     pub(super) fn deployment_config(&self) -> Result<Workload, Problem> {
         let spec: DeploymentConfigSpec = self.part("spec")?;
@@ -211,7 +244,7 @@ impl Reader<'_> {
     /// The pods of a kind that has no type here, with what their type does not know.
     fn template(&self) -> Result<(Origin, PodTemplateSpec), Problem> {
         const PATH: &str = "spec.template";
-        let given = self.node.at(PATH).map(crate::node::Node::to_value).unwrap_or_default();
+        let given = self.node.at(PATH).map(Node::to_value).unwrap_or_default();
         let template: PodTemplateSpec = serde_path_to_error::deserialize(&given)
             .map_err(|error| self.refused(&format!("{PATH}.{}", error.path()), error.inner()))?;
         let known = serde_json::to_value(&template).unwrap_or_default();
