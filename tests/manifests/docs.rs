@@ -2,7 +2,26 @@
 
 use std::{collections::BTreeSet, fs, path::Path};
 
-use websample_manifest::{PAGE, Rule};
+use humantime::format_duration;
+use websample_manifest::{PAGE, Rule, Sender};
+
+/// The page's table of what is in front is the program's own.
+#[test]
+fn whoever_is_in_front_has_a_row_with_its_number_and_source() {
+    let page = fs::read_to_string(Path::new(env!("CARGO_MANIFEST_DIR")).join(PAGE)).unwrap();
+    let rows: Vec<_> = page.lines().filter(|line| line.starts_with("| ")).collect();
+    for sender in Sender::ALL {
+        let needs = sender.needs();
+        let needs =
+            needs.map_or("not known".to_owned(), |needs| format_duration(needs).to_string());
+        let start = format!("| {} | {needs} |", sender.name());
+        let row = rows.iter().find(|row| row.starts_with(&start));
+        let row = row.unwrap_or_else(|| panic!("no row '{start}'"));
+        for source in sender.source().split("; ") {
+            assert!(row.contains(source), "{row}: {source}");
+        }
+    }
+}
 
 #[test]
 fn every_finding_has_its_section_and_every_section_its_finding() {

@@ -3,7 +3,11 @@
 
 mod command;
 mod docs;
+mod field;
 mod files;
 mod fixes;
 mod hands;
+mod in_front;
 mod mutations;
+mod references;
+mod workloads;

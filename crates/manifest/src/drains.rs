@@ -37,8 +37,9 @@ struct Setting {
 
 const SECOND: u32 = 1_000;
 
-/// From the programs' own documentation of their settings.
-const SETTINGS: [Setting; 14] = [
+/// Each with where it is documented. What a program does by default is not judged, only what is written.
+const SETTINGS: [Setting; 13] = [
+    // docs.gunicorn.org/en/stable/settings.html#graceful-timeout: seconds, 30 by default.
     Setting {
         program: "gunicorn",
         marks: &["gunicorn"],
@@ -47,6 +48,7 @@ const SETTINGS: [Setting; 14] = [
         directives: &[],
         unit: Unit::Seconds,
     },
+    // hypercorn.readthedocs.io/en/latest/how_to_guides/configuring.html: seconds, 3 by default.
     Setting {
         program: "hypercorn",
         marks: &["hypercorn"],
@@ -55,6 +57,8 @@ const SETTINGS: [Setting; 14] = [
         directives: &[],
         unit: Unit::Seconds,
     },
+    // uvicorn.dev/settings: seconds; without it uvicorn waits for ever. Every option can be given as a
+    // variable that begins with UVICORN_.
     Setting {
         program: "uvicorn",
         marks: &[],
@@ -63,6 +67,8 @@ const SETTINGS: [Setting; 14] = [
         directives: &[],
         unit: Unit::Seconds,
     },
+    // llm-d.ai/docs/dev/operations/lifecycle/graceful-shutdown, github.com/kserve/kserve/pull/5496:
+    // seconds that requests in flight may take after SIGTERM.
     Setting {
         program: "vLLM",
         marks: &["vllm"],
@@ -71,6 +77,8 @@ const SETTINGS: [Setting; 14] = [
         directives: &[],
         unit: Unit::Seconds,
     },
+    // docs.spring.io/spring-boot/reference/web/graceful-shutdown.html: a duration, 30 s by default, a number
+    // alone is of milliseconds. Before Spring Boot 3.4 it holds only with server.shutdown=graceful.
     Setting {
         program: "Spring",
         marks: &[],
@@ -82,6 +90,7 @@ const SETTINGS: [Setting; 14] = [
         directives: &["spring.lifecycle.timeout-per-shutdown-phase", "timeout-per-shutdown-phase"],
         unit: Unit::Written(1),
     },
+    // quarkus.io/guides/lifecycle#graceful-shutdown: a duration, a number alone is of seconds; off by default.
     Setting {
         program: "Quarkus",
         marks: &[],
@@ -90,6 +99,8 @@ const SETTINGS: [Setting; 14] = [
         directives: &["quarkus.shutdown.timeout"],
         unit: Unit::Written(SECOND),
     },
+    // learn.microsoft.com/aspnet/core/fundamentals/host/web-host#shutdown-timeout: seconds, 30 by default
+    // since .NET 6, 5 before.
     Setting {
         program: ".NET",
         marks: &[],
@@ -98,6 +109,7 @@ const SETTINGS: [Setting; 14] = [
         directives: &[],
         unit: Unit::Seconds,
     },
+    // puma.io/puma/Puma/DSL.html#force_shutdown_after-instance_method: seconds, :forever by default.
     Setting {
         program: "Puma",
         marks: &["puma"],
@@ -106,6 +118,8 @@ const SETTINGS: [Setting; 14] = [
         directives: &["force_shutdown_after"],
         unit: Unit::Seconds,
     },
+    // nginx.org/en/docs/ngx_core_module.html#worker_shutdown_timeout: a number alone is of seconds. It holds
+    // for SIGQUIT, which the official image makes the stop signal; SIGTERM is nginx' fast shutdown.
     Setting {
         program: "nginx",
         marks: &["nginx"],
@@ -114,6 +128,8 @@ const SETTINGS: [Setting; 14] = [
         directives: &["worker_shutdown_timeout", "worker-shutdown-timeout"],
         unit: Unit::Written(SECOND),
     },
+    // docs.haproxy.org: hard-stop-after: a number alone is of milliseconds. It holds for SIGUSR1, which the
+    // official image makes the stop signal; SIGTERM ends HAProxy at once.
     Setting {
         program: "HAProxy",
         marks: &["haproxy"],
@@ -122,14 +138,10 @@ const SETTINGS: [Setting; 14] = [
         directives: &["hard-stop-after"],
         unit: Unit::Written(1),
     },
-    Setting {
-        program: "Envoy",
-        marks: &["envoy"],
-        flags: &["--drain-time-s"],
-        variables: &[],
-        directives: &[],
-        unit: Unit::Seconds,
-    },
+    // Envoy's own --drain-time-s is not among them: it is for hot restarts and for listeners that are taken
+    // away, and SIGTERM ends Envoy without a drain (envoyproxy.io: Draining; envoyproxy/envoy#1990).
+    //
+    // github.com/istio/istio: pilot/cmd/pilot-agent: a whole number of seconds, 5 by default.
     Setting {
         program: "Istio's proxy",
         marks: &["proxyv2", "pilot-agent"],
@@ -138,6 +150,7 @@ const SETTINGS: [Setting; 14] = [
         directives: &[],
         unit: Unit::Seconds,
     },
+    // caddyserver.com/docs/caddyfile/options#grace-period: a duration with its unit; for ever by default.
     Setting {
         program: "Caddy",
         marks: &["caddy"],
@@ -146,6 +159,7 @@ const SETTINGS: [Setting; 14] = [
         directives: &["grace_period"],
         unit: Unit::Written(1),
     },
+    // pm2.keymetrics.io/docs/usage/signals-clean-restart: milliseconds, 1,600 by default.
     Setting {
         program: "pm2",
         marks: &["pm2", "pm2-runtime"],
@@ -277,7 +291,7 @@ mod tests {
         // (image, words, a variable, a mounted file, seconds)
         type Row<'a> = (&'a str, &'a [&'a str], (&'a str, &'a str), &'a str, Option<f64>);
         let none = ("", "");
-        let table: [Row<'_>; 20] = [
+        let table: [Row<'_>; 22] = [
             ("app", &["gunicorn", "--graceful-timeout", "60", "app:app"], none, "", Some(60.0)),
             ("app", &["sh", "-c", "exec gunicorn app --graceful-timeout=45"], none, "", Some(45.0)),
             ("app", &["gunicorn"], ("GUNICORN_CMD_ARGS", "--graceful-timeout 90"), "", Some(90.0)),
@@ -313,7 +327,16 @@ mod tests {
             ("nginx", &[], none, "worker_shutdown_timeout 10s;\nevents {}\n", Some(10.0)),
             ("haproxy", &[], none, "global\n  hard-stop-after 30s\n", Some(30.0)),
             ("app", &["bundle", "exec", "puma"], none, "force_shutdown_after 15\n", Some(15.0)),
-            ("envoy", &["envoy", "--drain-time-s", "33"], none, "", Some(33.0)),
+            // What is for hot restarts is not for SIGTERM.
+            ("envoy", &["envoy", "--drain-time-s", "33"], none, "", None),
+            (
+                "proxyv2",
+                &["proxy", "router"],
+                ("TERMINATION_DRAIN_DURATION_SECONDS", "33"),
+                "",
+                Some(33.0),
+            ),
+            ("caddy", &["caddy", "run"], none, "{\n  grace_period 20s\n}\n", Some(20.0)),
             ("app", &["pm2-runtime", "start", "--kill-timeout", "8000"], none, "", Some(8.0)),
             ("app", &["gunicorn", "--graceful-timeout", "$(T)"], none, "", None),
         ];

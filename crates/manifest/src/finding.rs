@@ -3,11 +3,13 @@
 use std::{
     cmp::Ordering,
     collections::{HashMap, HashSet},
+    rc::Rc,
 };
 
 use super::{
     fix::Fix,
     ignore,
+    node::Node,
     objects::Origin,
     problem::Problem,
     report::Ignored,
@@ -60,6 +62,8 @@ impl Finding {
 #[derive(Debug, Default)]
 pub(super) struct Findings {
     found: HashSet<Finding>,
+    /// The same by object.
+    objects: HashSet<(Rule, *const Node)>,
     /// What the objects themselves say to ignore, and why.
     ignored: HashMap<Finding, String>,
 }
@@ -116,6 +120,7 @@ impl Findings {
         message: String,
         fix: Fix,
     ) {
+        self.objects.insert((rule, Rc::as_ptr(&origin.node)));
         let finding = Finding {
             rule,
             file: origin.file.to_string(),
@@ -133,6 +138,11 @@ impl Findings {
             Some(reason) => _ = self.ignored.insert(finding, reason),
             None => _ = self.found.insert(finding),
         }
+    }
+
+    /// Whether this was found of an object, or is ignored there.
+    pub(super) fn has(&self, rule: Rule, origin: &Origin) -> bool {
+        self.objects.contains(&(rule, Rc::as_ptr(&origin.node)))
     }
 
     /// All of them, and those that are ignored: by file and object, the worst first.

@@ -3,12 +3,16 @@
 //! A selector of equalities can only select what has each of its labels, so an object is filed under
 //! the one of its labels that fewest others have. What is found is a candidate, and still asked.
 
-use std::{collections::HashMap, hash::Hash};
+use std::{
+    collections::{HashMap, HashSet},
+    hash::Hash,
+};
 
-use k8s_openapi::api::core::v1::{ConfigMap, PersistentVolumeClaim};
+use k8s_openapi::api::core::v1::{ConfigMap, PersistentVolumeClaim, Service};
 
 use super::{
     objects::{Autoscaler, Object, Objects, Origin, Workload},
+    routes::Route,
     select::{self, Labels},
 };
 
@@ -109,20 +113,41 @@ impl<'a, T> ByName<'a, T> {
 pub(super) struct Index<'a> {
     services: BySelector<'a>,
     budgets: BySelector<'a>,
-    /// The Ingresses that send to a Service of this name.
-    ingresses: BySpace<'a, &'a str, ()>,
+    /// What sends to a Service of this name.
+    routes: BySpace<'a, &'a str, &'a Object<Route>>,
     autoscalers: ByName<'a, Autoscaler>,
+    services_named: ByName<'a, Service>,
+    workloads_named: BySpace<'a, &'a str, &'a Workload>,
+    /// Whatever the kind is of what makes pods, by its namespace.
+    workloads: BySpace<'a, (), &'a Workload>,
+    services_beside: BySpace<'a, (), &'a Object<Service>>,
     claims: ByName<'a, PersistentVolumeClaim>,
     config_maps: ByName<'a, ConfigMap>,
 }
 
 impl<'a> Index<'a> {
     pub(super) fn new(objects: &'a Objects) -> Self {
-        let mut ingresses = BySpace::new();
-        for ingress in &objects.ingresses {
-            for backend in select::backends(&ingress.object) {
-                ingresses.file(backend, ingress.origin.namespace.as_deref(), ());
+        let mut routes = BySpace::new();
+        for route in &objects.routes {
+            let mut seen = HashSet::new();
+            for backend in &route.object.backends {
+                let own = route.origin.namespace.as_deref();
+                let namespace = backend.namespace.as_deref().or(own);
+                if seen.insert((backend.service.as_str(), namespace)) {
+                    routes.file(backend.service.as_str(), namespace, route);
+                }
             }
+        }
+        let mut workloads_named = BySpace::new();
+        let mut workloads = BySpace::new();
+        for workload in &objects.workloads {
+            let namespace = workload.origin.namespace.as_deref();
+            workloads_named.file(workload.origin.name.as_str(), namespace, workload);
+            workloads.file((), namespace, workload);
+        }
+        let mut services_beside = BySpace::new();
+        for service in &objects.services {
+            services_beside.file((), service.origin.namespace.as_deref(), service);
         }
         Self {
             services: BySelector::new(
@@ -136,7 +161,11 @@ impl<'a> Index<'a> {
                 let selector = spec.and_then(|spec| spec.selector.as_ref());
                 (&budget.origin, selector.and_then(|selector| selector.match_labels.as_ref()))
             })),
-            ingresses,
+            routes,
+            services_named: ByName::new(&objects.services, |service| &service.origin.name),
+            workloads_named,
+            workloads,
+            services_beside,
             autoscalers: ByName::new(&objects.autoscalers, |scaler| &scaler.object.name),
             claims: ByName::new(&objects.claims, |claim| &claim.origin.name),
             config_maps: ByName::new(&objects.config_maps, |map| &map.origin.name),
@@ -153,9 +182,52 @@ impl<'a> Index<'a> {
         self.budgets.candidates(workload.labels(), &workload.origin)
     }
 
-    /// Whether an Ingress beside this workload sends to a Service of this name.
-    pub(super) fn has_ingress(&self, service: &'a str, beside: &'a Origin) -> bool {
-        self.ingresses.get(service, beside.namespace.as_deref()).next().is_some()
+    /// What sends to a Service of this name in this namespace.
+    pub(super) fn routes(
+        &self,
+        service: &'a str,
+        namespace: Option<&'a str>,
+    ) -> impl Iterator<Item = &'a Object<Route>> {
+        self.routes.get(service, namespace)
+    }
+
+    /// The Services of this name that can be in this namespace.
+    pub(super) fn services_named(
+        &self,
+        name: &'a str,
+        namespace: Option<&'a str>,
+    ) -> impl Iterator<Item = &'a Object<Service>> {
+        self.services_named.0.get(name, namespace)
+    }
+
+    /// All Services that can be in this namespace.
+    pub(super) fn services_beside(
+        &self,
+        namespace: Option<&'a str>,
+    ) -> impl Iterator<Item = &'a Object<Service>> {
+        self.services_beside.get((), namespace)
+    }
+
+    /// The workloads of this name that can be in this namespace.
+    pub(super) fn workloads_named(
+        &self,
+        name: &'a str,
+        namespace: Option<&'a str>,
+    ) -> impl Iterator<Item = &'a Workload> {
+        self.workloads_named.get(name, namespace)
+    }
+
+    /// All workloads that can be in this namespace.
+    pub(super) fn workloads_beside(
+        &self,
+        namespace: Option<&'a str>,
+    ) -> impl Iterator<Item = &'a Workload> {
+        self.workloads.get((), namespace)
+    }
+
+    /// Services that may send to pods with these labels, by their places.
+    pub(super) fn services_of(&self, labels: &'a Labels, beside: &'a Origin) -> Vec<usize> {
+        self.services.candidates(Some(labels), beside)
     }
 
     /// The autoscaler of a workload.

@@ -1,5 +1,7 @@
 //! What a kind that is not read has to do with a rollout.
 
+mod removed;
+
 /// Why a kind that is not read may matter.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Bearing {
@@ -54,12 +56,11 @@ pub(super) fn bearing(version: &str, kind: &str) -> Option<Bearing> {
         | ("serving.knative.dev", _)
         | ("apps.kruise.io", _)
         | ("leaderworkerset.x-k8s.io", _) => Some(Bearing::Pods),
-        ("gateway.networking.k8s.io", kind) if kind.ends_with("Route") => Some(Bearing::Traffic),
         (
             "networking.istio.io",
             "VirtualService" | "Gateway" | "DestinationRule" | "ServiceEntry",
         )
-        | ("route.openshift.io" | "projectcontour.io" | "getambassador.io", _)
+        | ("projectcontour.io" | "getambassador.io", _)
         | ("traefik.io" | "traefik.containo.us", "IngressRoute" | "IngressRouteTCP")
         | ("discovery.k8s.io", "EndpointSlice")
         | ("", "Endpoints") => Some(Bearing::Traffic),
@@ -77,27 +78,18 @@ fn is_of_kubernetes(group: &str) -> bool {
     !group.contains('.') || group.ends_with(".k8s.io")
 }
 
-/// Since when a version is not served any more, if it ever was, and what is instead (the deprecated
-/// API migration guide of Kubernetes); `None` where nothing is known against it.
-pub(super) fn unserved(version: &str, kind: &str) -> Option<(Option<&'static str>, &'static str)> {
-    let since = |release: &'static str, instead: &'static str| Some((Some(release), instead));
-    match (version, kind) {
-        (
-            "extensions/v1beta1" | "apps/v1beta1" | "apps/v1beta2",
-            "Deployment" | "StatefulSet" | "DaemonSet",
-        ) => since("1.16", "apps/v1"),
-        ("policy/v1beta1", "PodDisruptionBudget") => since("1.25", "policy/v1"),
-        ("extensions/v1beta1" | "networking.k8s.io/v1beta1", "Ingress") => {
-            since("1.22", "networking.k8s.io/v1")
-        }
-        ("autoscaling/v2beta1", "HorizontalPodAutoscaler") => since("1.25", "autoscaling/v2"),
-        ("autoscaling/v2beta2", "HorizontalPodAutoscaler") => since("1.26", "autoscaling/v2"),
-        _ => {
-            let right = right(kind)?;
-            // Others have kinds of these names too, such as Knative its Services.
-            (is_of_kubernetes(group(version)) && version != right).then_some((None, right))
-        }
+/// Since when a version is not served any more, if it ever was, and what is instead, if anything is;
+/// `None` where nothing is known against it.
+pub(super) fn unserved(
+    version: &str,
+    kind: &str,
+) -> Option<(Option<&'static str>, Option<&'static str>)> {
+    if let Some((since, instead)) = removed::removed(version, kind) {
+        return Some((Some(since), instead));
     }
+    let right = right(kind)?;
+    // Others have kinds of these names too, such as Knative its Services.
+    (is_of_kubernetes(group(version)) && version != right).then_some((None, Some(right)))
 }
 
 /// The version of a kind that is read.
@@ -127,7 +119,6 @@ mod tests {
             ("v1", "Pod", Some(Bearing::Pods)),
             ("argoproj.io/v1alpha1", "Rollout", Some(Bearing::Pods)),
             ("serving.knative.dev/v1", "Service", Some(Bearing::Pods)),
-            ("gateway.networking.k8s.io/v1", "HTTPRoute", Some(Bearing::Traffic)),
             ("gateway.networking.k8s.io/v1", "GatewayClass", None),
             ("example.com/v1", "Database", Some(Bearing::Unknown)),
         ] {
@@ -140,9 +131,10 @@ mod tests {
         for (version, kind, expected) in [
             ("apps/v1", "Deployment", None),
             ("serving.knative.dev/v1", "Service", None),
-            ("apps/v1beta2", "Deployment", Some((Some("1.16"), "apps/v1"))),
-            ("v1", "Deployment", Some((None, "apps/v1"))),
-            ("apps/v1", "Service", Some((None, "v1"))),
+            ("apps/v1beta2", "Deployment", Some((Some("1.16"), Some("apps/v1")))),
+            ("policy/v1beta1", "PodSecurityPolicy", Some((Some("1.25"), None))),
+            ("v1", "Deployment", Some((None, Some("apps/v1")))),
+            ("apps/v1", "Service", Some((None, Some("v1")))),
             ("apps/v1", "Secret", None),
         ] {
             assert_eq!(unserved(version, kind), expected, "{version} {kind}");

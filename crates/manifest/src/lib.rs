@@ -9,6 +9,8 @@
 //! |---|---|
 //! | `documents`, `node`, `template` | streams of YAML and JSON; trees that know their lines; what was not rendered |
 //! | `read`, `objects`, `unknown`, `kinds` | typed objects; fields, versions and kinds that are not known |
+//! | `routes` | what sends requests to Services from outside |
+//! | `front` | who sends to pods, and how long to one that is deleted |
 //! | `subject`, `select`, `index` | a workload with everything that was read about it |
 //! | `traffic` | which of its containers requests come to |
 //! | `hook`, `server`, `known`, `drains`, `image` | what is known of its containers |
@@ -25,6 +27,7 @@ mod documents;
 mod drains;
 mod finding;
 pub mod fix;
+mod front;
 mod hook;
 mod ignore;
 mod image;
@@ -38,6 +41,7 @@ pub mod output;
 mod problem;
 mod read;
 mod report;
+mod routes;
 mod rule;
 mod select;
 mod server;
@@ -51,6 +55,7 @@ use std::time::Duration;
 pub use self::{
     finding::Finding,
     fix::Fix,
+    front::{Front, Sender},
     ignore::{Ignore, IgnoreError},
     known::{Given, Knows, OnTermination, OwnHook, Termination},
     problem::{Problem, Unusable},

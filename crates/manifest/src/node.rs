@@ -72,6 +72,15 @@ impl Node {
         }
     }
 
+    /// The names of its fields.
+    pub(super) fn keys(&self) -> impl Iterator<Item = &str> {
+        let entries = match &self.content {
+            Content::Map(entries) => entries.as_slice(),
+            _ => &[],
+        };
+        entries.iter().map(|(name, _)| name.as_str())
+    }
+
     pub(super) fn text(&self) -> Option<&str> {
         match &self.content {
             Content::Text(text) => Some(text),

@@ -1,27 +1,26 @@
 //! From files to objects, or every reason why not.
 
-use std::{mem, rc::Rc};
+mod workloads;
+
+use std::{collections::BTreeSet, mem, rc::Rc};
 
 use k8s_openapi::{
     api::{
-        apps::v1::{DaemonSet, Deployment, StatefulSet},
         autoscaling::{v1, v2},
-        core::v1::PodTemplateSpec,
+        batch::v1::{CronJobSpec, JobSpec},
     },
-    apimachinery::pkg::{
-        apis::meta::v1::{LabelSelector, ObjectMeta},
-        util::intstr::IntOrString,
-    },
+    apimachinery::pkg::apis::meta::v1::ObjectMeta,
 };
-use serde::{Serialize, de::DeserializeOwned};
-use websample_kubernetes::IntOrPercent;
+use serde::{Deserialize, Serialize, de::DeserializeOwned};
 
 use super::{
     documents::{Document, documents},
     kinds, kustomization,
     node::{Content, Node},
-    objects::{Autoscaler, Object, Objects, Origin, Rollout, Unjudged, Unserved, Workload},
+    objects::{Autoscaler, IngressClass, Job, Object, Objects, Origin, Unjudged, Unserved},
     problem::{Problem, Unusable},
+    routes::Route,
+    select::Labels,
     template,
     unknown::unknown_fields,
 };
@@ -70,7 +69,7 @@ fn nothing(sources: &[Source], objects: &Objects) -> Problem {
     let names: Vec<_> = sources.iter().map(|source| source.name.as_str()).collect();
     let read = [
         ("Service", objects.services.len()),
-        ("Ingress", objects.ingresses.len()),
+        ("Ingress or route", objects.routes.len()),
         ("PodDisruptionBudget", objects.budgets.len()),
         ("HorizontalPodAutoscaler", objects.autoscalers.len()),
         ("PersistentVolumeClaim", objects.claims.len()),
@@ -227,15 +226,48 @@ struct Reader<'a> {
 
 impl Reader<'_> {
     fn take(self, objects: &mut Objects) -> Result<(), Problem> {
+        if self.is_patch() {
+            let problem = format!(
+                "it is a part of a {}, as a patch has it: no selector, and no labels of its pods or no image",
+                self.kind
+            );
+            objects.foreign.push(self.place.problem(Some(self.node.line), problem, BUILD));
+            return Ok(());
+        }
         match (self.version.as_str(), self.kind.as_str()) {
             ("apps/v1", "Deployment") => objects.workloads.push(self.deployment()?),
             ("apps/v1", "StatefulSet") => objects.workloads.push(self.stateful_set()?),
             ("apps/v1", "DaemonSet") => objects.workloads.push(self.daemon_set()?),
+            ("argoproj.io/v1alpha1", "Rollout") if self.has("spec.template") => {
+                let workload = self.rollout()?;
+                objects.others.extend(self.labels_of_parts(&workload.origin));
+                objects.workloads.push(workload);
+            }
+            ("apps.openshift.io/v1", "DeploymentConfig") if self.has("spec.template") => {
+                objects.workloads.push(self.deployment_config()?);
+            }
+            ("v1", "Pod") if self.is_kept()? => objects.workloads.push(self.pod()?),
+            ("keda.sh/v1alpha1", "ScaledObject") => {
+                objects.autoscalers.push(self.scaled_object()?);
+            }
             ("v1", "Service") => objects.services.push(self.typed()?),
             ("v1", "PersistentVolumeClaim") => objects.claims.push(self.typed()?),
             ("v1", "ConfigMap") => objects.config_maps.push(self.typed()?),
             ("policy/v1", "PodDisruptionBudget") => objects.budgets.push(self.typed()?),
-            ("networking.k8s.io/v1", "Ingress") => objects.ingresses.push(self.typed()?),
+            ("networking.k8s.io/v1", "Ingress") => {
+                let Object { origin, object } = self.typed()?;
+                objects.routes.push(Object { origin, object: Route::of_ingress(&object) });
+            }
+            (version, kind)
+                if version.starts_with("gateway.networking.k8s.io/") && kind.ends_with("Route") =>
+            {
+                let object = Route::of_gateway(self.part("spec")?);
+                objects.routes.push(Object { origin: self.bare()?, object });
+            }
+            ("route.openshift.io/v1", "Route") => {
+                let object = Route::of_openshift(self.part("spec")?);
+                objects.routes.push(Object { origin: self.bare()?, object });
+            }
             ("autoscaling/v1" | "autoscaling/v2", "HorizontalPodAutoscaler") => {
                 objects.autoscalers.push(self.autoscaler()?);
             }
@@ -249,136 +281,91 @@ impl Reader<'_> {
                     return Ok(());
                 }
                 *objects.skipped.entry(kind.to_owned()).or_default() += 1;
+                self.surroundings(&version, &origin, objects);
+                objects.jobs.extend(self.job(&origin));
+                let labels = self.labels_of_pods();
+                objects
+                    .others
+                    .extend(labels.map(|object| Object { origin: origin.clone(), object }));
                 // What somebody else made and keeps is judged with whoever that is.
                 let made = metadata.owner_references.iter().flatten();
                 if made.into_iter().any(|owner| owner.controller == Some(true)) {
                     return Ok(());
                 }
                 if let Some(bearing) = kinds::bearing(&version, kind) {
-                    objects
-                        .unjudged
-                        .entry(format!("{kind} {version}"))
-                        .or_insert(Unjudged { first: origin, version, bearing, count: 0 })
-                        .count += 1;
+                    let namespace = origin.namespace.clone();
+                    let unjudged =
+                        objects.unjudged.entry(format!("{kind} {version}")).or_insert_with(|| {
+                            let namespaces = BTreeSet::new();
+                            Unjudged { first: origin, version, bearing, count: 0, namespaces }
+                        });
+                    unjudged.count += 1;
+                    unjudged.namespaces.insert(namespace);
                 }
             }
         }
         Ok(())
     }
 
-    fn deployment(&self) -> Result<Workload, Problem> {
-        let Object { origin, object } = self.typed::<Deployment>()?;
-        let spec = object.spec;
-        let strategy = spec.strategy.unwrap_or_default();
-        let rolling = strategy.rolling_update.unwrap_or_default();
-        let rollout = match strategy.type_.as_deref() {
-            Some("Recreate") => Rollout::Recreate,
-            Some("RollingUpdate") | None => Rollout::Rolling {
-                surge: self.bound("maxSurge", rolling.max_surge)?,
-                unavailable: self.bound("maxUnavailable", rolling.max_unavailable)?,
-                min_ready: seconds(spec.min_ready_seconds).unwrap_or(0),
-                deadline: seconds(spec.progress_deadline_seconds).unwrap_or(600),
-            },
-            Some(other) => {
-                return Err(self.problem(
-                    "spec.strategy.type",
-                    &format!("there is no strategy '{other}'"),
-                    "use RollingUpdate",
-                ));
-            }
-        };
-        self.workload(origin, seconds(spec.replicas), spec.selector, spec.template, rollout)
-    }
-
-    fn stateful_set(&self) -> Result<Workload, Problem> {
-        let Object { origin, object } = self.typed::<StatefulSet>()?;
-        let spec = object.spec;
-        let replicas = seconds(spec.replicas);
-        let update = spec.update_strategy.unwrap_or_default();
-        let unavailable = update.rolling_update.and_then(|rolling| rolling.max_unavailable);
-        let rollout = self.in_place(update.type_.as_deref(), unavailable)?;
-        self.workload(origin, replicas, spec.selector, spec.template, rollout)
-    }
-
-    fn daemon_set(&self) -> Result<Workload, Problem> {
-        let Object { origin, object } = self.typed::<DaemonSet>()?;
-        let spec = object.spec;
-        let update = spec.update_strategy.unwrap_or_default();
-        let rolling = update.rolling_update.unwrap_or_default();
-        let surges = match &rolling.max_surge {
-            None | Some(IntOrString::Int(0)) => false,
-            Some(IntOrString::Int(_)) => true,
-            Some(IntOrString::String(text)) => text != "0%",
-        };
-        // With a surge the old pod stays until the new one is ready.
-        let rollout = if surges {
-            Rollout::Other
-        } else {
-            self.in_place(update.type_.as_deref(), rolling.max_unavailable)?
-        };
-        self.workload(origin, None, spec.selector, spec.template, rollout)
-    }
-
-    fn in_place(
-        &self,
-        how: Option<&str>,
-        unavailable: Option<IntOrString>,
-    ) -> Result<Rollout, Problem> {
-        let unavailable = match unavailable {
-            None => IntOrPercent::Int(1),
-            Some(value) => {
-                self.parsed("spec.updateStrategy.rollingUpdate.maxUnavailable", &value)?
-            }
-        };
-        Ok(if how == Some("OnDelete") { Rollout::Other } else { Rollout::InPlace { unavailable } })
-    }
-
-    fn workload(
-        &self,
-        origin: Origin,
-        replicas: Option<u32>,
-        selector: LabelSelector,
-        template: PodTemplateSpec,
-        rollout: Rollout,
-    ) -> Result<Workload, Problem> {
-        if template.spec.as_ref().is_none_or(|spec| spec.containers.is_empty()) {
-            let path = "spec.template.spec.containers";
-            return Err(self.problem(path, &format!("{path}: there is none"), "name at least one"));
-        }
-        Ok(Workload { origin, replicas, selector, template, rollout })
-    }
-
     fn autoscaler(&self) -> Result<Object<Autoscaler>, Problem> {
-        let (origin, target, min) = if self.version == "autoscaling/v1" {
+        let (origin, version, kind, name, min) = if self.version == "autoscaling/v1" {
             let read = self.typed::<v1::HorizontalPodAutoscaler>()?;
             let spec = read.object.spec;
             let target = spec.scale_target_ref;
-            (read.origin, (target.kind, target.name), spec.min_replicas)
+            (read.origin, target.api_version, target.kind, target.name, spec.min_replicas)
         } else {
             let read = self.typed::<v2::HorizontalPodAutoscaler>()?;
             let spec = read.object.spec;
             let target = spec.scale_target_ref;
-            (read.origin, (target.kind, target.name), spec.min_replicas)
+            (read.origin, target.api_version, target.kind, target.name, spec.min_replicas)
         };
-        let (kind, name) = target;
-        let object = Autoscaler { kind, name, min: seconds(min).unwrap_or(1) };
+        let object = Autoscaler { version, kind, name, min: seconds(min).unwrap_or(1) };
         Ok(Object { origin, object })
     }
 
-    /// maxSurge or maxUnavailable, 25 % where it is not set (facts 3.1).
-    fn bound(&self, name: &str, value: Option<IntOrString>) -> Result<IntOrPercent, Problem> {
-        let path = format!("spec.strategy.rollingUpdate.{name}");
-        value.map_or(Ok(IntOrPercent::Percent(25)), |value| self.parsed(&path, &value))
+    /// Whether it is what a kustomization puts over an object that stands elsewhere.
+    fn is_patch(&self) -> bool {
+        let makes_pods = ["Deployment", "StatefulSet", "DaemonSet", "Rollout"];
+        let has = |path: &str| self.node.at(path).is_some_and(|node| node.content != Content::Null);
+        // A container that says what to run belongs to somebody who meant it to be whole.
+        let is_whole = || {
+            has("spec.template.metadata.labels") && has("spec.template.spec.containers[0].image")
+        };
+        has("$patch")
+            || (makes_pods.contains(&self.kind.as_str())
+                && has("spec")
+                && !has("spec.selector")
+                && !has("spec.workloadRef")
+                && !is_whole())
     }
 
-    fn parsed(&self, path: &str, value: &IntOrString) -> Result<IntOrPercent, Problem> {
-        let text = match value {
-            IntOrString::Int(number) => number.to_string(),
-            IntOrString::String(text) => text.clone(),
+    /// KEDA's, of what it scales by default, and down to nothing by default (keda.sh/docs: ScaledObject
+    /// specification).
+    fn scaled_object(&self) -> Result<Object<Autoscaler>, Problem> {
+        let ScaledObject { scale_target_ref: target, min_replica_count, idle_replica_count } =
+            self.part("spec")?;
+        let min = seconds(min_replica_count).unwrap_or(0);
+        let object = Autoscaler {
+            version: Some(target.api_version.unwrap_or_else(|| "apps/v1".to_owned())),
+            kind: target.kind.unwrap_or_else(|| "Deployment".to_owned()),
+            name: target.name,
+            min: seconds(idle_replica_count).map_or(min, |idle| idle.min(min)),
         };
-        text.parse().map_err(|error: websample_kubernetes::ParseIntOrPercentError| {
-            self.problem(path, &error.to_string(), "correct it there")
-        })
+        Ok(Object { origin: self.bare()?, object })
+    }
+
+    /// A Job, or those of a CronJob; one that cannot be read is none, for nothing else depends on it.
+    fn job(&self, origin: &Origin) -> Option<Object<Job>> {
+        let spec = serde_json::to_value(self.node.get("spec")?.to_value()).ok()?;
+        let (spec, at): (JobSpec, _) = match (self.version.as_str(), self.kind.as_str()) {
+            ("batch/v1", "Job") => (serde_json::from_value(spec).ok()?, "spec"),
+            ("batch/v1", "CronJob") => {
+                let spec: CronJobSpec = serde_json::from_value(spec).ok()?;
+                (spec.job_template.spec?, "spec.jobTemplate.spec")
+            }
+            _ => return None,
+        };
+        Some(Object { origin: origin.clone(), object: Job { spec, at } })
     }
 
     /// The whole object, typed.
@@ -387,6 +374,12 @@ impl Reader<'_> {
         if let Some(object) = value.as_object_mut() {
             // What the cluster says of it, or a generator has left there: nothing that is applied.
             object.remove("status");
+            // What is null is not there, for the API; a map of texts cannot have it.
+            if self.kind == "ConfigMap"
+                && let Some(data) = object.get_mut("data").and_then(|data| data.as_object_mut())
+            {
+                data.retain(|_, value| !value.is_null());
+            }
             // An item of a list may lack them, and the types insist.
             object.insert("apiVersion".to_owned(), self.version.as_str().into());
             object.insert("kind".to_owned(), self.kind.as_str().into());
@@ -399,6 +392,52 @@ impl Reader<'_> {
         let metadata: ObjectMeta = self.part("metadata")?;
         let origin = self.origin(&metadata, unknown_fields(&value, &known));
         Ok(Object { origin, object })
+    }
+
+    /// What says who carries out routes, and what holds for a whole namespace.
+    fn surroundings(&self, version: &str, origin: &Origin, objects: &mut Objects) {
+        let group = version.split_once('/').map_or("", |(group, _)| group);
+        let text = |path: &str| self.node.at(path).and_then(Node::text).map(str::to_owned);
+        match (group, self.kind.as_str()) {
+            ("networking.k8s.io", "IngressClass") => {
+                let default = "ingressclass.kubernetes.io/is-default-class";
+                objects.ingress_classes.extend(text("spec.controller").map(|controller| {
+                    let is_default = origin.annotation(default) == Some("true");
+                    IngressClass { name: origin.name.clone(), controller, is_default }
+                }));
+            }
+            ("gateway.networking.k8s.io", "Gateway") => {
+                let class = text("spec.gatewayClassName");
+                objects
+                    .gateways
+                    .extend(class.map(|object| Object { origin: origin.clone(), object }));
+            }
+            ("gateway.networking.k8s.io", "GatewayClass") => {
+                let controller = text("spec.controllerName");
+                objects.gateway_classes.extend(controller.map(|name| (origin.name.clone(), name)));
+            }
+            ("", "Namespace") => {
+                let labels = self.node.at("metadata.labels").map(Node::to_value);
+                let labels = labels.and_then(|labels| serde_json::from_value(labels).ok());
+                objects.namespaces.insert(origin.name.clone(), labels.unwrap_or_default());
+            }
+            _ => {}
+        }
+    }
+
+    /// Where an object of a kind without a type came from.
+    fn bare(&self) -> Result<Origin, Problem> {
+        let metadata: ObjectMeta = self.part("metadata")?;
+        Ok(self.origin(&metadata, Vec::new()))
+    }
+
+    /// The labels of the pods that an object of any kind makes, where it says so as Kubernetes' own do.
+    fn labels_of_pods(&self) -> Option<Labels> {
+        let templates = ["spec.template", "spec.jobTemplate.spec.template"];
+        let made = templates.iter().find_map(|path| self.node.at(path));
+        let own = || (self.kind == "Pod").then_some(self.node.as_ref());
+        let labels = made.or_else(own)?.at("metadata.labels")?;
+        serde_json::from_value(labels.to_value()).ok()
     }
 
     fn part<T: DeserializeOwned + Default>(&self, key: &str) -> Result<T, Problem> {
@@ -441,6 +480,23 @@ impl Reader<'_> {
     fn problem(&self, path: &str, problem: &str, remedy: &str) -> Problem {
         self.place.problem(Some(self.node.line_of(path)), problem, remedy)
     }
+}
+
+/// What is read of a ScaledObject (keda.sh/v1alpha1).
+#[derive(Debug, Default, Deserialize)]
+#[serde(rename_all = "camelCase", default)]
+struct ScaledObject {
+    scale_target_ref: ScaleTarget,
+    min_replica_count: Option<i32>,
+    idle_replica_count: Option<i32>,
+}
+
+#[derive(Debug, Default, Deserialize)]
+#[serde(rename_all = "camelCase", default)]
+struct ScaleTarget {
+    api_version: Option<String>,
+    kind: Option<String>,
+    name: String,
 }
 
 /// A number that the API would refuse if it were negative.

@@ -6,6 +6,7 @@ use std::{collections::BTreeMap, mem, time::Duration};
 use super::{
     checks,
     finding::{Finding, Findings},
+    front::Front,
     hook::Hook,
     ignore::Ignore,
     index::Index,
@@ -62,6 +63,13 @@ pub struct Checked {
     pub replicas: Option<u32>,
     /// How it replaces them.
     pub replacing: Replacing,
+    /// What sends requests to its pods, who goes on longest after a deletion first.
+    pub in_front: Vec<Front>,
+    /// How long its pods go on accepting after they are deleted; `None` where that is not known, or where
+    /// no requests come.
+    pub goes_on: Option<Duration>,
+    /// How long they should, by what is in front; `None` where no requests come.
+    pub right_sleep: Option<Duration>,
     /// Its containers that run as long as the pod.
     pub containers: Vec<Ending>,
 }
@@ -78,6 +86,13 @@ pub enum Replacing {
     },
     /// All at once.
     Recreate,
+    /// By a second set of pods, to which traffic is switched.
+    Switched {
+        /// How long after that the first set stays.
+        after: Duration,
+    },
+    /// Not at all.
+    Never,
     /// In a way that is not checked.
     Unchecked,
 }
@@ -157,6 +172,10 @@ fn checked(subject: &Subject<'_>) -> Checked {
             Replacing::Rolling { fewest: bounds.min_available(), most: bounds.max_total() }
         }
         (Rollout::Recreate, None) => Replacing::Recreate,
+        (Rollout::Switched { delay, .. }, None) => {
+            Replacing::Switched { after: Duration::from_secs(delay.into()) }
+        }
+        (Rollout::Never, None) => Replacing::Never,
         (Rollout::Rolling { .. } | Rollout::InPlace { .. } | Rollout::Other, None) => {
             Replacing::Unchecked
         }
@@ -169,8 +188,23 @@ fn checked(subject: &Subject<'_>) -> Checked {
         name: origin.name.clone(),
         replicas: (origin.kind != "DaemonSet").then(|| subject.replicas()),
         replacing,
+        in_front: subject.fronts.clone(),
+        goes_on: goes_on(subject),
+        right_sleep: subject.serves().then(|| subject.right_sleep()),
         containers: subject.units.iter().map(|unit| ending(subject, unit)).collect(),
     }
+}
+
+/// The shortest of its containers that requests come to.
+fn goes_on(subject: &Subject<'_>) -> Option<Duration> {
+    let serving = subject.units.iter().filter(|unit| unit.serving);
+    let known = serving.map(|unit| {
+        let hook = unit.hook_takes()?;
+        // Without a hook that would hold it back, what it does at SIGTERM has to be known.
+        let delay = unit.server.shortest_delay();
+        if hook.is_zero() { delay } else { Some(hook + delay.unwrap_or_default()) }
+    });
+    known.min().flatten()
 }
 
 fn ending(subject: &Subject<'_>, unit: &Unit<'_>) -> Ending {

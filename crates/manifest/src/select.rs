@@ -2,13 +2,7 @@
 
 use std::collections::BTreeMap;
 
-use k8s_openapi::{
-    api::{
-        core::v1::Service,
-        networking::v1::{Ingress, IngressBackend},
-    },
-    apimachinery::pkg::apis::meta::v1::LabelSelector,
-};
+use k8s_openapi::{api::core::v1::Service, apimachinery::pkg::apis::meta::v1::LabelSelector};
 
 pub(super) type Labels = BTreeMap<String, String>;
 
@@ -52,17 +46,6 @@ pub(super) fn selector(service: &Service) -> Option<&Labels> {
     let spec = service.spec.as_ref()?;
     let external = spec.type_.as_deref() == Some("ExternalName");
     spec.selector.as_ref().filter(|selector| !selector.is_empty() && !external)
-}
-
-/// The names of the Services that an Ingress sends to.
-pub(super) fn backends(ingress: &Ingress) -> Vec<&str> {
-    fn name(backend: &IngressBackend) -> Option<&str> {
-        backend.service.as_ref().map(|service| service.name.as_str())
-    }
-    let Some(spec) = &ingress.spec else { return Vec::new() };
-    let paths = spec.rules.iter().flatten().filter_map(|rule| rule.http.as_ref());
-    let paths = paths.flat_map(|http| &http.paths).filter_map(|path| name(&path.backend));
-    spec.default_backend.as_ref().and_then(name).into_iter().chain(paths).collect()
 }
 
 #[cfg(test)]
@@ -110,15 +93,5 @@ mod tests {
             );
             assert_eq!(sends, expected, "{spec}");
         }
-    }
-
-    #[test]
-    fn ingresses_name_their_services() {
-        let ingress: Ingress = read(
-            "{ apiVersion: networking.k8s.io/v1, kind: Ingress, spec: { defaultBackend: { service: \
-             { name: d } }, rules: [{ http: { paths: [{ pathType: Prefix, backend: { service: { \
-             name: a } } }] } }, { host: x }] } }",
-        );
-        assert_eq!(backends(&ingress), ["d", "a"]);
     }
 }

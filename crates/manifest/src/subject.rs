@@ -9,15 +9,16 @@ use k8s_openapi::{
     },
     apimachinery::pkg::util::intstr::IntOrString,
 };
-use websample_kubernetes::Fenceposts;
+use websample_kubernetes::{Fenceposts, propagation::PROXY};
 
 use super::{
+    front::{self, Front},
     hook::Hook,
     image,
     index::Index,
     known::Knows,
     objects::{Object, Objects, Origin, Rollout, Workload},
-    select,
+    select::{self, Labels},
     server::{Server, Told},
     traffic::{self, Traffic},
 };
@@ -35,8 +36,10 @@ pub(super) struct Subject<'a> {
     /// The Services that select its pods.
     pub(super) services: Vec<&'a Object<Service>>,
     pub(super) budgets: Vec<&'a Object<PodDisruptionBudget>>,
-    /// Whether an Ingress sends to one of those Services.
-    pub(super) ingress: bool,
+    /// What sends to its pods by those Services, who needs the longest first.
+    pub(super) fronts: Vec<Front>,
+    /// The labels of its namespace, if they were read.
+    pub(super) namespace: Option<&'a Labels>,
     /// The least number of pods that an autoscaler keeps, if there is one.
     pub(super) autoscaled: Option<u32>,
     pub(super) grace: Duration,
@@ -95,8 +98,8 @@ impl<'a> Subject<'a> {
                 selector.is_some_and(|selector| select::labels(selector, labels))
             })
             .collect();
-        let ingress =
-            services.iter().any(|service| index.has_ingress(&service.origin.name, origin));
+        let fronts = front::in_front(&services, origin, objects, index);
+        let namespace = origin.namespace.as_ref().and_then(|name| objects.namespaces.get(name));
         let autoscaled = index.autoscaler(workload).map(|scaler| scaler.object.min);
         let all = pod.containers.iter().chain(pod.init_containers.iter().flatten());
         let maps: Vec<_> = all
@@ -105,10 +108,21 @@ impl<'a> Subject<'a> {
             .filter_map(|reference| index.config_map(&reference.name, origin))
             .collect();
         let mounted = |container: &'a Container| mounted(pod, container, index, origin);
-        let mut units = units(pod, &maps, mounted, told, known);
+        let mut units = units(workload.pod_at, pod, &maps, mounted, told, known);
         let traffic = traffic::mark(&mut units, &services);
         let grace = super::seconds(pod.termination_grace_period_seconds.unwrap_or(DEFAULT_GRACE));
-        Some(Self { workload, pod, units, traffic, services, budgets, ingress, autoscaled, grace })
+        Some(Self {
+            workload,
+            pod,
+            units,
+            traffic,
+            services,
+            budgets,
+            fronts,
+            namespace,
+            autoscaled,
+            grace,
+        })
     }
 
     /// Whether requests come to its pods, as far as can be seen.
@@ -116,9 +130,21 @@ impl<'a> Subject<'a> {
         self.traffic == Traffic::Requests
     }
 
-    /// The number of pods, the least that is sure.
+    /// Who goes on longest sending to a pod that is deleted, and for how long.
+    pub(super) fn slowest(&self) -> Option<(&Front, Duration)> {
+        let fronts = self.fronts.iter().filter(|front| front.sender.is_waited_for());
+        fronts.filter_map(|front| Some((front, front.needs?))).max_by_key(|(_, needs)| *needs)
+    }
+
+    /// How long a pod should go on accepting, by what is in front; a kube-proxy is everywhere.
+    pub(super) fn right_sleep(&self) -> Duration {
+        front::right_sleep(self.slowest().map_or(PROXY, |(_, needs)| needs))
+    }
+
+    /// The number of pods, the least that is sure; one where an autoscaler goes down to none, for then
+    /// there is nothing to lose.
     pub(super) fn replicas(&self) -> u32 {
-        self.autoscaled.or(self.workload.replicas).unwrap_or(1)
+        self.autoscaled.map(|min| min.max(1)).or(self.workload.replicas).unwrap_or(1)
     }
 
     /// The first port of its node that a pod takes, and the container that does.
@@ -144,7 +170,11 @@ impl<'a> Subject<'a> {
             Rollout::Rolling { surge, unavailable, .. } => {
                 Some(Fenceposts::resolve(self.replicas(), surge, unavailable))
             }
-            Rollout::Recreate | Rollout::InPlace { .. } | Rollout::Other => None,
+            Rollout::Recreate
+            | Rollout::InPlace { .. }
+            | Rollout::Switched { .. }
+            | Rollout::Other
+            | Rollout::Never => None,
         }
     }
 
@@ -213,6 +243,7 @@ impl Unit<'_> {
 }
 
 fn units<'a>(
+    pod_at: &str,
     pod: &'a PodSpec,
     maps: &[&Object<ConfigMap>],
     mounted: impl Fn(&'a Container) -> Vec<String>,
@@ -221,7 +252,7 @@ fn units<'a>(
 ) -> Vec<Unit<'a>> {
     let all = |native_sidecar, field: &'static str, containers: &'a [Container]| {
         containers.iter().enumerate().map(move |(index, container)| {
-            let path = format!("spec.template.spec.{field}[{index}]");
+            let path = format!("{pod_at}.{field}[{index}]");
             (native_sidecar, path, container)
         })
     };

@@ -2,11 +2,12 @@
 //! Service says it; names decide only between those who are served and those who watch.
 
 use k8s_openapi::{
-    api::core::v1::{ContainerPort, Probe, Service},
+    api::core::v1::{ContainerPort, Probe, Service, ServicePort},
     apimachinery::pkg::util::intstr::IntOrString,
 };
 
 use super::{
+    hook::base,
     objects::Object,
     subject::{Role, Unit},
 };
@@ -24,9 +25,9 @@ pub(super) enum Traffic {
 
 /// Marks the containers that requests come to, and says whether there are any.
 pub(super) fn mark(units: &mut [Unit<'_>], services: &[&Object<Service>]) -> Traffic {
-    let targets = targets(services);
+    let (watched, targets) = targets(services);
     let (serving, otherwise) = if targets.is_empty() {
-        by_ports(units)
+        by_ports(units, &watched)
     } else {
         (by_services(units, &targets), Traffic::None)
     };
@@ -36,16 +37,24 @@ pub(super) fn mark(units: &mut [Unit<'_>], services: &[&Object<Service>]) -> Tra
     if serving.contains(&true) { Traffic::Requests } else { otherwise }
 }
 
-/// The ports that Services send requests to.
-fn targets(services: &[&Object<Service>]) -> Vec<IntOrString> {
-    services
-        .iter()
-        .filter_map(|service| service.object.spec.as_ref()?.ports.as_ref())
-        .flatten()
-        .filter(|port| port.name.as_deref().is_none_or(|name| !is_scraped(name)))
-        .map(|port| port.target_port.clone().unwrap_or(IntOrString::Int(port.port)))
-        .filter(|target| !matches!(target, IntOrString::String(name) if is_scraped(name)))
-        .collect()
+/// The ports that Services send to: for those who watch, and requests.
+fn targets(services: &[&Object<Service>]) -> (Vec<IntOrString>, Vec<IntOrString>) {
+    let ports = services.iter().flat_map(|service| {
+        let name = service.origin.name.as_str();
+        // As kubebuilder calls the Service of an operator's metrics; metrics-server is another thing.
+        let scraped = ["-metrics", "-metrics-service"].iter().any(|end| name.ends_with(end));
+        let ports = service.object.spec.iter().flat_map(|spec| spec.ports.iter().flatten());
+        ports.map(move |port| (scraped, port))
+    });
+    let target = |(scraped, port): (bool, &ServicePort)| {
+        let target = port.target_port.clone().unwrap_or(IntOrString::Int(port.port));
+        let named = scraped || port.name.as_deref().is_some_and(is_scraped);
+        (named || matches!(&target, IntOrString::String(name) if is_scraped(name)), target)
+    };
+    let (watched, requests): (Vec<_>, Vec<_>) =
+        ports.map(target).partition(|(watched, _)| *watched);
+    let plain = |targets: Vec<(bool, IntOrString)>| targets.into_iter().map(|(_, t)| t).collect();
+    (plain(watched), plain(requests))
 }
 
 /// Whom Services send to, whatever it is called; but for what answers those who watch.
@@ -57,15 +66,37 @@ fn by_services(units: &[Unit<'_>], targets: &[IntOrString]) -> Vec<bool> {
             && targets.iter().any(|target| {
                 let elsewhere = units.iter().any(|unit| unit.declares(target));
                 // What nobody declares can still be listened on, by whoever is alone there.
-                unit.declares(target) || (!elsewhere && alone && main(unit))
+                unit.declares(target) || (!elsewhere && alone && main(unit) && !is_idle(unit))
             })
     };
     units.iter().map(receives).collect()
 }
 
+/// Whether all it does is to be there, such as to look around from by hand.
+fn is_idle(unit: &Unit<'_>) -> bool {
+    let container = unit.container;
+    let words = container.command.iter().chain(&container.args).flatten();
+    let mut words = words.flat_map(|word| {
+        word.split(|c: char| c.is_whitespace() || ";&|".contains(c)).filter(|word| !word.is_empty())
+    });
+    let shell = |word: &str| {
+        ["sh", "bash", "ash", "-c", "exec", "while", "true", "do", ":"].contains(&word)
+    };
+    let program = words.by_ref().map(base).find(|word| !shell(word));
+    matches!(program, Some("sleep" | "tail" | "pause"))
+        && !words.any(|word| {
+            word.parse::<u32>().is_err() && !["done", "infinity", "-f", "/dev/null"].contains(&word)
+        })
+}
+
 /// Who declares a port for requests, where no Service was read; and what is to be thought where
 /// nobody does.
-fn by_ports(units: &[Unit<'_>]) -> (Vec<bool>, Traffic) {
+fn by_ports(units: &[Unit<'_>], watched: &[IntOrString]) -> (Vec<bool>, Traffic) {
+    let purpose = |unit: &Unit<'_>, port: &ContainerPort| {
+        let number = port.container_port;
+        let is_watched = watched.iter().any(|target| unit.number(target) == Some(number));
+        if is_watched { Purpose::Watching } else { purpose(unit, port) }
+    };
     let serving = |unit: &Unit<'_>| {
         let own = unit.server.termination().is_some();
         let declared = unit.ports().iter().any(|port| purpose(unit, port) == Purpose::Requests);
@@ -121,7 +152,7 @@ fn is_scraped(name: &str) -> bool {
             || word.starts_with("prometheus")
             || ["metric", "prom", "probe", "probes", "liveness", "livez", "readiness", "readyz"]
                 .contains(&word)
-            || ["telemetry", "pprof", "jmx"].contains(&word)
+            || ["telemetry", "pprof", "profiling", "jmx"].contains(&word)
     })
 }
 

@@ -6,7 +6,7 @@ use super::{super::rule::Rule, Findings, Subject};
 use crate::{
     fix::Fix,
     ignore::{self, ANNOTATION},
-    objects::{Objects, Origin},
+    objects::{Objects, Rollout, Workload},
     select,
     subject::Unit,
     traffic::asked,
@@ -25,10 +25,13 @@ pub(super) fn check(objects: &Objects, found: &mut Findings) {
             "{} of {} {what}: it cannot be applied, and was not checked any further",
             origin.kind, version.version
         );
-        let fix = Fix::within("", format!("apiVersion: {}", version.instead));
+        let fix = match version.instead {
+            Some(instead) => Fix::within("", format!("apiVersion: {instead}")),
+            None => Fix::advice("remove it: nothing has taken its place under another version"),
+        };
         found.object(rule, origin, "apiVersion", message, fix);
     }
-    for origin in origins(objects) {
+    for origin in objects.origins() {
         for refused in ignore::said(origin).filter_map(Result::err) {
             let message = format!("its annotation {ANNOTATION} is not understood: {refused}");
             let path = "metadata.annotations";
@@ -44,7 +47,8 @@ pub(super) fn check(objects: &Objects, found: &mut Findings) {
             found.object(Rule::UnknownField, origin, path, message, fix);
         }
     }
-    for workload in &objects.workloads {
+    let selects = |workload: &&Workload| workload.rollout != Rollout::Never;
+    for workload in objects.workloads.iter().filter(selects) {
         if select::is_empty(&workload.selector) {
             let message = "it has no selector, or an empty one: the API refuses it".to_owned();
             let labels = workload.labels().into_iter().flatten().next();
@@ -128,6 +132,11 @@ pub(super) fn pods(subject: &Subject<'_>, found: &mut Findings) {
                 let what = format!("has port {}, which is none", port.container_port);
                 refuse(unit, "ports", &what, "a containerPort from 1 to 65535");
             }
+            if let Some(why) = port.name.as_deref().and_then(no_port_name) {
+                let name = port.name.as_deref().unwrap_or_default();
+                let what = format!("has a port named '{name}', which {why}");
+                refuse(unit, "ports", &what, "a name such as http");
+            }
         }
     }
 }
@@ -135,6 +144,21 @@ pub(super) fn pods(subject: &Subject<'_>, found: &mut Findings) {
 /// How many of these are set; the API takes exactly one handler.
 fn set(handlers: [bool; 4]) -> usize {
     handlers.into_iter().filter(|set| *set).count()
+}
+
+/// What it refuses of an Ingress: a Service without a port (networking validation).
+pub(super) fn routes(objects: &Objects, found: &mut Findings) {
+    for route in objects.routes.iter().filter(|route| route.origin.kind == "Ingress") {
+        for backend in route.object.backends.iter().filter(|backend| backend.port.is_none()) {
+            let message = format!(
+                "it sends to Service {} without a port, which has to be there by number or name: the \
+                 API refuses it",
+                backend.service
+            );
+            let fix = "service:\n  port:\n    number: …";
+            found.object(Rule::ApiRefuses, &route.origin, &backend.path, message, fix);
+        }
+    }
 }
 
 /// What it refuses of a Service.
@@ -151,6 +175,14 @@ pub(super) fn services(objects: &Objects, found: &mut Findings) {
                 let path = format!("spec.ports[{index}].{field}");
                 found.object(Rule::ApiRefuses, &service.origin, &path, message, "correct the port");
             }
+            if let Some(IntOrString::String(name)) = &port.target_port
+                && let Some(why) = no_port_name(name)
+            {
+                let message = format!("targetPort '{name}' {why}: the API refuses it");
+                let path = format!("spec.ports[{index}].targetPort");
+                let fix = "the number of a port without quotes, or the name of one";
+                found.object(Rule::ApiRefuses, &service.origin, &path, message, fix);
+            }
             if ports.len() > 1 && port.name.is_none() {
                 let message =
                     "of several ports each needs a name, and one has none: the API refuses it";
@@ -159,6 +191,22 @@ pub(super) fn services(objects: &Objects, found: &mut Findings) {
                 found.object(Rule::ApiRefuses, &service.origin, &path, message.to_owned(), fix);
             }
         }
+    }
+}
+
+/// Why a text is no name of a port (apimachinery: `IsValidPortName`), if it is none.
+fn no_port_name(name: &str) -> Option<&'static str> {
+    let letter = |c: char| c.is_ascii_lowercase();
+    if name.len() > 15 {
+        Some("is longer than 15 letters")
+    } else if !name.chars().any(letter) {
+        Some("has no letter")
+    } else if !name.chars().all(|c| letter(c) || c.is_ascii_digit() || c == '-') {
+        Some("has more than small letters, digits and -")
+    } else if name.starts_with('-') || name.ends_with('-') || name.contains("--") {
+        Some("begins or ends with -, or has two of them together")
+    } else {
+        None
     }
 }
 
@@ -173,12 +221,17 @@ fn is_port(number: i32) -> bool {
     (1..=65_535).contains(&number)
 }
 
-fn origins(objects: &Objects) -> impl Iterator<Item = &Origin> {
-    let workloads = objects.workloads.iter().map(|workload| &workload.origin);
-    workloads
-        .chain(objects.services.iter().map(|object| &object.origin))
-        .chain(objects.budgets.iter().map(|object| &object.origin))
-        .chain(objects.autoscalers.iter().map(|object| &object.origin))
-        .chain(objects.ingresses.iter().map(|object| &object.origin))
-        .chain(objects.claims.iter().map(|object| &object.origin))
+#[cfg(test)]
+mod tests {
+    use super::no_port_name;
+
+    #[test]
+    fn names_of_ports() {
+        for name in ["http", "n23456789012345", "h2c", "8080-web", "a"] {
+            assert_eq!(no_port_name(name), None, "{name}");
+        }
+        for name in ["n234567890123456", "8080", "Http", "web_ui", "-a", "a-", "a--b", ""] {
+            assert!(no_port_name(name).is_some(), "{name}");
+        }
+    }
 }

@@ -91,16 +91,16 @@ fn blocks(
     subjects: &[&Subject<'_>],
     found: &mut Findings,
 ) {
+    if subjects.is_empty() {
+        never(budget, spec, found);
+        return;
+    }
     // The pods of all of them are one number (pkg/controller/disruption: `getExpectedScale`).
     let replicas = subjects.iter().fold(0_u32, |sum, s| sum.saturating_add(s.replicas()));
     if replicas == 0 || allowed(spec, replicas) != Some(0) {
         return;
     }
-    let written = match (&spec.max_unavailable, &spec.min_available) {
-        (Some(value), _) => format!("maxUnavailable {}", text(value)),
-        (None, Some(value)) => format!("minAvailable {}", text(value)),
-        (None, None) => "neither minAvailable nor maxUnavailable set".to_owned(),
-    };
+    let written = written(spec);
     let titles: Vec<_> =
         subjects.iter().take(3).map(|subject| subject.workload.origin.title()).collect();
     let more = subjects.len() - titles.len();
@@ -122,6 +122,30 @@ fn blocks(
     let fix = Fix::within("", "spec:\n  maxUnavailable: 1").instead_of("spec.minAvailable");
     let fix = if replicas == 1 { fix.or("more replicas") } else { fix };
     found.object(Rule::DisruptionBudgetBlocks, &budget.origin, "spec", message, fix);
+}
+
+/// Bounds that allow nothing, however many pods there are; nothing that was read has these pods.
+fn never(budget: &Budget, spec: &PodDisruptionBudgetSpec, found: &mut Findings) {
+    let never = [1_u32, 1_000].into_iter().all(|replicas| allowed(spec, replicas) == Some(0));
+    if !never || found.has(Rule::DisruptionBudgetUnmatched, &budget.origin) {
+        return;
+    }
+    let message = format!(
+        "with {} none of the pods that it selects may be evicted, however many they are: the drain of a \
+         node waits until somebody deletes the pod by force",
+        written(spec)
+    );
+    let fix = Fix::within("", "spec:\n  maxUnavailable: 1").instead_of("spec.minAvailable");
+    found.object(Rule::DisruptionBudgetBlocks, &budget.origin, "spec", message, fix);
+}
+
+/// Its bounds, as they are written.
+fn written(spec: &PodDisruptionBudgetSpec) -> String {
+    match (&spec.max_unavailable, &spec.min_available) {
+        (Some(value), _) => format!("maxUnavailable {}", text(value)),
+        (None, Some(value)) => format!("minAvailable {}", text(value)),
+        (None, None) => "neither minAvailable nor maxUnavailable set".to_owned(),
+    }
 }
 
 fn suggestion(subject: &Subject<'_>) -> String {

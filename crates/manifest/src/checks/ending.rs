@@ -3,7 +3,7 @@
 
 use std::time::Duration;
 
-use websample_kubernetes::propagation::{INGRESS, PROXY};
+use websample_kubernetes::propagation::PROXY;
 use websample_kubernetes::termination::remaining;
 
 use super::{super::rule::Rule, Findings, Subject, shown, whole_seconds};
@@ -12,12 +12,6 @@ use crate::{
     hook::{Hook, base},
     subject::Unit,
 };
-
-/// Where the pod is described.
-const POD: &str = "spec.template.spec";
-
-/// What a hook sleeps that is put there; over what a kube-proxy and an ingress-nginx take.
-const SLEEP: Duration = Duration::from_secs(5);
 
 /// Less than this is no time to finish requests in.
 const SHORTEST_DRAIN: Duration = Duration::from_secs(5);
@@ -30,9 +24,10 @@ pub(super) fn check(subject: &Subject<'_>, found: &mut Findings) {
             "terminationGracePeriodSeconds is 0: the pod is killed the moment it is deleted, without \
              hook or SIGTERM worth the name, and {lost} is lost"
         );
-        let path = "spec.template.spec.terminationGracePeriodSeconds";
-        let fix = Fix::within(POD, "terminationGracePeriodSeconds: 30");
-        found.object(Rule::GraceZero, origin, path, message, fix);
+        let pod = subject.workload.pod_at;
+        let path = format!("{pod}.terminationGracePeriodSeconds");
+        let fix = Fix::within(pod, "terminationGracePeriodSeconds: 30");
+        found.object(Rule::GraceZero, origin, &path, message, fix);
     }
     for unit in &subject.units {
         if unit.serving {
@@ -64,23 +59,21 @@ enum Stay {
     /// Nothing is known of any.
     Unknown,
     None,
-    /// Less than these take to stop sending.
-    ShorterThan(&'static str, Duration),
+    /// Less than what is in front takes to stop sending.
+    TooShort(Duration),
 }
 
 /// Judges by what is known: `hook` and `delay` are `None` where they are not, and a hook of a
-/// length that is not known is trusted, for somebody put it there.
-fn stay(has_hook: bool, hook: Option<Duration>, delay: Option<Duration>, ingress: bool) -> Stay {
+/// length that is not known is trusted, for somebody put it there. What is in front needs `needed`.
+fn stay(has_hook: bool, hook: Option<Duration>, delay: Option<Duration>, needed: Duration) -> Stay {
     let (Some(hook), true) = (hook, has_hook || delay.is_some()) else {
         return if has_hook { Stay::Enough } else { Stay::Unknown };
     };
     let stay = hook + delay.unwrap_or_default();
     if stay.is_zero() {
         Stay::None
-    } else if stay < PROXY {
-        Stay::ShorterThan("a kube-proxy", PROXY)
-    } else if ingress && stay < INGRESS {
-        Stay::ShorterThan("an ingress-nginx", INGRESS)
+    } else if stay < needed {
+        Stay::TooShort(stay)
     } else {
         Stay::Enough
     }
@@ -91,30 +84,38 @@ fn stays(subject: &Subject<'_>, unit: &Unit<'_>, found: &mut Findings) {
     let name = &unit.container.name;
     let has_hook = !matches!(unit.hook, Hook::None | Hook::Tcp);
     let delay = unit.server.shortest_delay();
-    let race = "Kubernetes stops the pod and tells the proxies at the same moment, and nothing \
-                orders the two: for 1.2s behind a kube-proxy and 4.3s behind an ingress-nginx new \
-                connections still come here";
-    match stay(has_hook, unit.hook_takes(), delay, subject.ingress) {
+    let (who, needed) = subject
+        .slowest()
+        .map_or(("a kube-proxy", PROXY), |(front, needs)| (front.sender.name(), needs));
+    let race = format!(
+        "Kubernetes stops the pod and tells everybody else at the same moment, and nothing orders the \
+         two: {who} goes on sending here for up to {}, and new connections",
+        shown(needed)
+    );
+    match stay(has_hook, unit.hook_takes(), delay, needed) {
         Stay::Enough => {}
         Stay::Unknown => {
             let message = format!(
                 "container {name} has no preStop hook, and nothing shows that its server goes on \
-                 accepting after SIGTERM: {race}, and are refused"
+                 accepting after SIGTERM: {race} are refused"
             );
-            let fix = sleep(subject, unit).or("say how long the server itself waits: --delay 5s");
+            let fix = sleep(subject, unit).or(&format!(
+                "say how long the server itself waits: --delay {}s",
+                subject.right_sleep().as_secs()
+            ));
             found.unit(Rule::EndpointRace, origin, unit, "lifecycle", message, fix);
         }
         Stay::None => {
             let message = format!(
-                "container {name} stops accepting as soon as it is told to go: {race}, and are \
-                 refused"
+                "container {name} stops accepting as soon as it is told to go: {race} are refused"
             );
             let fix = match unit.server.termination() {
                 Some(_) => super::ours::drain(subject, unit).or("a preStop hook that sleeps"),
                 // The hook that is there does something, if at once.
                 None => match &unit.hook {
                     Hook::Exec { command, .. } => Fix::advice(format!(
-                        "lifecycle:\n  preStop:\n    exec:\n      command: [sh, -c, \"sleep 5; {}\"]",
+                        "lifecycle:\n  preStop:\n    exec:\n      command: [sh, -c, \"sleep {}; {}\"]",
+                        subject.right_sleep().as_secs(),
                         command.last().map_or("…", String::as_str)
                     )),
                     _ => sleep(subject, unit),
@@ -122,8 +123,7 @@ fn stays(subject: &Subject<'_>, unit: &Unit<'_>, found: &mut Findings) {
             };
             found.unit(Rule::EndpointRace, origin, unit, "lifecycle", message, fix);
         }
-        Stay::ShorterThan(who, needed) => {
-            let stay = unit.hook_takes().unwrap_or_default() + delay.unwrap_or_default();
+        Stay::TooShort(stay) => {
             let message = format!(
                 "container {name} goes on accepting for {} after it is told to go, and {who} takes \
                  up to {} to stop sending: what comes between the two is refused",
@@ -133,7 +133,7 @@ fn stays(subject: &Subject<'_>, unit: &Unit<'_>, found: &mut Findings) {
             let fix = if unit.hook.sleeps().is_some() {
                 sleep(subject, unit)
             } else {
-                Fix::advice(format!("let it wait at least {}", shown(needed)))
+                Fix::advice(format!("let it wait {}", shown(subject.right_sleep())))
             };
             found.unit(Rule::DelayTooShort, origin, unit, "lifecycle", message, fix);
         }
@@ -142,20 +142,25 @@ fn stays(subject: &Subject<'_>, unit: &Unit<'_>, found: &mut Findings) {
 
 /// A hook that sleeps, in a grace period that has room for it and for what comes then.
 fn sleep(subject: &Subject<'_>, unit: &Unit<'_>) -> Fix {
-    let seconds = SLEEP.as_secs();
+    let sleep = subject.right_sleep();
+    let seconds = sleep.as_secs();
     let hook = format!("lifecycle:\n  preStop:\n    sleep:\n      seconds: {seconds}");
     let fix = Fix::within(&unit.path, hook);
     let delay = unit.server.longest_delay().unwrap_or_default();
     let drain = unit.server.drain().unwrap_or_default().max(SHORTEST_DRAIN);
-    let needed = SLEEP + delay + drain;
+    let needed = sleep + delay + drain;
     let fix = if subject.grace < needed && unit.server.termination().is_none() {
         let grace = format!("terminationGracePeriodSeconds: {}", whole_seconds(needed).max(30));
-        fix.and("in the pod's spec, since the grace period has no room for it", POD, &grace)
+        fix.and(
+            "in the pod's spec, since the grace period has no room for it",
+            subject.workload.pod_at,
+            &grace,
+        )
     } else {
         fix
     };
     // What a probe restarts has the probe's period instead, and the same hook.
-    super::probes::with_grace(fix, unit, SLEEP + delay)
+    super::probes::with_grace(fix, unit, sleep + delay)
 }
 
 /// What a grace period is judged as.
@@ -203,9 +208,10 @@ fn fits(subject: &Subject<'_>, unit: &Unit<'_>, found: &mut Findings) {
         (unit.server.longest_delay(), unit.server.drain())
     };
     let hook = unit.hook_takes();
-    let path = "spec.template.spec.terminationGracePeriodSeconds";
+    let pod = subject.workload.pod_at;
+    let path = &*format!("{pod}.terminationGracePeriodSeconds");
     let wanted =
-        |seconds: u64| Fix::within(POD, format!("terminationGracePeriodSeconds: {seconds}"));
+        |seconds: u64| Fix::within(pod, format!("terminationGracePeriodSeconds: {seconds}"));
     match grace(subject.grace, hook, delay, drain) {
         Grace::Enough => {}
         Grace::Hook(hook) => {
@@ -284,8 +290,9 @@ fn own(subject: &Subject<'_>, unit: &Unit<'_>, found: &mut Findings) {
         shown(subject.grace.saturating_sub(before))
     );
     let seconds = whole_seconds(needed) + 2;
-    let fix = Fix::within(POD, format!("terminationGracePeriodSeconds: {seconds}"))
-        .or("give the program less");
+    let fix =
+        Fix::within(subject.workload.pod_at, format!("terminationGracePeriodSeconds: {seconds}"))
+            .or("give the program less");
     let origin = &subject.workload.origin;
     found.unit(Rule::DrainOutlastsGrace, origin, unit, "args", message, fix);
 }
@@ -343,28 +350,28 @@ mod tests {
 
     #[test]
     fn how_long_is_long_enough() {
-        let proxy = Stay::ShorterThan("a kube-proxy", PROXY);
-        let ingress = Stay::ShorterThan("an ingress-nginx", INGRESS);
-        // (there is a hook, how long it takes, the server's delay, behind an ingress, judged as)
+        let (proxy, ingress) = (PROXY, Duration::from_millis(4_300));
+        let short = |seconds| Stay::TooShort(Duration::from_secs_f64(seconds));
+        // (there is a hook, how long it takes, the server's delay, what is needed, judged as)
         let table = [
-            (false, s(0.0), None, false, Stay::Unknown),
-            (false, s(0.0), s(0.0), false, Stay::None),
-            (false, s(0.0), s(1.0), false, proxy),
-            (false, s(0.0), s(1.2), false, Stay::Enough),
-            (false, s(0.0), s(4.0), true, ingress),
-            (false, s(0.0), s(4.3), true, Stay::Enough),
-            (true, s(1.0), None, false, proxy),
-            (true, s(1.0), s(0.5), false, Stay::Enough),
-            (true, s(3.0), None, true, ingress),
-            (true, s(5.0), None, true, Stay::Enough),
-            (true, s(0.0), s(0.0), false, Stay::None),
+            (false, s(0.0), None, proxy, Stay::Unknown),
+            (false, s(0.0), s(0.0), proxy, Stay::None),
+            (false, s(0.0), s(1.0), proxy, short(1.0)),
+            (false, s(0.0), s(1.2), proxy, Stay::Enough),
+            (false, s(0.0), s(4.0), ingress, short(4.0)),
+            (false, s(0.0), s(4.3), ingress, Stay::Enough),
+            (true, s(1.0), None, proxy, short(1.0)),
+            (true, s(1.0), s(0.5), proxy, Stay::Enough),
+            (true, s(3.0), None, ingress, short(3.0)),
+            (true, s(5.0), None, ingress, Stay::Enough),
+            (true, s(0.0), s(0.0), proxy, Stay::None),
             // Somebody's hook of whatever length.
-            (true, None, None, true, Stay::Enough),
-            (true, None, s(0.0), true, Stay::Enough),
+            (true, None, None, ingress, Stay::Enough),
+            (true, None, s(0.0), ingress, Stay::Enough),
         ];
-        for (has_hook, hook, delay, behind, expected) in table {
-            let judged = stay(has_hook, hook, delay, behind);
-            assert_eq!(judged, expected, "{has_hook} {hook:?} {delay:?} {behind}");
+        for (has_hook, hook, delay, needed, expected) in table {
+            let judged = stay(has_hook, hook, delay, needed);
+            assert_eq!(judged, expected, "{has_hook} {hook:?} {delay:?} {needed:?}");
         }
     }
 

@@ -3,6 +3,7 @@
 //! | file | its subject |
 //! |---|---|
 //! | `ending` | how a pod ends: delay, grace period, hook |
+//! | `front` | what those in front need besides time |
 //! | `hook` | whether the preStop hook does anything at all |
 //! | `ours` | what the sample server is told |
 //! | `probes` | whether the pod gets traffic when it can serve, and only then |
@@ -10,19 +11,26 @@
 //! | `placing` | whether a new pod finds a place beside the old ones |
 //! | `disruption` | PodDisruptionBudgets |
 //! | `services` | whether Services and pods fit together |
+//! | `references` | whether routes, autoscalers and Services find what they name |
+//! | `jobs` | what a drain does to Jobs |
 //! | `api` | what the API refuses or drops |
 //! | `judged` | what was not judged |
 
 mod api;
 mod disruption;
 mod ending;
+mod front;
 mod hook;
+mod jobs;
 mod judged;
 mod ours;
 mod placing;
 mod probes;
+mod references;
 mod replacing;
 mod services;
+
+use k8s_openapi::apimachinery::pkg::util::intstr::IntOrString;
 
 use super::{
     finding::Findings,
@@ -42,11 +50,13 @@ pub(super) fn check<'a>(
 ) {
     api::check(objects, found);
     api::services(objects, found);
+    api::routes(objects, found);
     judged::objects(objects, found);
     for subject in subjects {
         judged::check(subject, found);
         api::pods(subject, found);
         ending::check(subject, found);
+        front::check(subject, found);
         hook::check(subject, found);
         ours::check(subject, found);
         probes::check(subject, found);
@@ -55,10 +65,14 @@ pub(super) fn check<'a>(
         disruption::check(subject, found);
         services::check(subject, found);
     }
+    jobs::check(objects, index, found);
     let named = Named::new(subjects);
     disruption::budgets(objects, subjects, found);
     disruption::unmatched(objects, subjects, &named, found);
-    services::unmatched(objects, subjects, &named, found);
+    let sending = references::sending(objects, index, subjects);
+    services::unmatched(objects, subjects, &named, &sending, found);
+    services::shared(objects, subjects, found);
+    references::check(objects, index, &sending, found);
 }
 
 /// Workloads by name, for those who are named after one and select nobody.
@@ -125,12 +139,20 @@ fn apart(origin: &Origin, other: &Origin, what: &str, found: &mut Findings) {
     found.object(Rule::NamespaceApart, origin, "metadata", message, fix);
 }
 
+/// A port as it is written.
+fn port_text(port: &IntOrString) -> String {
+    match port {
+        IntOrString::Int(number) => number.to_string(),
+        IntOrString::String(text) => text.clone(),
+    }
+}
+
 /// How durations are written in sentences.
 fn shown(duration: std::time::Duration) -> humantime::FormattedDuration {
     humantime::format_duration(duration)
 }
 
 /// The least whole number of seconds that is enough.
-fn whole_seconds(duration: std::time::Duration) -> u64 {
+pub(super) fn whole_seconds(duration: std::time::Duration) -> u64 {
     duration.as_secs() + u64::from(duration.subsec_nanos() > 0)
 }

@@ -120,7 +120,7 @@ fn grace(subject: &Subject<'_>, unit: &Unit<'_>, server: &Termination, found: &m
             );
             let needed = whole_seconds(server + hook);
             let fix = Fix::within(
-                "spec.template.spec",
+                subject.workload.pod_at,
                 format!("terminationGracePeriodSeconds: {needed}"),
             )
             .or(&format!("\n{}", told(left)));

@@ -5,15 +5,23 @@ use std::time::Duration;
 use websample_kubernetes::{Fenceposts, IntOrPercent};
 
 use super::{super::rule::Rule, Findings, Subject, shown};
-use crate::{fix::Fix, objects::Rollout};
+use crate::{
+    fix::Fix,
+    objects::{Rollout, Workload},
+};
 
-const ROLLING: &str = "spec.strategy.rollingUpdate";
-
-/// Where that is.
+/// Where a rolling update has its bounds.
 const STRATEGY: &str = "spec.strategy";
 
 /// Bounds with which no pod goes before its successor is ready.
-const NEVER_LESS: &str = "rollingUpdate:\n  maxSurge: 25%\n  maxUnavailable: 0";
+fn never_less(workload: &Workload) -> String {
+    format!("{}:\n  maxSurge: 25%\n  maxUnavailable: 0", workload.rolling)
+}
+
+/// Where they stand.
+fn rolling(workload: &Workload) -> String {
+    format!("{STRATEGY}.{}", workload.rolling)
+}
 
 /// For what keeps data, a second pod of which is another database and no help.
 const ALONE: &str = "more pods help only if the program shares its data among them; if it does not, \
@@ -26,8 +34,9 @@ pub(super) fn check(subject: &Subject<'_>, found: &mut Findings) {
             let message = "maxSurge and maxUnavailable are both 0, so no pod could ever be \
                            replaced: the API refuses it"
                 .to_owned();
-            let fix = Fix::within(STRATEGY, NEVER_LESS);
-            found.object(Rule::SurgeAndUnavailableZero, origin, ROLLING, message, fix);
+            let fix = Fix::within(STRATEGY, never_less(subject.workload));
+            let path = rolling(subject.workload);
+            found.object(Rule::SurgeAndUnavailableZero, origin, &path, message, fix);
             return;
         }
         progress(subject, min_ready, deadline, found);
@@ -35,17 +44,61 @@ pub(super) fn check(subject: &Subject<'_>, found: &mut Findings) {
     if subject.serves() && subject.replicas() > 0 {
         replaced(subject, found);
     }
+    kept(subject, found);
+    switched(subject, found);
     if subject.autoscaled.is_some() && subject.workload.replicas.is_some() {
-        let message = "replicas is set beside a HorizontalPodAutoscaler: every apply puts the \
+        let message = "replicas is set beside an autoscaler: every apply puts the \
                        number back, so a deployment under load first stops the pods that the \
                        autoscaler had added, with what they have in flight"
             .to_owned();
-        let fix = Fix::without(
-            "spec.replicas",
-            "remove spec.replicas; the autoscaler's minReplicas holds",
-        );
+        let fix =
+            Fix::without("spec.replicas", "remove spec.replicas; the autoscaler's minimum holds");
         found.object(Rule::ReplicasAndAutoscaler, origin, "spec.replicas", message, fix);
     }
+}
+
+/// A Pod that nobody makes again, and pods that are not there before the first request is.
+fn kept(subject: &Subject<'_>, found: &mut Findings) {
+    let origin = &subject.workload.origin;
+    if subject.workload.rollout == Rollout::Never {
+        let message = format!(
+            "no controller made this Pod, so that nobody makes it again: it cannot be rolled out, the \
+             drain of a node refuses or deletes it for good, and with its node it is gone{}",
+            if subject.serves() { ", with every request from then on" } else { "" }
+        );
+        let fix = "put its spec into the template of a Deployment";
+        found.object(Rule::BarePod, origin, "kind", message, fix);
+    }
+    if subject.autoscaled == Some(0) && subject.serves() {
+        let message = "its autoscaler goes down to no pod at all, and what comes then finds no endpoint: \
+                       the first requests are lost until a pod is ready, unless something in front holds \
+                       them back"
+            .to_owned();
+        let fix = "minReplicaCount: 1  # in its ScaledObject, which has 0 where nothing is written";
+        found.object(Rule::ScalesToZero, origin, "", message, fix);
+    }
+}
+
+/// Old pods that go before everybody has heard that traffic was switched.
+fn switched(subject: &Subject<'_>, found: &mut Findings) {
+    let Rollout::Switched { delay, is_written } = subject.workload.rollout else { return };
+    let Some((front, needs)) = subject.slowest() else { return };
+    let delay = Duration::from_secs(delay.into());
+    if !subject.serves() || delay >= needs {
+        return;
+    }
+    let message = format!(
+        "old pods go {} after traffic was switched{}, and {} goes on sending to them for up to {}: what \
+         comes between the two is lost",
+        shown(delay),
+        if is_written { "" } else { ", which is the default" },
+        front.sender.name(),
+        shown(needs)
+    );
+    let right = subject.right_sleep().as_secs().max(30);
+    let fix = format!("scaleDownDelaySeconds: {right}  # of its strategy");
+    let origin = &subject.workload.origin;
+    found.object(Rule::ScaleDownDelayTooShort, origin, STRATEGY, message, fix);
 }
 
 fn progress(subject: &Subject<'_>, min_ready: u32, deadline: u32, found: &mut Findings) {
@@ -122,7 +175,9 @@ fn left(bounds: Fenceposts) -> Left {
 fn replaced(subject: &Subject<'_>, found: &mut Findings) {
     let origin = &subject.workload.origin;
     let replicas = subject.replicas();
-    let never_less = || Fix::within(STRATEGY, NEVER_LESS);
+    let path = &rolling(subject.workload);
+    let bounds = never_less(subject.workload);
+    let never_less = || Fix::within(STRATEGY, bounds.as_str());
     let rolling = subject.bounds();
     match rolling.map(left) {
         Some(Left::Nothing) => {
@@ -135,7 +190,7 @@ fn replaced(subject: &Subject<'_>, found: &mut Findings) {
                 bounds.max_unavailable,
                 bounds.max_surge
             );
-            found.object(Rule::NoPodLeft, origin, ROLLING, message, never_less());
+            found.object(Rule::NoPodLeft, origin, path, message, never_less());
             return;
         }
         Some(Left::Few { unavailable, surge }) => {
@@ -144,7 +199,7 @@ fn replaced(subject: &Subject<'_>, found: &mut Findings) {
                  to serve everything while they are replaced, and what is too much for it is lost",
                 if surge { "" } else { ", with no surge beside them" }
             );
-            found.object(Rule::TooManyUnavailable, origin, ROLLING, message, never_less());
+            found.object(Rule::TooManyUnavailable, origin, path, message, never_less());
         }
         // On the same node there is no room for one more.
         Some(Left::NoSurge(_)) if subject.host_port().is_some() => {}
@@ -154,7 +209,7 @@ fn replaced(subject: &Subject<'_>, found: &mut Findings) {
                  successors start: the others serve everything meanwhile, and what is too much for \
                  them is lost"
             );
-            found.object(Rule::NoSurge, origin, ROLLING, message, never_less());
+            found.object(Rule::NoSurge, origin, path, message, never_less());
         }
         Some(Left::Enough) => {}
         None if subject.workload.rollout == Rollout::Recreate => {
@@ -162,8 +217,12 @@ fn replaced(subject: &Subject<'_>, found: &mut Findings) {
                 "strategy Recreate stops all pods before the first new one starts: every \
                            request from then until one is ready is lost"
                     .to_owned();
-            let written =
-                format!("strategy:\n  type: RollingUpdate\n  {}", NEVER_LESS.replace('\n', "\n  "));
+            let openshift = origin.kind == "DeploymentConfig";
+            let written = format!(
+                "strategy:\n  type: {}\n  {}",
+                if openshift { "Rolling" } else { "RollingUpdate" },
+                bounds.replace('\n', "\n  ")
+            );
             // Who holds a volume may have to be alone.
             let fix = if subject.keeps_data() {
                 Fix::advice(format!("{written}\n# if two may run at a time, on one volume"))
@@ -182,7 +241,9 @@ fn replaced(subject: &Subject<'_>, found: &mut Findings) {
         }
         None => in_place(subject, found),
     }
-    if replicas == 1 && origin.kind != "DaemonSet" {
+    // A Pod that stands for itself is told of by that, and none at all is told of by that.
+    let alone = subject.workload.rollout == Rollout::Never || subject.autoscaled == Some(0);
+    if replicas == 1 && origin.kind != "DaemonSet" && !alone {
         let written = match (subject.autoscaled, subject.workload.replicas) {
             (Some(_), _) => "the autoscaler's minReplicas is 1",
             (None, Some(_)) => "replicas is 1",
@@ -193,7 +254,7 @@ fn replaced(subject: &Subject<'_>, found: &mut Findings) {
              takes the only one, and every request until another is ready is lost"
         );
         let fix = if subject.autoscaled.is_some() {
-            Fix::advice("minReplicas: 2, in its HorizontalPodAutoscaler")
+            Fix::advice("minReplicas: 2, in its autoscaler")
         } else if subject.keeps_data() {
             Fix::advice(ALONE)
         } else {

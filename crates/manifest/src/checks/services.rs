@@ -1,6 +1,9 @@
 //! Whether Services and pods fit together.
 
-use std::{collections::HashSet, ptr};
+use std::{
+    collections::{HashMap, HashSet},
+    ptr,
+};
 
 use k8s_openapi::{
     api::core::v1::{ContainerPort, Service, ServicePort},
@@ -10,7 +13,7 @@ use k8s_openapi::{
 use super::{super::rule::Rule, Findings, Named, Subject, labels};
 use crate::{
     fix::Fix,
-    objects::{Object, Objects},
+    objects::{Object, Objects, Origin},
     select,
     subject::Unit,
 };
@@ -108,17 +111,88 @@ fn target(
     }
 }
 
+/// What several workloads of one Service, or several Services of one workload, have to agree on.
+pub(super) fn shared(objects: &Objects, subjects: &[Subject<'_>], found: &mut Findings) {
+    let mut behind: HashMap<*const Object<Service>, Vec<&Subject<'_>>> = HashMap::new();
+    for subject in subjects {
+        for service in &subject.services {
+            behind.entry(ptr::from_ref(*service)).or_default().push(subject);
+        }
+        disagree(subject, found);
+    }
+    for service in &objects.services {
+        let subjects = behind.get(&ptr::from_ref(service)).map_or(&[][..], Vec::as_slice);
+        if subjects.len() > 1 {
+            several(service, subjects, found);
+        }
+    }
+}
+
+/// A Service of several workloads, of which some declare its port and some declare none at all: their
+/// pods are endpoints all the same.
+fn several(service: &Object<Service>, subjects: &[&Subject<'_>], found: &mut Findings) {
+    let ports = service.object.spec.iter().flat_map(|spec| spec.ports.iter().flatten());
+    for (index, port) in ports.enumerate() {
+        let target = port.target_port.clone().unwrap_or(IntOrString::Int(port.port));
+        let Some(listens) = subjects.iter().find(|subject| subject.declares(&target)) else {
+            continue;
+        };
+        let silent = |subject: &&&Subject<'_>| subject.units.iter().all(|u| u.ports().is_empty());
+        let Some(silent) = subjects.iter().find(silent) else { continue };
+        let message = format!(
+            "it sends to the pods of {} and of {}, of which only the first declare port {}: if nothing \
+             listens there, the requests that go to the others are refused",
+            listens.workload.origin.title(),
+            silent.workload.origin.title(),
+            super::port_text(&target)
+        );
+        let fix = format!("selector:\n{}", labels(listens, "  "));
+        let fix = Fix::advice(format!("{fix}\n  # and a label that the others do not have"));
+        let path = format!("spec.ports[{index}]");
+        found.object(Rule::ServiceOfSeveral, &service.origin, &path, message, fix);
+    }
+}
+
+/// Two Services that give one port of a workload different protocols: a mesh or a gateway speaks what
+/// it read last (istio.io/latest/docs/ops/deployment/application-requirements).
+fn disagree(subject: &Subject<'_>, found: &mut Findings) {
+    let mut first: HashMap<String, (&Origin, &str)> = HashMap::new();
+    for service in &subject.services {
+        let ports = service.object.spec.iter().flat_map(|spec| spec.ports.iter().flatten());
+        for (index, port) in ports.enumerate() {
+            let Some(protocol) = port.app_protocol.as_deref() else { continue };
+            let target = port.target_port.clone().unwrap_or(IntOrString::Int(port.port));
+            let number = subject.units.iter().find_map(|unit| unit.number(&target));
+            let target = number.map_or_else(|| super::port_text(&target), |port| port.to_string());
+            let (other, theirs) =
+                *first.entry(target.clone()).or_insert((&service.origin, protocol));
+            if theirs == protocol || other.name == service.origin.name {
+                continue;
+            }
+            let message = format!(
+                "it says that port {target} of {} speaks {protocol}, and {} says {theirs}: a mesh or a \
+                 gateway takes one of the two, and the requests of the other are broken",
+                subject.workload.origin.title(),
+                other.title()
+            );
+            let path = format!("spec.ports[{index}].appProtocol");
+            let fix = format!("appProtocol: {theirs}  # or {protocol} in both");
+            found.object(Rule::ServicesDisagree, &service.origin, &path, message, fix);
+        }
+    }
+}
+
 /// Services that send to nobody and are named after somebody.
 pub(super) fn unmatched<'a>(
     objects: &'a Objects,
     subjects: &[Subject<'a>],
     named: &Named<'a>,
+    sending: &HashSet<*const Object<Service>>,
     found: &mut Findings,
 ) {
-    let send: HashSet<_> =
-        subjects.iter().flat_map(|s| &s.services).map(|service| ptr::from_ref(*service)).collect();
     for service in &objects.services {
-        if select::selector(&service.object).is_none() || send.contains(&ptr::from_ref(service)) {
+        if select::selector(&service.object).is_none() || sending.contains(&ptr::from_ref(service))
+        {
             continue;
         }
         let endings = ["", "-svc", "-service"];

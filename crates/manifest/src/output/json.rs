@@ -4,6 +4,7 @@ use serde_json::{Value, json};
 
 use super::super::{
     finding::Finding,
+    front::Front,
     problem::Unusable,
     report::{CheckReport, Checked, Ending, Ignored, Replacing},
     rule::{PAGE, Severity},
@@ -55,6 +56,8 @@ fn checked(checked: &Checked) -> Value {
     let (strategy, fewest, most) = match checked.replacing {
         Replacing::Rolling { fewest, most } => ("RollingUpdate", Some(fewest), Some(most)),
         Replacing::Recreate => ("Recreate", Some(0), None),
+        Replacing::Switched { .. } => ("Switched", checked.replicas, None),
+        Replacing::Never => ("none", None, None),
         Replacing::Unchecked => ("unchecked", None, None),
     };
     json!({
@@ -67,7 +70,20 @@ fn checked(checked: &Checked) -> Value {
         "strategy": strategy,
         "fewest_available": fewest,
         "most_pods": most,
+        "in_front": checked.in_front.iter().map(front).collect::<Vec<_>>(),
+        "goes_on_seconds": checked.goes_on.map(|duration| duration.as_secs_f64()),
+        "right_sleep_seconds": checked.right_sleep.map(|duration| duration.as_secs_f64()),
         "containers": checked.containers.iter().map(ending).collect::<Vec<_>>(),
+    })
+}
+
+fn front(front: &Front) -> Value {
+    json!({
+        "what": front.sender.name(),
+        "via": front.via,
+        "needs_seconds": front.needs.map(|duration| duration.as_secs_f64()),
+        "why": front.sender.why(),
+        "source": front.sender.source(),
     })
 }
 

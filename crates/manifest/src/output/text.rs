@@ -1,5 +1,7 @@
 //! For eyes.
 
+mod in_front;
+
 use std::{
     collections::{HashMap, HashSet},
     fmt::Write,
@@ -48,6 +50,7 @@ pub fn text(report: &CheckReport, colour: bool) -> String {
         entry(&mut text, finding, &mut explained, paint);
         text.push('\n');
     }
+    in_front::tables(&mut text, report);
     if !report.skipped.is_empty() {
         let kinds: Vec<_> = report
             .skipped
@@ -88,6 +91,10 @@ fn workload(
             )
         }
         Replacing::Recreate => "in a rollout none".to_owned(),
+        Replacing::Switched { after } => {
+            format!("traffic is switched to new ones, and the old go {} later", shown(after))
+        }
+        Replacing::Never => "nothing replaces it".to_owned(),
         Replacing::Unchecked => "how they are replaced is not checked".to_owned(),
     };
     let _ = writeln!(text, "  {replicas}, {replacing}");

@@ -1,6 +1,7 @@
 use websample_kubernetes::IntOrPercent::{Int, Percent};
 
 use super::*;
+use crate::objects::Rollout;
 
 fn source(text: &str) -> Source {
     Source { name: "x.yaml".to_owned(), text: text.to_owned() }
@@ -85,7 +86,7 @@ fn old_versions_and_both_autoscalers() {
     let objects = of(&format!("{DEPLOYMENT}{all}"));
     assert_eq!(objects.autoscalers.len(), 2);
     assert!(objects.autoscalers.iter().all(|found| found.object.min == 2));
-    assert_eq!(objects.unserved[0].object.instead, "autoscaling/v2");
+    assert_eq!(objects.unserved[0].object.instead, Some("autoscaling/v2"));
 }
 
 #[test]
