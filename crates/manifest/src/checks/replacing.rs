@@ -185,10 +185,11 @@ fn replaced(subject: &Subject<'_>, found: &mut Findings) {
                 rolling.unwrap_or(Fenceposts { replicas, max_surge: 0, max_unavailable: 0 });
             let message = format!(
                 "of {replicas} {} {} may be unavailable (maxSurge comes to {}): the rollout stops \
-                 every pod before a new one is ready, and every request in between is lost",
+                 every pod before a new one is ready, and {}",
                 if replicas == 1 { "replica" } else { "replicas" },
                 bounds.max_unavailable,
-                bounds.max_surge
+                bounds.max_surge,
+                meanwhile(subject)
             );
             found.object(Rule::NoPodLeft, origin, path, message, never_less());
             return;
@@ -233,6 +234,7 @@ fn replaced(subject: &Subject<'_>, found: &mut Findings) {
             return;
         }
         None if origin.kind == "StatefulSet" && replicas == 1 => {
+            // It waits for the old pod's end, whatever that goes on accepting.
             let message = "a StatefulSet has no surge: its one pod is stopped before the new one \
                            starts, and every request in between is lost"
                 .to_owned();
@@ -261,6 +263,23 @@ fn replaced(subject: &Subject<'_>, found: &mut Findings) {
             Fix::within("spec", "replicas: 2")
         };
         found.object(Rule::SingleReplica, origin, "spec.replicas", message, fix);
+    }
+}
+
+/// What is lost while no pod is ready. Where none is, a kube-proxy goes on sending to those that are
+/// leaving and still answer (facts 4.6); an ingress controller does not.
+fn meanwhile(subject: &Subject<'_>) -> String {
+    let proxied = subject.fronts.iter().all(|front| front.sender.falls_back());
+    let stays = subject.units.iter().filter(|unit| unit.serving).map(|unit| {
+        let delay = unit.server.shortest_delay().unwrap_or_default();
+        unit.hook_takes().map_or(delay, |hook| hook + delay)
+    });
+    match stays.min().filter(|stays| proxied && !stays.is_zero()) {
+        Some(stays) => format!(
+            "every request is lost from {} later, when the old ones no longer accept, until then",
+            shown(stays)
+        ),
+        None => "every request in between is lost".to_owned(),
     }
 }
 

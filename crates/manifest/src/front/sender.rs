@@ -222,6 +222,11 @@ impl Sender {
         self != Self::Names
     }
 
+    /// Whether it goes on sending to pods that are leaving where no other is ready.
+    pub(in super::super) fn falls_back(self) -> bool {
+        matches!(self, Self::KubeProxy | Self::Nodes | Self::AskedNodes | Self::Names)
+    }
+
     /// Whether it sends to pods by itself, and knows by itself when one can be sent to.
     pub(in super::super) fn registers_pods(self) -> bool {
         matches!(self, Self::AlbToPods | Self::NlbToPods)
