@@ -11,6 +11,8 @@ mod serve;
 mod settings;
 #[cfg(feature = "lab")]
 mod shell;
+#[cfg(feature = "lab")]
+mod watch;
 
 use std::{
     ffi::OsString,
@@ -43,6 +45,8 @@ fn subcommands() -> Vec<Subcommand> {
     let mut all = Vec::new();
     #[cfg(feature = "lab")]
     all.extend(lab::subcommands());
+    #[cfg(feature = "lab")]
+    all.push(watch::command());
     #[cfg(feature = "attack")]
     all.push(attack::command());
     all.extend([serve::subcommand(), check::subcommand()]);
@@ -64,6 +68,7 @@ fn program(subcommands: &[Subcommand]) -> Command {
 const EXAMPLES: &str = "\
 Examples:
   websample rollout                        what each drain mode loses, in about a minute
+  websample watch web -n shop              look on while somebody rolls a Deployment out
   websample serve                          serve as v1 on port 5000, admin on 9000
   WEBSAMPLE_VERSION=v2 websample serve     the same as v2
   websample check --grace_period 60s       what a termination would look like

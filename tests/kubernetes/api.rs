@@ -230,6 +230,20 @@ impl Api {
         self.lock().loads.get(pod).map(LoadPod::log)
     }
 
+    /// Waits until this is so.
+    pub(crate) fn wait_for(&self, so: impl Fn(&Store) -> bool) {
+        let mut versions = self.store.versions();
+        let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build();
+        runtime.expect("a runtime").block_on(async {
+            let wait = async {
+                while !so(&self.store) {
+                    versions.changed().await.expect("the store is there");
+                }
+            };
+            tokio::time::timeout(crate::lab::PATIENCE, wait).await.expect("it comes to be so");
+        });
+    }
+
     /// The process ids of everything that runs for it.
     pub(crate) fn load_processes(&self) -> Vec<i32> {
         self.lock().loads.values().filter_map(LoadPod::pid).collect()

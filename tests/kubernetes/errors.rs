@@ -95,7 +95,7 @@ fn an_image_of_the_new_version_that_is_not_on_the_node() {
 fn pods_that_no_node_takes() {
     let server = on(Behaviour::Unschedulable("0/3 nodes are available: 3 Insufficient cpu."));
     let arguments = ["--modes", "drain", "--ready-within", "1s"];
-    fails(&server, &arguments, &["Insufficient cpu", "fewer --replicas"]);
+    fails(&server, &arguments, &["Insufficient cpu", "fewer replicas"]);
 }
 
 #[test]

@@ -1,4 +1,4 @@
-//! `websample rollout --target kubernetes`: the real binary against an API server on loopback.
+//! `websample rollout --target kubernetes` and `websample watch`: the real binary against an API server on loopback.
 //!
 //! The API server keeps objects as the real one does as far as the rollout can tell: versions,
 //! watches that can break off and that forget, server-side apply with its conflicts, access reviews,
@@ -9,14 +9,17 @@ mod api;
 mod behaviour;
 mod cleanup;
 mod errors;
+mod foreign;
 #[path = "../rollout/harness.rs"]
 #[allow(dead_code)] // The rollout tests need more of it.
 mod lab;
 mod load;
+mod looking;
 mod pods;
 mod real;
 mod requests;
 mod role;
 mod rollout;
 mod store;
+mod watch;
 mod watches;

@@ -13,9 +13,9 @@ use crate::{
 const ROLE: &str = include_str!("../../deploy/kubernetes/rollout-role.yaml");
 
 /// What the documents of this kind permit.
-fn permitted(kind: &str) -> BTreeSet<Requested> {
+pub(crate) fn permitted(role: &str, kind: &str) -> BTreeSet<Requested> {
     let documents: Vec<serde_json::Value> =
-        serde_saphyr::from_multiple(ROLE).expect("the Role is YAML");
+        serde_saphyr::from_multiple(role).expect("the Role is YAML");
     let mut all = BTreeSet::new();
     for document in documents.iter().filter(|document| document["kind"] == kind) {
         let texts = |value: &serde_json::Value| -> Vec<String> {
@@ -37,7 +37,7 @@ fn permitted(kind: &str) -> BTreeSet<Requested> {
 
 #[test]
 fn the_role_is_what_a_rollout_asks_for() {
-    let role = permitted("Role");
+    let role = permitted(ROLE, "Role");
     let asked = permissions(true).into_iter().map(|Permission { group, resource, verb }| {
         (group.to_owned(), resource.to_owned(), verb.to_owned())
     });
@@ -54,5 +54,5 @@ fn the_role_is_what_a_rollout_asks_for() {
     let (on_namespaces, inside): (BTreeSet<_>, BTreeSet<_>) =
         requested.into_iter().partition(namespaces);
     assert_eq!(inside, role);
-    assert_eq!(on_namespaces, permitted("ClusterRole"));
+    assert_eq!(on_namespaces, permitted(ROLE, "ClusterRole"));
 }

@@ -215,7 +215,7 @@ pub enum GroundKind {
     Kubernetes,
 }
 
-fn accepted(text: &str) -> Result<Accepted, String> {
+pub(crate) fn accepted(text: &str) -> Result<Accepted, String> {
     // The rule is the mix's: read through a stream that has nothing else to say.
     let mix: Mix = format!("1/s new GET / expect={text}")
         .parse()

@@ -8,7 +8,7 @@ use websample_load::{Attempt, Outcome, ProxyFailure};
 use super::timeline::{Exit, PodPhase, PodState, Timeline};
 
 /// The exit code of this project's server when its deadline cut something.
-const EXIT_CUT: i32 = 3;
+pub(super) const EXIT_CUT: i32 = 3;
 
 /// An end of a process explains failures that the client noticed this much before it was seen.
 pub(super) const NOTICED: Duration = Duration::from_millis(50);
@@ -22,6 +22,9 @@ pub enum Cause {
     DeadPod,
     /// The pod's address no longer existed, and the proxy still sent connections to it.
     GoneAddress,
+    /// The pod no longer accepted, and the proxy still sent connections to it: its listener was closed,
+    /// its process had ended or its address was gone, and nobody can tell which.
+    StaleEndpoint,
     /// A connection waited in the accept queue when the listener was closed.
     AcceptQueue,
     /// A kept-alive connection was closed under the request.
@@ -52,10 +55,11 @@ pub enum Cause {
 
 impl Cause {
     /// All of them.
-    pub const ALL: [Self; 16] = [
+    pub const ALL: [Self; 17] = [
         Self::ClosedListener,
         Self::DeadPod,
         Self::GoneAddress,
+        Self::StaleEndpoint,
         Self::AcceptQueue,
         Self::IdleClosed,
         Self::CutAtExit,
@@ -77,6 +81,7 @@ impl Cause {
             Self::ClosedListener => "closed_listener",
             Self::DeadPod => "dead_pod",
             Self::GoneAddress => "gone_address",
+            Self::StaleEndpoint => "stale_endpoint",
             Self::AcceptQueue => "accept_queue",
             Self::IdleClosed => "idle_closed",
             Self::CutAtExit => "cut_at_exit",
@@ -99,6 +104,9 @@ impl Cause {
             Self::ClosedListener => "were sent to a closed listener before the proxy's update",
             Self::DeadPod => "were sent to a process that had ended, before the proxy's update",
             Self::GoneAddress => "were sent to an address that no longer existed",
+            Self::StaleEndpoint => {
+                "were sent to a pod that no longer accepted, before the proxy's update"
+            }
             Self::AcceptQueue => "waited in the accept queue when the listener was closed",
             Self::IdleClosed => "met a kept-alive connection that was closed under them",
             Self::CutAtExit => "were in flight when the process exited",
@@ -120,7 +128,20 @@ impl Cause {
     /// Whether the request was lost by where it was sent to, so that it was lost at that moment,
     /// however long its client waited for an answer.
     pub(super) const fn is_misdirected(self) -> bool {
-        matches!(self, Self::ClosedListener | Self::DeadPod | Self::GoneAddress)
+        matches!(
+            self,
+            Self::ClosedListener | Self::DeadPod | Self::GoneAddress | Self::StaleEndpoint
+        )
+    }
+
+    /// What it comes from: several causes are one to whoever has to end them.
+    pub(super) const fn root(self) -> Self {
+        match self {
+            Self::ClosedListener | Self::DeadPod | Self::GoneAddress | Self::AcceptQueue => {
+                Self::StaleEndpoint
+            }
+            cause => cause,
+        }
     }
 
     /// The sentence to go with a number of requests.

@@ -233,7 +233,7 @@ pub async fn last_scrape(endpoint: Endpoint, signals: &mut Signals, audience: &i
 }
 
 /// Makes the directory if need be, and tries to write there.
-fn writable(directory: &Path) -> io::Result<()> {
+pub(crate) fn writable(directory: &Path) -> io::Result<()> {
     let probe = directory.join(format!(".writable.{}", std::process::id()));
     std::fs::create_dir_all(directory)
         .and_then(|()| std::fs::write(&probe, []))

@@ -1,11 +1,11 @@
 //! One rolling update of one variant, under load.
 
-mod kubernetes;
+pub(crate) mod kubernetes;
 mod local;
-mod measured;
+pub(crate) mod measured;
 mod preflight;
 mod script;
-mod sending;
+pub(crate) mod sending;
 
 pub(super) use self::kubernetes::run_id;
 pub use self::preflight::Refused;

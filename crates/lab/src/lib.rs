@@ -15,6 +15,7 @@
 //! | `recorder` | what the requests of an experiment add up to, a second at a time |
 //! | `causes`, `unseen`, `losses` | why each lost request was lost, and what they add up to |
 //! | `report`, `summary`, `confidence` | the results: as JSON, as a table, and how sure they are |
+//! | `watch` | the same of somebody else's rollout, which is only looked at |
 //! | `page`, `markdown` | the results for others: a page with charts, a comment |
 //! | `saved`, `rebuild` | reports read back, and `websample report` |
 //! | `metrics` | the same for Prometheus, and the pods as its targets |
@@ -48,6 +49,7 @@ pub mod through;
 pub mod timeline;
 pub mod unseen;
 pub mod versions;
+pub mod watch;
 
 /// The README's example compiles.
 #[cfg(doctest)]

@@ -48,11 +48,16 @@ impl Loss {
     }
 
     /// The same on a cluster whose proxies keep to themselves what they believe, and which pod a
-    /// connection went to.
-    pub fn on_cluster(attempt: &Attempt, stream: &Arc<str>, timeline: &Timeline) -> Self {
+    /// connection went to. `exact` says which pods have told themselves when they ended.
+    pub fn on_cluster(
+        attempt: &Attempt,
+        stream: &Arc<str>,
+        timeline: &Timeline,
+        exact: impl Fn(&str) -> bool,
+    ) -> Self {
         let (cause, state) = match attempt.peer {
             Some(_) => explain_with(attempt, timeline),
-            None => explain_unseen(attempt, &timeline.pods()),
+            None => timeline.read(|pods| explain_unseen(attempt, pods, exact)),
         };
         Self::of(attempt, stream, cause, state.as_ref(), None)
     }

@@ -141,7 +141,7 @@ pub fn sentence(mode: &ModeSummary<'_>) -> String {
             out.push_str("; ");
         }
         let _ = write!(out, "{} {}", cause.count, cause.cause.sentence_for(cause.count));
-        if let Some(latest) = cause.latest_after_sigterm.filter(|latest| *latest > 0.0) {
+        if let Some(latest) = cause.latest_after_sigterm.filter(|latest| *latest >= 0.05) {
             let _ = write!(out, ", up to {latest:.1} s after SIGTERM");
         }
     }
@@ -156,7 +156,7 @@ pub fn sentence(mode: &ModeSummary<'_>) -> String {
     out
 }
 
-fn percent(share: f64) -> String {
+pub(crate) fn percent(share: f64) -> String {
     if share == 0.0 { "0 %".to_owned() } else { format!("{:.3} %", share * 100.0) }
 }
 

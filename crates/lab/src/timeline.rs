@@ -74,7 +74,8 @@ impl Timeline {
         self.record(name, What::Created);
     }
 
-    /// The same for a pod whose creation was heard of before its address.
+    /// The same for a pod whose creation was heard of later than it happened, or whose address is still to
+    /// come: it is given as an unspecified one.
     pub fn created_at(
         &self,
         name: &Arc<str>,
@@ -96,6 +97,16 @@ impl Timeline {
             events: Vec::new(),
         });
         records.by_name.insert(Arc::clone(name), index);
+        if !address.ip().is_unspecified() {
+            records.by_address.insert(address, index);
+        }
+    }
+
+    /// The address of a pod that was created without one.
+    pub fn addressed(&self, pod: &str, address: SocketAddr) {
+        let records = &mut *self.lock();
+        let Some(&index) = records.by_name.get(pod) else { return };
+        records.pods[index].address = address;
         records.by_address.insert(address, index);
     }
 
@@ -107,6 +118,18 @@ impl Timeline {
     /// The same for an event that was heard of later than it happened.
     pub fn record_at(&self, pod: &Arc<str>, at: Duration, what: What) {
         self.record_when(pod, || at, what);
+    }
+
+    /// The same, unless such a thing was recorded of the pod already.
+    pub fn tell_once(&self, pod: &Arc<str>, at: Duration, what: What) {
+        let known = {
+            let records = self.lock();
+            let record = records.by_name.get(pod).map(|&index| &records.pods[index]);
+            record.is_some_and(|record| record.first(|known| known.name() == what.name()).is_some())
+        };
+        if !known {
+            self.record_at(pod, at, what);
+        }
     }
 
     /// Moves the last such event of a pod to when it really happened, if that was earlier.

@@ -1,6 +1,6 @@
 //! The script's verbs on a Kubernetes cluster.
 
-mod join;
+pub(crate) mod join;
 
 use std::{
     net::{IpAddr, SocketAddr},
@@ -8,6 +8,7 @@ use std::{
     time::Duration,
 };
 
+use k8s_openapi::api::core::v1::Pod;
 use tokio::{sync::watch, time::Instant};
 use websample_load::{Attempt, Tally, raise_file_limit, target::Target};
 
@@ -20,8 +21,8 @@ use super::{
 };
 use crate::{
     cluster::kubernetes::{
-        ClusterProblem, KubernetesError, Load, Session, Stopped, View, Watch, Watched,
-        clock::ClockReport, manifests::Made,
+        ClusterProblem, Kind, KubernetesError, Load, Reference, Session, Stopped, View, Watch,
+        Watched, clock::ClockReport, manifests::Made,
     },
     losses::Loss,
     metrics::Following,
@@ -101,9 +102,20 @@ impl<'a> OnCluster<'a> {
                 service = SocketAddr::new(address, SERVICE_PORT).to_string();
             }
         }
-        let watched = Watched { name: made.name(), selector: made.selector() };
+        let served = made.served();
+        let watched = Watched {
+            workload: Reference { kind: Kind::Deployment, name: made.name() },
+            service: Some(made.name()),
+            selector: made.selector(),
+            served: served.clone(),
+            // The server's own reports tell more, and better when.
+            events: false,
+        };
         let first = images.v1.clone();
-        let version = move |image: &str| if image == first { FROM.into() } else { TO.into() };
+        let version = move |pod: &Pod| {
+            let image = pod.spec.as_ref().map(|spec| served.image(spec));
+            if image == Some(&first) { FROM.into() } else { TO.into() }
+        };
         let watch = Watch::start(&session.cluster, &watched, timeline.clone(), version);
         let view = watch.view();
         session.apply(&made, &made.deployment(&images.v1)).await?;
@@ -165,7 +177,7 @@ impl Scene for OnCluster<'_> {
         raise_file_limit();
         let heard = Arc::new(std::sync::Mutex::new(Vec::new()));
         let attempts = Arc::clone(&heard);
-        let sending = Sending::start(plan, Arc::new(resolved), timeline, |engine| {
+        let sending = Sending::start(&plan.mix, Arc::new(resolved), timeline, |engine| {
             engine.authority(target.authority).on_attempt(move |mut attempt| {
                 // What is between here and the pods is not known: an answer only speaks for itself.
                 attempt.instance = attempt.instance.filter(|_| attempt.status.is_some());
@@ -324,8 +336,10 @@ impl OnCluster<'_> {
                 watch_restarts: seen.restarts,
             }),
         };
-        let explain =
-            |attempt: &Attempt, stream: &Arc<str>| Loss::on_cluster(attempt, stream, timeline);
+        let exact = |pod: &str| seen.reports.iter().any(|report| *report.pod == *pod);
+        let explain = |attempt: &Attempt, stream: &Arc<str>| {
+            Loss::on_cluster(attempt, stream, timeline, exact)
+        };
         experiment.report(plan, &measured, timeline, explain)
     }
 

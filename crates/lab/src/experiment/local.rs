@@ -102,7 +102,7 @@ impl Scene for Local<'_> {
     async fn load(&self, live: Live) -> Result<Sending, Failure> {
         let due = self.experiment.metrics.due();
         let target = Arc::clone(&self.target);
-        Ok(Sending::start(self.plan, target, self.timeline(), |engine| {
+        Ok(Sending::start(&self.plan.mix, target, self.timeline(), |engine| {
             engine.on_due(due).on_attempt(live)
         }))
     }

@@ -4,24 +4,21 @@ use std::{io, sync::Arc};
 
 use tokio::task::JoinHandle;
 use tokio_util::sync::{CancellationToken, DropGuard};
-use websample_load::{Bounds, Connect, Engine, LoadReport};
+use websample_load::{Bounds, Connect, Engine, LoadReport, Mix};
 
 use super::{Failure, REQUEST_LIMIT};
-use crate::{
-    plan::{Plan, connect_timeout},
-    timeline::Timeline,
-};
+use crate::{plan::connect_timeout, timeline::Timeline};
 
 /// The load generator at work; it stops when this is dropped.
-pub(super) struct Sending {
+pub(crate) struct Sending {
     stop: DropGuard,
     task: JoinHandle<io::Result<LoadReport>>,
 }
 
 impl Sending {
     /// Begins to send what is planned; `set_up` says what else the generator is told.
-    pub(super) fn start(
-        plan: &Plan,
+    pub(crate) fn start(
+        mix: &Mix,
         target: Arc<dyn Connect>,
         timeline: &Timeline,
         set_up: impl FnOnce(Engine) -> Engine,
@@ -31,14 +28,14 @@ impl Sending {
             timeout: REQUEST_LIMIT,
             ..Bounds::default()
         };
-        let engine = Engine::new(plan.mix.clone(), target, bounds);
+        let engine = Engine::new(mix.clone(), target, bounds);
         let stop = CancellationToken::new();
         let running = set_up(engine.clock(timeline.start().into_std())).run(None, stop.clone());
         Self { stop: stop.drop_guard(), task: tokio::spawn(running) }
     }
 
     /// Returns when no more is sent although nobody stopped it.
-    pub(super) async fn failed(&mut self) -> Failure {
+    pub(crate) async fn failed(&mut self) -> Failure {
         Failure::Load(Arc::new(match (&mut self.task).await {
             Ok(Err(error)) => error,
             Ok(Ok(_)) => io::Error::other("it ended by itself"),
@@ -47,7 +44,7 @@ impl Sending {
     }
 
     /// Stops, and waits for outstanding answers.
-    pub(super) async fn stop(self) -> Result<LoadReport, Failure> {
+    pub(crate) async fn stop(self) -> Result<LoadReport, Failure> {
         drop(self.stop);
         let ended = self.task.await.map_err(io::Error::other).flatten();
         ended.map_err(|error| Failure::Load(Arc::new(error)))

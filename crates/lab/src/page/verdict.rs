@@ -30,18 +30,24 @@ pub(super) fn verdict(reports: &[Saved]) -> String {
 fn headline(reports: &[Saved]) -> String {
     let mut lost = Vec::new();
     let mut kept = Vec::new();
+    let mut unasked = Vec::new();
     for saved in reports {
         for mode in by_mode(&saved.report.runs) {
             let name = match saved.label.as_str() {
                 "" => Text(mode.mode).to_string(),
                 label => format!("{} ({})", Text(mode.mode), Text(label)),
             };
-            if mode.lost > 0 {
+            if mode.requests == 0 {
+                unasked.push(format!("<b>{name}</b>"));
+            } else if mode.lost > 0 {
                 lost.push(format!("<b>{name}</b> lost {}", count(mode.lost)));
             } else {
                 kept.push(format!("<b>{name}</b>"));
             }
         }
+    }
+    if lost.is_empty() && kept.is_empty() && !unasked.is_empty() {
+        return format!("{} was looked at; no request was sent", listed(&unasked));
     }
     match (lost.is_empty(), kept.is_empty()) {
         (true, _) => "No request was lost".to_owned(),
@@ -64,6 +70,16 @@ fn lead(reports: &[Saved]) -> String {
     let requests: u64 =
         reports.iter().flat_map(|saved| &saved.report.runs).map(|run| run.requests).sum();
     let runs: usize = reports.iter().map(|saved| saved.report.runs.len()).sum();
+    if let (0, Some(on)) = (requests, &environment.cluster) {
+        let [before, after] = &on.images;
+        return format!(
+            "Somebody's rollout of {} pods, as it was seen from outside: image {} to {}. Whether it \
+             lost requests, only requests can tell.",
+            environment.replicas,
+            Text(before),
+            Text(after),
+        );
+    }
     format!(
         "A rolling update of {} pods from v1 to v2, {} under {:.0} requests a second each: \
          {} requests in all. A request counts as lost when a client that never retries sees it \
@@ -99,19 +115,24 @@ fn card(mode: &ModeSummary<'_>) -> String {
         0 => "none".to_owned(),
         killed => format!("<strong>{killed} by force</strong>"),
     };
+    let lost = if mode.requests == 0 {
+        "<p class=big>no request was sent</p>".to_owned()
+    } else {
+        format!(
+            "<p class=big><b>{}</b> lost</p><p class=of>of {}: {} (at most {})</p>",
+            count(mode.lost),
+            count(mode.requests),
+            percent(share),
+            percent(upper_bound(mode.lost, mode.requests)),
+        )
+    };
     format!(
-        "<article class='card {class} {}' data-mode='{}'><h3>{}</h3>\
-         <p class=big><b>{}</b> lost</p>\
-         <p class=of>of {}: {} (at most {})</p>\
+        "<article class='card {class} {}' data-mode='{}'><h3>{}</h3>{lost}\
          <dl><dt>{}</dt><dd>{:.1} s</dd><dt>pods killed</dt><dd>{killed}</dd>\
          <dt>99 % answered within</dt><dd>{}</dd></dl><p class=why>{}</p></article>",
         if mode.lost > 0 { "bad" } else { "good" },
         Text(mode.mode),
         badge(mode.mode),
-        count(mode.lost),
-        count(mode.requests),
-        percent(share),
-        percent(upper_bound(mode.lost, mode.requests)),
         if mode.event.is_update() { "all pods replaced in" } else { "over after" },
         mode.rollout_seconds,
         millis(mode.p99_ms),
@@ -137,6 +158,9 @@ fn why(mode: &ModeSummary<'_>) -> String {
     if mode.causes.len() > 2 {
         let rest: u64 = mode.causes.iter().skip(2).map(|cause| cause.count).sum();
         let _ = write!(out, "; {} for other reasons", count(rest));
+    }
+    if mode.requests == 0 {
+        return "Looked at from outside.".to_owned();
     }
     if mode.lost == 0 {
         out.push_str("Nothing was lost");

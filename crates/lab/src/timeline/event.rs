@@ -72,8 +72,17 @@ pub enum What {
     Sigterm,
     /// SIGKILL was sent to every process of the pod.
     Sigkill,
+    /// The kernel ended a process of the pod, which had no memory left.
+    OomKilled,
     /// The process ended.
     Exited(Exit),
+    /// Somebody in the cluster warns of something that has no event of its own here.
+    Warning {
+        /// The cluster's word for it, such as `FailedMount`.
+        reason: String,
+        /// Its sentence.
+        message: String,
+    },
     /// The published endpoint changed.
     EndpointChanged(Conditions),
     /// A consumer's own view of the pod changed.
@@ -125,6 +134,8 @@ impl What {
             Self::EndpointChanged(conditions) if conditions.ready() => "endpoint_ready_true",
             Self::EndpointChanged(_) => "endpoint_ready_false",
             Self::ProxyChanged { .. } => "proxy_changed",
+            Self::OomKilled => "oom_killed",
+            Self::Warning { .. } => "warning",
             Self::SandboxGone => "sandbox_gone",
             Self::Removed => "removed",
         }
@@ -136,6 +147,7 @@ impl What {
             Self::Restarted(times) => Some(format!("restart {times}")),
             Self::ProbeFailed { probe, reason } => Some(format!("{probe}: {reason}")),
             Self::HookFailed(reason) => Some(reason.clone()),
+            Self::Warning { reason, message } => Some(format!("{reason}: {message}")),
             Self::Exited(exit) => Some(exit.to_string()),
             Self::EndpointChanged(c) => {
                 Some(format!("serving={} terminating={}", c.serving, c.terminating))

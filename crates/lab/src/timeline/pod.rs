@@ -13,7 +13,7 @@ pub struct PodRecord {
     pub name: Arc<str>,
     /// The version it runs.
     pub version: Arc<str>,
-    /// Where its application listens.
+    /// Where its application listens; unspecified as long as it has no address.
     pub address: SocketAddr,
     /// Everything that happened to it, in order.
     pub events: Vec<Event>,
@@ -81,7 +81,8 @@ impl Serialize for PodRecord {
         let mut pod = serializer.serialize_struct("Pod", 6)?;
         pod.serialize_field("name", &*self.name)?;
         pod.serialize_field("version", &*self.version)?;
-        pod.serialize_field("address", &self.address)?;
+        let address = Some(self.address).filter(|address| !address.ip().is_unspecified());
+        pod.serialize_field("address", &address)?;
         pod.serialize_field("events", &self.events)?;
         pod.serialize_field("exit", &self.exit())?;
         pod.serialize_field("termination_seconds", &self.termination().map(seconds))?;

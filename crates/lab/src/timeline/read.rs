@@ -1,6 +1,10 @@
 //! Pods' histories read back from a report.
 
-use std::{net::SocketAddr, sync::Arc, time::Duration};
+use std::{
+    net::{Ipv4Addr, SocketAddr},
+    sync::Arc,
+    time::Duration,
+};
 
 use serde::{Deserialize, Deserializer, de};
 
@@ -54,6 +58,11 @@ fn what_of(name: &str, detail: &str) -> Option<What> {
             let (consumer, state) = detail.rsplit_once(": ")?;
             What::ProxyChanged { consumer: consumer.into(), routed: state == "routed" }
         }
+        "oom_killed" => What::OomKilled,
+        "warning" => {
+            let (reason, message) = detail.split_once(": ").unwrap_or((detail, ""));
+            What::Warning { reason: reason.to_owned(), message: message.to_owned() }
+        }
         "sandbox_gone" => What::SandboxGone,
         "removed" => What::Removed,
         _ => return None,
@@ -76,10 +85,11 @@ impl<'de> Deserialize<'de> for PodRecord {
         struct Written {
             name: Arc<str>,
             version: Arc<str>,
-            address: SocketAddr,
+            address: Option<SocketAddr>,
             events: Vec<Event>,
         }
         let Written { name, version, address, events } = Written::deserialize(deserializer)?;
+        let address = address.unwrap_or(SocketAddr::new(Ipv4Addr::UNSPECIFIED.into(), 0));
         Ok(Self { name, version, address, events })
     }
 }
@@ -109,6 +119,8 @@ mod tests {
             What::EndpointChanged(Conditions { serving: true, terminating: true }),
             What::ProxyChanged { consumer: "service".into(), routed: true },
             What::ProxyChanged { consumer: "service".into(), routed: false },
+            What::OomKilled,
+            What::Warning { reason: "FailedMount".to_owned(), message: "no: volume".to_owned() },
             What::SandboxGone,
             What::Removed,
         ];

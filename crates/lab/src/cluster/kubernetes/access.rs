@@ -9,8 +9,9 @@ use kube::{Api, api::PostParams};
 
 use super::{
     connect::Cluster,
-    error::{ClusterProblem, KubernetesError},
+    error::{ClusterProblem, KubernetesError, Role},
     persist::persist,
+    reference::Kind,
 };
 
 /// Something to be permitted.
@@ -24,12 +25,15 @@ pub struct Permission {
     pub verb: &'static str,
 }
 
+/// Group, resource and verbs.
+type Needed = (&'static str, &'static str, &'static [&'static str]);
+
 /// Server-side apply is a patch, and a create where there was nothing.
 const MANAGE: &[&str] = &["get", "create", "patch", "delete"];
 const FOLLOW: &[&str] = &["list", "watch"];
 
 /// What the objects of every mode need.
-const NEEDED: &[(&str, &str, &[&str])] = &[
+const NEEDED: &[Needed] = &[
     ("apps", "deployments", MANAGE),
     ("apps", "deployments", FOLLOW),
     ("", "services", MANAGE),
@@ -42,17 +46,43 @@ const NEEDED: &[(&str, &str, &[&str])] = &[
 ];
 
 /// What sending the load from inside needs, besides.
-const FOR_LOAD: &[(&str, &str, &[&str])] =
+const FOR_LOAD: &[Needed] =
     &[("batch", "jobs", MANAGE), ("", "pods", &["delete"]), ("", "pods/log", &["get"])];
 
 /// Everything that has to be permitted in the namespace.
 pub fn permissions(load_inside: bool) -> Vec<Permission> {
     let load = if load_inside { FOR_LOAD } else { &[] };
-    let each =
-        |&(group, resource, verbs): &(&'static str, &'static str, &'static [&'static str])| {
-            verbs.iter().map(move |verb| Permission { group, resource, verb })
-        };
     NEEDED.iter().chain(load).flat_map(each).collect()
+}
+
+fn each(&(group, resource, verbs): &Needed) -> impl Iterator<Item = Permission> + use<> {
+    verbs.iter().map(move |verb| Permission { group, resource, verb })
+}
+
+/// What looking on cannot do without.
+pub fn to_watch(kind: Kind) -> Vec<Permission> {
+    let workload: Needed = ("apps", kind.resource(), &["get", "list", "watch"]);
+    [workload, ("", "pods", FOLLOW)].iter().flat_map(each).collect()
+}
+
+/// What looking on sees more with: Services and their endpoints, and the cluster's events.
+pub fn to_see(resource: Seen) -> Vec<Permission> {
+    let needed: &[Needed] = match resource {
+        Seen::Endpoints => {
+            &[("", "services", &["list"]), ("discovery.k8s.io", "endpointslices", FOLLOW)]
+        }
+        Seen::Events => &[("", "events", FOLLOW)],
+    };
+    needed.iter().flat_map(each).collect()
+}
+
+/// What is seen where it is permitted.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Seen {
+    /// Services, and the endpoints they publish.
+    Endpoints,
+    /// The cluster's events.
+    Events,
 }
 
 impl Permission {
@@ -82,14 +112,39 @@ impl Permission {
     }
 }
 
-/// Asks the cluster for every permission.
+/// Asks the cluster for every permission that a rollout needs.
 ///
 /// # Errors
 /// Names every one that is missing.
-pub(super) async fn check(cluster: &Cluster, load_inside: bool) -> Result<(), KubernetesError> {
+pub(super) async fn check(cluster: &Cluster, needed: &[Permission]) -> Result<(), KubernetesError> {
+    let missing = missing(cluster, needed).await?;
+    if missing.is_empty() {
+        return Ok(());
+    }
+    Err(forbidden(cluster, &missing, Role::Rollout))
+}
+
+/// The error for what is not permitted.
+pub(crate) fn forbidden(cluster: &Cluster, missing: &[Permission], role: Role) -> KubernetesError {
+    let missing = missing.iter().map(|permission| permission.name()).collect();
+    cluster.failed(ClusterProblem::Forbidden {
+        namespace: cluster.namespace.clone(),
+        missing,
+        role,
+    })
+}
+
+/// Which of these are not permitted.
+///
+/// # Errors
+/// When the cluster does not say.
+pub(crate) async fn missing(
+    cluster: &Cluster,
+    asked: &[Permission],
+) -> Result<Vec<Permission>, KubernetesError> {
     let reviews: Api<SelfSubjectAccessReview> = Api::all(cluster.client.clone());
     let (reviews, namespace) = (&reviews, &cluster.namespace);
-    let asked = permissions(load_inside).into_iter().map(|permission| async move {
+    let asked = asked.iter().map(|&permission| async move {
         let review = permission.review(namespace);
         let params = PostParams::default();
         let answer = persist(|| reviews.create(&params, &review)).await;
@@ -97,11 +152,7 @@ pub(super) async fn check(cluster: &Cluster, load_inside: bool) -> Result<(), Ku
             cluster.failed(ClusterProblem::of(&error, "SelfSubjectAccessReview", "answer"))
         })?;
         let allowed = answer.status.is_some_and(|status| status.allowed);
-        Ok((!allowed).then(|| permission.name()))
+        Ok((!allowed).then_some(permission))
     });
-    let missing: Vec<_> = try_join_all(asked).await?.into_iter().flatten().collect();
-    if missing.is_empty() {
-        return Ok(());
-    }
-    Err(cluster.failed(ClusterProblem::Forbidden { namespace: namespace.clone(), missing }))
+    Ok(try_join_all(asked).await?.into_iter().flatten().collect())
 }

@@ -5,6 +5,8 @@ use std::{path::PathBuf, time::Duration};
 use clap::Args;
 use websample_load::target::{Target, TargetError};
 
+use super::connect::Location;
+
 /// Where pods may take long to come up: an image has to be pulled.
 const READY_WITHIN: Duration = Duration::from_secs(120);
 
@@ -58,12 +60,8 @@ pub struct Images {
 /// What a rollout on a cluster is told, complete.
 #[derive(Debug, Clone)]
 pub struct Options {
-    /// The namespace.
-    pub namespace: String,
-    /// The kubeconfig's context, if not its current one.
-    pub context: Option<String>,
-    /// The kubeconfig, if not the usual one.
-    pub kubeconfig: Option<PathBuf>,
+    /// The cluster and the namespace.
+    pub location: Location,
     /// The images.
     pub images: Images,
     /// Where the load goes from here; `None` for a Job in the cluster. `{mode}` is not filled in.
@@ -97,10 +95,7 @@ impl KubernetesArgs {
     pub fn options(&self) -> Result<Options, (&'static str, String)> {
         let namespace = self.namespace.clone().unwrap_or_else(|| "websample".to_owned());
         if !is_label(&namespace) {
-            let problem = format!(
-                "'{namespace}' is no name of a namespace: use lower-case letters, digits and '-', 63 at most"
-            );
-            return Err(("--namespace", problem));
+            return Err(("--namespace", no_namespace(&namespace)));
         }
         let images = Images {
             v1: self.image_v1.clone().unwrap_or_else(|| "websample:v1".to_owned()),
@@ -130,9 +125,11 @@ impl KubernetesArgs {
             }
         }
         Ok(Options {
-            namespace,
-            context: self.context.clone(),
-            kubeconfig: self.kubeconfig.clone(),
+            location: Location {
+                kubeconfig: self.kubeconfig.clone(),
+                context: self.context.clone(),
+                namespace: Some(namespace),
+            },
             images,
             url: self.url.clone(),
             ready_within: self.ready_within.unwrap_or(READY_WITHIN),
@@ -141,8 +138,15 @@ impl KubernetesArgs {
     }
 }
 
+/// What to say of a text that is no name of a namespace.
+pub(crate) fn no_namespace(text: &str) -> String {
+    format!(
+        "'{text}' is no name of a namespace: use lower-case letters, digits and '-', 63 at most"
+    )
+}
+
 /// Whether a text is a DNS label, as names of namespaces and Services have to be.
-fn is_label(text: &str) -> bool {
+pub(crate) fn is_label(text: &str) -> bool {
     let inner = |c: char| c.is_ascii_lowercase() || c.is_ascii_digit() || c == '-';
     (1..=63).contains(&text.len())
         && text.chars().all(inner)

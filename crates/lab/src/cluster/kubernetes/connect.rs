@@ -1,6 +1,6 @@
 //! A cluster that answers.
 
-use std::{sync::Arc, time::Duration};
+use std::{path::PathBuf, sync::Arc, time::Duration};
 
 use kube::{
     Client, Config,
@@ -8,7 +8,6 @@ use kube::{
 };
 
 use super::{
-    args::Options,
     error::{ClusterProblem, KubernetesError, reason},
     persist::persist,
 };
@@ -16,10 +15,21 @@ use super::{
 /// A cluster that is there answers sooner.
 const CONNECT_LIMIT: Duration = Duration::from_secs(5);
 
+/// Where a cluster is found.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct Location {
+    /// The kubeconfig, if not the usual one.
+    pub kubeconfig: Option<PathBuf>,
+    /// The kubeconfig's context, if not its current one.
+    pub context: Option<String>,
+    /// The namespace, if not the context's.
+    pub namespace: Option<String>,
+}
+
 /// A cluster, and where on it.
 #[derive(Clone)]
 pub struct Cluster {
-    pub(super) client: Client,
+    pub(crate) client: Client,
     /// The namespace that everything happens in.
     pub namespace: String,
     /// What errors call it.
@@ -38,13 +48,13 @@ impl std::fmt::Debug for Cluster {
 }
 
 impl Cluster {
-    /// Finds the cluster that the options and the environment mean, and asks for its version.
+    /// Finds the cluster that the location and the environment mean, and asks for its version.
     ///
     /// # Errors
     /// No kubeconfig, or no answer.
-    pub async fn connect(options: &Options) -> Result<Self, KubernetesError> {
-        let (config, context) = configuration(options).await.map_err(|problem| {
-            let cluster = options
+    pub async fn connect(location: &Location) -> Result<Self, KubernetesError> {
+        let (config, context) = configuration(location).await.map_err(|problem| {
+            let cluster = location
                 .context
                 .as_deref()
                 .map_or_else(|| "no cluster".to_owned(), |context| format!("context {context}"));
@@ -55,31 +65,28 @@ impl Cluster {
             None => format!("cluster {}", config.cluster_url).into(),
         };
         let failed = |problem| KubernetesError { cluster: Arc::clone(&name), problem };
+        let namespace = location.namespace.clone();
+        let namespace = namespace.unwrap_or_else(|| config.default_namespace.clone());
         let client = Client::try_from(config)
             .map_err(|error| failed(ClusterProblem::NoConfig(reason(&error))))?;
         let version = persist(|| client.apiserver_version())
             .await
             .map_err(|error| failed(ClusterProblem::of(&error, "/version", "get")))?;
-        Ok(Self {
-            client,
-            namespace: options.namespace.clone(),
-            version: version.git_version,
-            name,
-        })
+        Ok(Self { client, namespace, version: version.git_version, name })
     }
 
     /// A problem with this cluster.
-    pub(super) fn failed(&self, problem: ClusterProblem) -> KubernetesError {
+    pub(crate) fn failed(&self, problem: ClusterProblem) -> KubernetesError {
         KubernetesError { cluster: Arc::clone(&self.name), problem }
     }
 }
 
 /// The configuration, and the context it came from.
-async fn configuration(options: &Options) -> Result<(Config, Option<String>), ClusterProblem> {
+async fn configuration(location: &Location) -> Result<(Config, Option<String>), ClusterProblem> {
     let no_config = |error: KubeconfigError| ClusterProblem::NoConfig(reason(&error));
-    let (kubeconfig, named) = match &options.kubeconfig {
+    let (kubeconfig, named) = match &location.kubeconfig {
         Some(path) => (Kubeconfig::read_from(path).map(Some).map_err(no_config)?, true),
-        None => (Kubeconfig::read().ok(), options.context.is_some()),
+        None => (Kubeconfig::read().ok(), location.context.is_some()),
     };
     let Some(kubeconfig) = kubeconfig else {
         // Explicitly asked for, only a kubeconfig will do; else this may be a pod.
@@ -91,8 +98,8 @@ async fn configuration(options: &Options) -> Result<(Config, Option<String>), Cl
             )),
         };
     };
-    let context = options.context.clone().or_else(|| kubeconfig.current_context.clone());
-    let chosen = KubeConfigOptions { context: options.context.clone(), ..Default::default() };
+    let context = location.context.clone().or_else(|| kubeconfig.current_context.clone());
+    let chosen = KubeConfigOptions { context: location.context.clone(), ..Default::default() };
     let config = Config::from_custom_kubeconfig(kubeconfig, &chosen).await.map_err(no_config)?;
     Ok((limited(config), context))
 }

@@ -1,13 +1,28 @@
 //! What went wrong on a cluster: which cluster, what, and what to do about it.
 
-use std::{sync::Arc, time::Duration};
+use std::{fmt, sync::Arc, time::Duration};
 
 use websample_load::lines::LineError;
 
 use super::trouble::Trouble;
 
-/// Where the permissions are written down.
-const ROLE: &str = "deploy/kubernetes/rollout-role.yaml";
+/// Where permissions are written down.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Role {
+    /// To roll out this project's server.
+    Rollout,
+    /// To look on.
+    Watch,
+}
+
+impl fmt::Display for Role {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            Self::Rollout => "deploy/kubernetes/rollout-role.yaml",
+            Self::Watch => "deploy/kubernetes/watch-role.yaml",
+        })
+    }
+}
 
 /// A problem with a cluster.
 #[derive(Debug, Clone, thiserror::Error)]
@@ -35,7 +50,7 @@ pub enum ClusterProblem {
     Unauthorized(String),
     /// Something may not be done.
     #[error(
-        "namespace {namespace}: not permitted: {}; {ROLE} has what is needed: `kubectl apply -n {namespace} -f {ROLE}`, and bind it",
+        "namespace {namespace}: not permitted: {}; {role} has what is needed: `kubectl apply -n {namespace} -f {role}`, and bind it",
         missing.join(", ")
     )]
     Forbidden {
@@ -43,6 +58,16 @@ pub enum ClusterProblem {
         namespace: String,
         /// What may not be done: a verb and a resource each.
         missing: Vec<String>,
+        /// What would permit it.
+        role: Role,
+    },
+    /// There is no such thing.
+    #[error("there is no {object}; {there}")]
+    Missing {
+        /// What was asked for.
+        object: String,
+        /// What there is.
+        there: String,
     },
     /// An object of that name is somebody else's.
     #[error(
@@ -135,7 +160,7 @@ fn said(events: &[String]) -> String {
 
 impl ClusterProblem {
     /// What an answer of the API to `action` on `object` means.
-    pub(super) fn of(error: &kube::Error, object: &str, action: &'static str) -> Self {
+    pub(crate) fn of(error: &kube::Error, object: &str, action: &'static str) -> Self {
         let kube::Error::Api(status) = error else {
             return Self::Unreachable(reason(error));
         };

@@ -26,6 +26,7 @@ use kube::api::ApiResource;
 use serde::{Serialize, de::DeserializeOwned};
 use websample_load::Mix;
 
+use super::served::Served;
 use crate::cluster::local::{ClusterSpec, IntOrPercent, PreStop};
 
 /// Who manages the fields that are set here.
@@ -41,7 +42,7 @@ pub const MODE: &str = "mode";
 
 const NAME: &str = "app.kubernetes.io/name";
 /// The container of the base, and the port its Service has.
-pub(super) const CONTAINER: &str = "websample";
+const CONTAINER: &str = "websample";
 /// The container of the load.
 pub(super) const LOAD: &str = "load";
 /// No load goes on for longer, should its rollout be gone without having stopped it.
@@ -126,6 +127,15 @@ impl Made<'_> {
         // "websample-" and a pod's suffix have to fit into 63 characters as well.
         let short: String = text.to_ascii_lowercase().chars().take(30).collect();
         short.trim_matches('-').to_owned()
+    }
+
+    /// The container that serves, and its port.
+    pub fn served(&self) -> Served {
+        Served {
+            container: Some(CONTAINER.into()),
+            port_name: Some("http".to_owned()),
+            port: 5_000,
+        }
     }
 
     /// Which pods are its own.

@@ -12,7 +12,8 @@
 //! | `connect`, `access` | a cluster that answers, and what may be done there |
 //! | `manifests` | the objects of one mode, made from `deploy/kubernetes/base` |
 //! | `session` | applying and removing them, and nothing else |
-//! | `watch` | pods, endpoints and the Deployment as they change |
+//! | `reference`, `workload`, `served` | what is rolled out, and which of its containers serves |
+//! | `watch` | pods, endpoints, events and the workload as they change |
 //! | `observer`, `drained` | what a change means: events of the timeline |
 //! | `trouble` | what a change means: a reason to give up |
 //! | `load` | the load generator's log |
@@ -23,8 +24,8 @@
 //! Decisions are functions of what was seen; only `connect`, `access`, `session`, `watch` and `load`
 //! talk to the cluster.
 
-mod access;
-mod args;
+pub(crate) mod access;
+pub(crate) mod args;
 pub mod clock;
 mod connect;
 mod drained;
@@ -32,18 +33,24 @@ mod error;
 mod load;
 pub mod manifests;
 pub mod observer;
-mod persist;
+pub(crate) mod persist;
+mod reference;
+mod served;
 mod session;
 pub mod trouble;
 mod watch;
+mod workload;
 
 pub use self::{
-    access::{Permission, permissions},
+    access::{Permission, Seen, permissions, to_see, to_watch},
     args::{Images, KubernetesArgs, Options},
-    connect::Cluster,
+    connect::{Cluster, Location},
     drained::Drained,
-    error::{ClusterProblem, KubernetesError},
+    error::{ClusterProblem, KubernetesError, Role},
     load::{Load, Stopped},
+    reference::{Kind, Reference, ReferenceError},
+    served::{HookTime, Served},
     session::Session,
     watch::{View, Watch, Watched},
+    workload::{NO_REVISION, Workload, revision},
 };

@@ -17,7 +17,7 @@ const WAITS: [Duration; 3] =
     [Duration::from_millis(50), Duration::from_millis(300), Duration::from_millis(1_500)];
 
 /// The answer to what is asked, which has to be the same when it is asked twice.
-pub(super) async fn persist<T, F>(mut ask: impl FnMut() -> F) -> kube::Result<T>
+pub(crate) async fn persist<T, F>(mut ask: impl FnMut() -> F) -> kube::Result<T>
 where
     F: Future<Output = kube::Result<T>>,
 {

@@ -67,8 +67,8 @@ impl Session {
     /// # Errors
     /// No cluster, or something that is not permitted.
     pub async fn open(options: Options, id: String) -> Result<Self, KubernetesError> {
-        let cluster = Cluster::connect(&options).await?;
-        access::check(&cluster, options.url.is_none()).await?;
+        let cluster = Cluster::connect(&options.location).await?;
+        access::check(&cluster, &access::permissions(options.url.is_none())).await?;
         Ok(Self { cluster, options, id, placed: Mutex::default(), said: Mutex::default() })
     }
 

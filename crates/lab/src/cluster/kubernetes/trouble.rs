@@ -6,19 +6,16 @@ use std::{fmt, time::Duration};
 
 use k8s_openapi::api::{apps::v1::Deployment, core::v1::Pod};
 
-use super::observer::containers;
+use super::served::containers;
 
 /// How long a pod may be unschedulable before it is said: a node may be on its way.
 const UNSCHEDULABLE: Duration = Duration::from_secs(30);
 
 /// Why pods do not come up.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+#[error("{}{}", self.what(), self.remedy())]
 pub enum Trouble {
     /// An image cannot be had.
-    #[error(
-        "pod {pod}: image {image} cannot be pulled ({reason}{}); build it where the nodes find it (`kind load docker-image {image}`), or name another with --image-v1 and --image-v2",
-        Said(message)
-    )]
     Image {
         /// The pod.
         pod: String,
@@ -30,7 +27,6 @@ pub enum Trouble {
         message: String,
     },
     /// No node takes a pod.
-    #[error("pod {pod} cannot be scheduled{}; make room, or use fewer --replicas", Said(message))]
     Unschedulable {
         /// The pod.
         pod: String,
@@ -38,7 +34,6 @@ pub enum Trouble {
         message: String,
     },
     /// A container cannot be made.
-    #[error("pod {pod}: its container cannot be started ({reason}{})", Said(message))]
     Container {
         /// The pod.
         pod: String,
@@ -48,10 +43,6 @@ pub enum Trouble {
         message: String,
     },
     /// A program ends again and again.
-    #[error(
-        "pod {pod} crashes: its last process ended with exit code {exit}{}; see `kubectl logs --previous {pod}`",
-        Said(message)
-    )]
     Crashing {
         /// The pod.
         pod: String,
@@ -61,10 +52,6 @@ pub enum Trouble {
         message: String,
     },
     /// Pods cannot even be created.
-    #[error(
-        "pods cannot be created ({reason}{}); raise the quota, or use fewer --replicas",
-        Said(message)
-    )]
     Creation {
         /// Kubernetes' word for it.
         reason: String,
@@ -72,13 +59,51 @@ pub enum Trouble {
         message: String,
     },
     /// The Deployment gave up.
-    #[error("the Deployment makes no progress ({reason}{})", Said(message))]
     Progress {
         /// Kubernetes' word for it.
         reason: String,
         /// Kubernetes' sentence.
         message: String,
     },
+}
+
+impl Trouble {
+    /// What is wrong, for whoever looks on.
+    pub fn what(&self) -> String {
+        match self {
+            Self::Image { pod, image, reason, message } => {
+                format!("pod {pod}: image {image} cannot be pulled ({reason}{})", Said(message))
+            }
+            Self::Unschedulable { pod, message } => {
+                format!("pod {pod} cannot be scheduled{}", Said(message))
+            }
+            Self::Container { pod, reason, message } => {
+                format!("pod {pod}: its container cannot be started ({reason}{})", Said(message))
+            }
+            Self::Crashing { pod, exit, message } => format!(
+                "pod {pod} crashes: its last process ended with exit code {exit}{}; see `kubectl logs --previous {pod}`",
+                Said(message)
+            ),
+            Self::Creation { reason, message } => {
+                format!("pods cannot be created ({reason}{})", Said(message))
+            }
+            Self::Progress { reason, message } => {
+                format!("the Deployment makes no progress ({reason}{})", Said(message))
+            }
+        }
+    }
+
+    /// What to do about it, for whoever rolls out.
+    fn remedy(&self) -> String {
+        match self {
+            Self::Image { image, .. } => format!(
+                "; build it where the nodes find it (`kind load docker-image {image}`), or name another image"
+            ),
+            Self::Unschedulable { .. } => "; make room, or use fewer replicas".to_owned(),
+            Self::Creation { .. } => "; raise the quota, or use fewer replicas".to_owned(),
+            Self::Container { .. } | Self::Crashing { .. } | Self::Progress { .. } => String::new(),
+        }
+    }
 }
 
 /// A message after its reason, if there is one.
@@ -168,8 +193,7 @@ pub fn complete(deployment: &Deployment) -> bool {
 }
 
 /// What is still missing, in words.
-pub fn missing(deployment: Option<&Deployment>) -> String {
-    let Some(deployment) = deployment else { return "it was not seen".to_owned() };
+pub fn missing(deployment: &Deployment) -> String {
     let wanted = deployment.spec.replicas.unwrap_or(1);
     let status = deployment.status.clone().unwrap_or_default();
     format!(
@@ -229,7 +253,7 @@ mod tests {
             (waiting("ContainerCreating", &none), UNSCHEDULABLE, true, None),
             (unschedulable(), soon, false, None),
             (unschedulable(), soon, true, Some("Insufficient cpu")),
-            (unschedulable(), UNSCHEDULABLE, false, Some("fewer --replicas")),
+            (unschedulable(), UNSCHEDULABLE, false, Some("fewer replicas")),
         ] {
             let found = of_pod(&pod, age, impatient).map(|trouble| trouble.to_string());
             match (&found, words) {

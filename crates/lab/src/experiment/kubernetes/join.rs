@@ -13,14 +13,14 @@ use crate::{
 const BELIEVABLE: f64 = 1.0;
 
 /// Says which pod an attempt went to, where that is known: the Service's address tells nothing.
-pub(super) fn place(attempt: &mut Attempt, timeline: &Timeline, remembered: bool) {
+pub(crate) fn place(attempt: &mut Attempt, timeline: &Timeline, remembered: bool) {
     let instance = attempt.instance.as_deref();
     let believed = instance.filter(|_| remembered || attempt.status.is_some());
     attempt.peer = believed.and_then(|pod| timeline.address_of(pod));
 }
 
 /// From the nodes' clocks, which are taken for one, to the timeline's.
-pub(super) fn nodes(
+pub(crate) fn nodes(
     stopped: &Stopped,
     reports: &[PodEnd],
     began: Duration,
@@ -42,7 +42,7 @@ pub(super) fn nodes(
 
 /// What pods say of their ends, as events; without what contradicts what was seen of them: then
 /// their node's clock is not that of the others.
-pub(super) fn believable(reports: &[PodEnd], nodes: Offset) -> Vec<(Arc<str>, Duration, What)> {
+pub(crate) fn believable(reports: &[PodEnd], nodes: Offset) -> Vec<(Arc<str>, Duration, What)> {
     let mut events = Vec::new();
     for report in reports {
         let deleted = report.deleted.map_or(0.0, |at| at.as_secs_f64());

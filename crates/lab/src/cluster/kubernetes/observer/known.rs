@@ -1,26 +1,29 @@
 //! What is known of one pod, and what is new in what is heard of it.
 
-use std::{
-    net::{IpAddr, SocketAddr},
-    sync::Arc,
-    time::Duration,
+use std::{net::SocketAddr, sync::Arc, time::Duration};
+
+use k8s_openapi::api::core::v1::Pod;
+
+use super::{
+    super::{drained::Drained, served::Served},
+    ending::after_killing,
+    events::Told,
 };
-
-use k8s_openapi::api::core::v1::{ContainerStatus, Pod};
-
-use super::super::{drained::Drained, manifests::CONTAINER};
 use crate::timeline::{Conditions, Exit, Timeline, What};
+
+/// Kubernetes' own default, should a pod not say.
+const GRACE: Duration = Duration::from_secs(30);
 
 /// What is known of a pod.
 #[derive(Debug, Clone, Default)]
 pub(super) struct Known {
     pub(super) version: Arc<str>,
-    /// Where it listens; its history in the timeline begins when that is known.
+    /// Where it listens, once that is known.
     pub(super) address: Option<SocketAddr>,
-    /// When it was first seen.
-    pub(super) since: Duration,
-    /// The events that came before its address did.
-    pub(super) early: Vec<(Duration, What)>,
+    /// Its object, as it was seen last.
+    pub(super) object: Option<Arc<Pod>>,
+    /// Whether its container was ever started.
+    pub(super) started: bool,
     pub(super) running: bool,
     pub(super) restarts: i32,
     pub(super) ready: bool,
@@ -30,21 +33,30 @@ pub(super) struct Known {
     pub(super) exited: Option<(Duration, Exit)>,
     pub(super) drained: Option<Drained>,
     pub(super) removed: bool,
+    /// Whether the kubelet has begun to end its container.
+    pub(super) killing: bool,
+    /// What the kubelet is going to do to it, and when.
+    pub(super) due: Vec<(Duration, What)>,
 }
 
 impl Known {
+    /// Takes what happened before anybody looked for granted.
+    pub(super) fn met(&mut self, pod: &Pod, served: &Served) {
+        self.restarts = served.status(pod).map_or(0, |container| container.restart_count);
+    }
+
     /// What is new, in the order in which it must have happened.
-    pub(super) fn learn(&mut self, at: Duration, pod: &Pod) -> Vec<What> {
+    pub(super) fn learn(&mut self, at: Duration, pod: &Pod, served: &Served) -> Vec<What> {
         let mut new = Vec::new();
         let status = pod.status.as_ref();
-        let container = container(pod);
-        let first = !self.running && self.restarts == 0 && self.exited.is_none();
+        let container = served.status(pod);
+        let first = !self.started;
         let restarted = container.map_or(0, |c| c.restart_count);
         let running = container.and_then(|c| c.state.as_ref()?.running.as_ref()).is_some();
         let terminated = container.and_then(|c| c.state.as_ref()?.terminated.as_ref());
         if first && (running || terminated.is_some() || restarted > 0) {
             new.push(What::Started);
-            self.running = true;
+            (self.started, self.running) = (true, true);
         }
         let ready = status.is_some_and(|status| {
             let conditions = status.conditions.iter().flatten();
@@ -63,6 +75,9 @@ impl Known {
                 new.extend(ended(last.exit_code, last.reason.as_deref()));
             }
             self.running = false;
+            // Another process, which nobody has asked to end.
+            self.killing = false;
+            self.due.clear();
         }
         if running && !self.running {
             new.push(What::Restarted(restarted.cast_unsigned()));
@@ -71,6 +86,7 @@ impl Known {
         self.restarts = self.restarts.max(restarted);
         if let (true, Some(terminated)) = (self.running, terminated) {
             self.running = false;
+            self.due.clear();
             self.exited = Some((at, exit_of(terminated.exit_code)));
             self.drained = terminated.message.as_deref().and_then(Drained::read);
             new.extend(ended(terminated.exit_code, terminated.reason.as_deref()));
@@ -82,33 +98,56 @@ impl Known {
         new
     }
 
-    /// Begins the pod's history once its address is known, with what is known from before.
-    pub(super) fn begin(&mut self, name: &Arc<str>, pod: &Pod, timeline: &Timeline) {
-        if self.address.is_some() {
-            return;
-        }
-        let Some(address) = address(pod) else { return };
-        self.address = Some(address);
-        let created = self.early.first().map_or(self.since, |(at, _)| self.since.min(*at));
-        timeline.created_at(name, &self.version, address, created);
-        for (at, what) in std::mem::take(&mut self.early) {
-            timeline.record_at(name, at, what);
+    /// Learns what was told of it; events are the cluster's, and come in no order with its changes.
+    pub(super) fn hear(&mut self, at: Duration, told: Told, served: &Served) -> Vec<What> {
+        match told {
+            Told::Killing if self.killing || self.exited.is_some() => Vec::new(),
+            Told::Killing => {
+                self.killing = true;
+                let spec = self.object.as_ref().and_then(|pod| pod.spec.as_ref());
+                let hook = spec.and_then(|spec| served.hook(spec));
+                let due = after_killing(hook, self.grace());
+                self.due = due.into_iter().map(|(after, what)| (at + after, what)).collect();
+                self.pass(at).into_iter().map(|(_, what)| what).collect()
+            }
+            // SIGTERM follows at once.
+            Told::HookFailed(why) => {
+                self.due.clear();
+                vec![What::HookFailed(why), What::Sigterm]
+            }
+            Told::Unhealthy(probe, reason) => vec![What::ProbeFailed { probe, reason }],
+            Told::Warning(reason, message) => vec![What::Warning { reason, message }],
         }
     }
 
-    pub(super) fn tell(&mut self, name: &Arc<str>, at: Duration, what: What, timeline: &Timeline) {
-        if self.address.is_some() {
-            timeline.record_at(name, at, what);
-        } else {
-            self.early.push((at, what));
-        }
+    /// When the kubelet does the next thing to it.
+    pub(super) fn next_due(&self) -> Option<Duration> {
+        self.due.first().map(|(at, _)| *at)
+    }
+
+    /// What the kubelet has done to it by now.
+    pub(super) fn pass(&mut self, now: Duration) -> Vec<(Duration, What)> {
+        let later = self.due.partition_point(|(at, _)| *at <= now);
+        self.due.drain(..later).collect()
+    }
+
+    /// The time it has to end.
+    fn grace(&self) -> Duration {
+        let pod = self.object.as_ref();
+        // What whoever deleted it wanted comes before what it says itself.
+        let seconds = pod.and_then(|pod| {
+            let own = pod.spec.as_ref().and_then(|spec| spec.termination_grace_period_seconds);
+            pod.metadata.deletion_grace_period_seconds.or(own)
+        });
+        seconds.map_or(GRACE, |seconds| Duration::from_secs(u64::try_from(seconds).unwrap_or(0)))
     }
 
     pub(super) fn remove(&mut self, name: &Arc<str>, at: Duration, timeline: &Timeline) {
         if !std::mem::replace(&mut self.removed, true) {
             // Gone without a word, while nobody looked: what must have been before it is not known.
             self.ready = false;
-            self.tell(name, at, What::Removed, timeline);
+            self.due.clear();
+            timeline.record_at(name, at, What::Removed);
         }
     }
 }
@@ -117,7 +156,7 @@ impl Known {
 fn ended(code: i32, reason: Option<&str>) -> Vec<What> {
     // By signal 9 the kubelet ends what outlives its grace; the kernel does so without memory.
     match (code, reason) {
-        (137, Some("OOMKilled")) => vec![What::Exited(exit_of(code))],
+        (_, Some("OOMKilled")) => vec![What::OomKilled, What::Exited(exit_of(code))],
         (137, _) => vec![What::Sigkill, What::Exited(exit_of(code))],
         (code, _) => vec![What::Exited(exit_of(code))],
     }
@@ -126,28 +165,4 @@ fn ended(code: i32, reason: Option<&str>) -> Vec<What> {
 /// Only of SIGKILL is it sure that no program chose the code.
 fn exit_of(code: i32) -> Exit {
     if code == 137 { Exit::Signal(9) } else { Exit::Code(code) }
-}
-
-pub(super) fn image(pod: &Pod) -> String {
-    let containers = pod.spec.iter().flat_map(|spec| &spec.containers);
-    let own = containers.into_iter().find(|container| container.name == CONTAINER);
-    own.and_then(|container| container.image.clone()).unwrap_or_default()
-}
-
-fn address(pod: &Pod) -> Option<SocketAddr> {
-    let ip: IpAddr = pod.status.as_ref()?.pod_ip.as_ref()?.parse().ok()?;
-    let ports =
-        pod.spec.iter().flat_map(|spec| &spec.containers).flat_map(|c| c.ports.iter().flatten());
-    let port = ports.into_iter().find(|port| port.name.as_deref() == Some("http"));
-    Some(SocketAddr::new(ip, port.map_or(5_000, |port| port.container_port as u16)))
-}
-
-/// The server's container; others may have put theirs beside it.
-fn container(pod: &Pod) -> Option<&ContainerStatus> {
-    containers(pod).find(|container| container.name == CONTAINER)
-}
-
-/// A container's status, for whoever looks for trouble.
-pub(in super::super) fn containers(pod: &Pod) -> impl Iterator<Item = &ContainerStatus> {
-    pod.status.iter().flat_map(|status| status.container_statuses.iter().flatten())
 }

@@ -11,12 +11,21 @@ struct Seen {
 
 impl Seen {
     fn new() -> Self {
-        Self { observer: Observer::default(), timeline: Timeline::new(Instant::now()) }
+        let served = Served {
+            container: Some("websample".into()),
+            port_name: Some("http".to_owned()),
+            port: 5_000,
+        };
+        Self { observer: Observer::new(served), timeline: Timeline::new(Instant::now()) }
     }
 
     fn pod(&mut self, at: u64, pod: &Value) {
         let pod: Pod = serde_json::from_value(pod.clone()).expect("a pod");
-        let version = |image: &str| image.rsplit(':').next().unwrap_or_default().into();
+        let pod = Arc::new(pod);
+        let version = |pod: &Pod| -> Arc<str> {
+            let image = pod.spec.as_ref().and_then(|spec| spec.containers[0].image.as_deref());
+            image.and_then(|image| image.rsplit(':').next()).unwrap_or_default().into()
+        };
         self.observer.pod(Duration::from_secs(at), &pod, version, &self.timeline);
     }
 
@@ -104,7 +113,7 @@ async fn a_pods_life_is_told_as_it_was_seen() {
     seen.pod(15, &gone);
     seen.slice(15, &json!([]));
     let last: Pod = serde_json::from_value(gone).expect("a pod");
-    seen.observer.pod_gone(Duration::from_secs(16), &last, &seen.timeline);
+    seen.observer.pod_gone(Duration::from_secs(16), &Arc::new(last), &seen.timeline);
     assert_eq!(
         seen.events(),
         told(&[
