@@ -83,6 +83,30 @@ fn and_the_same_faults() {
     );
 }
 
+/// As tests/evidence has shown: the one pod that leaves answers until its hook is over.
+#[test]
+fn where_no_pod_is_ready_a_proxy_sends_to_those_that_leave() {
+    let bounds = "{ rollingUpdate: { maxSurge: 0, maxUnavailable: 1 } }";
+    let alone = workload("apps/v1", "Deployment", 1, bounds)
+        .replace("maxUnavailable: 1, selector", "selector");
+    let service = "apiVersion: v1\nkind: Service\nmetadata: { name: web }\nspec: { selector: { app: web }, ports: [{ \
+                   port: 80, targetPort: 8080 }] }\n---\n";
+    let ingress = "apiVersion: networking.k8s.io/v1\nkind: Ingress\nmetadata: { name: web }\nspec: { \
+                   ingressClassName: nginx, defaultBackend: { service: { name: web, port: { number: 80 } } } }\n";
+    let message = |text: &str| {
+        let report = checked(text);
+        let found = report.findings.iter().find(|found| found.rule.name() == "no-pod-left");
+        found.unwrap_or_else(|| panic!("{report:#?}")).message.clone()
+    };
+    let proxied = message(&(alone.clone() + service));
+    assert!(proxied.ends_with(
+        "every request is lost from 5s later, when the old ones no longer accept, until then"
+    ));
+    // An ingress controller sends to none of them.
+    let routed = message(&(alone + service + ingress));
+    assert!(routed.ends_with("every request in between is lost"), "{routed}");
+}
+
 #[test]
 fn a_pod_that_ends_or_belongs_to_somebody_stands_for_nobody() {
     let pod = |meta: &str, spec: &str| {

@@ -46,7 +46,9 @@ pub(super) fn is_proxy(container: &str, image: &str) -> bool {
 
 /// Whether it answers those who watch the other containers, and nobody else.
 pub(super) fn is_monitor(container: &str, image: &str) -> bool {
-    let is = |name: &str| name.contains("exporter") || name == "kube-rbac-proxy";
+    let is = |name: &str| {
+        name.contains("exporter") || name == "kube-rbac-proxy" || name == "jaeger-agent"
+    };
     is(container) || is(name(image))
 }
 
@@ -101,6 +103,7 @@ mod tests {
     fn monitors() {
         assert!(is_monitor("kube-rbac-proxy", "quay.io/brancz/kube-rbac-proxy:v0.20.0"));
         assert!(is_monitor("metrics", "docker.io/oliver006/redis_exporter:v1.80"));
+        assert!(is_monitor("agent", "jaegertracing/jaeger-agent:1.62"));
         assert!(!is_monitor("app", "me/app"));
     }
 }

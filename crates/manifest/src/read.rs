@@ -227,10 +227,11 @@ struct Reader<'a> {
 impl Reader<'_> {
     fn take(self, objects: &mut Objects) -> Result<(), Problem> {
         if self.is_patch() {
-            let problem = format!(
-                "it is a part of a {}, as a patch has it: no selector, and no labels of its pods or no image",
-                self.kind
-            );
+            let why = match self.node.get("$patch") {
+                Some(_) => "$patch says so",
+                None => "no selector, and no labels of its pods or no image",
+            };
+            let problem = format!("it is a part of a {}, as a patch has it ({why})", self.kind);
             objects.foreign.push(self.place.problem(Some(self.node.line), problem, BUILD));
             return Ok(());
         }
