@@ -73,7 +73,7 @@ fn every_crate_says_what_it_is_in_one_sentence_and_opens_with_an_example() {
         .expect("cargo runs");
     let metadata: serde_json::Value = serde_json::from_slice(&output.stdout).expect("JSON");
     let packages = metadata["packages"].as_array().expect("packages");
-    assert_eq!(packages.len(), 8);
+    assert_eq!(packages.len(), 9);
     for package in packages {
         let name = package["name"].as_str().expect("a name");
         let text = |key: &str| package[key].as_str().unwrap_or_default().to_owned();

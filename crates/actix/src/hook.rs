@@ -10,8 +10,7 @@ use std::{
 };
 
 use actix_http::{Request, StatusCode, header};
-
-use super::token::Token;
+use websample_connections::Token;
 
 /// The header that carries the token.
 pub const TOKEN_HEADER: &str = "x-prestop-token";

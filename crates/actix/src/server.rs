@@ -11,16 +11,14 @@ use std::{
 use actix_http::Extensions;
 use prometheus::Registry;
 use tokio_rustls::rustls::ServerConfig;
+use websample_connections::{BACKLOG, Timeouts, Tls, TlsError, Token, bind};
 use websample_lifecycle::{Drain, StartupHold};
 use websample_metrics::BuildInfo;
 
 use super::{
-    accept::{BACKLOG, bind},
     connect::{Connected, OnConnect},
-    connections::{Http2, Timeouts},
+    connections::Http2,
     probes::OnDrain,
-    tls::{Tls, TlsError},
-    token::Token,
 };
 
 /// Where the kubelet looks for a termination message, by default.

@@ -21,7 +21,8 @@ use tokio::{
     time::{Instant, Sleep, sleep_until},
 };
 use tokio_rustls::TlsAcceptor;
-use websample_lifecycle::{Guard, Lifecycle, Unfinished};
+use websample_connections::{Accepted, Timeouts};
+use websample_lifecycle::{Lifecycle, Unfinished};
 
 use super::{
     super::connect::OnConnect,
@@ -41,27 +42,6 @@ const LINGER: Duration = Duration::from_secs(2);
 
 /// The same at the deadline, when the process is about to exit.
 const LAST_LINGER: Duration = Duration::from_millis(200);
-
-/// The time limits of one connection.
-#[derive(Debug, Clone, Copy)]
-#[expect(clippy::struct_field_names, reason = "called as the settings are")]
-pub(crate) struct Timeouts {
-    /// For a request head, and for the TLS handshake, to arrive completely.
-    pub(crate) header_timeout: Duration,
-    /// For more of a request's body to arrive, once a handler waits for it.
-    pub(crate) body_timeout: Duration,
-    /// For a client to take any of the bytes that wait for it.
-    pub(crate) write_timeout: Duration,
-}
-
-/// A connection as it leaves the accept queue.
-#[derive(Debug)]
-pub(crate) struct Accepted {
-    pub(crate) stream: std::net::TcpStream,
-    pub(crate) peer: SocketAddr,
-    /// Counts the connection until it is closed.
-    pub(crate) guard: Guard,
-}
 
 /// What serves the connections of a worker.
 pub(crate) struct Services<H, S> {

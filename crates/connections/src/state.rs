@@ -14,11 +14,11 @@ use tokio::time::Instant;
 use super::heads::Heads;
 
 /// A connection that was just accepted gets this long to say something before it counts as idle.
-pub(super) const FIRST_WORD: Duration = Duration::from_secs(1);
+pub const FIRST_WORD: Duration = Duration::from_secs(1);
 
 /// What is spoken on a connection.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(crate) enum Protocol {
+pub enum Protocol {
     /// HTTP/1.0 or 1.1, or not known yet.
     Http1,
     /// HTTP/2, over TLS or with prior knowledge.
@@ -31,7 +31,7 @@ pub(crate) enum Protocol {
 
 /// How far the end of a connection has been arranged.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
-pub(crate) enum Stage {
+pub enum Stage {
     /// Being served.
     Open,
     /// Its client is told to leave; what still comes is served.
@@ -47,7 +47,7 @@ pub(crate) enum Stage {
 
 /// The state of one connection. It lives on its worker's thread.
 #[derive(Debug)]
-pub(crate) struct Connection {
+pub struct Connection {
     stage: Cell<Stage>,
     /// When its client began to be told to leave.
     leaving_since: Cell<Option<Instant>>,
@@ -68,7 +68,7 @@ pub(crate) struct Connection {
 }
 
 /// Keeps requests whose responses are complete, until they have left.
-pub(crate) trait Sent {
+pub trait Sent {
     /// The request that was kept under this key has left.
     fn sent(&self, key: usize);
 }
@@ -120,7 +120,8 @@ struct Flags {
 }
 
 impl Connection {
-    pub(crate) fn new(stage: Stage, body_timeout: Duration) -> Rc<Self> {
+    /// A connection that was accepted now.
+    pub fn new(stage: Stage, body_timeout: Duration) -> Rc<Self> {
         let accepted = Instant::now();
         Rc::new(Self {
             stage: Cell::new(stage),
@@ -144,12 +145,13 @@ impl Connection {
         self.flags.set(flags);
     }
 
-    pub(super) fn stage(&self) -> Stage {
+    /// How far its end has been arranged.
+    pub fn stage(&self) -> Stage {
         self.stage.get()
     }
 
     /// Moves to a stage and wakes the connection's task to act on it.
-    pub(super) fn set_stage(&self, stage: Stage) {
+    pub fn set_stage(&self, stage: Stage) {
         self.stage.set(stage);
         if stage == Stage::Open {
             self.leaving_since.set(None);
@@ -159,50 +161,55 @@ impl Connection {
         self.wake();
     }
 
-    pub(super) fn leaving_since(&self) -> Option<Instant> {
+    /// Since when its client is told to leave.
+    pub fn leaving_since(&self) -> Option<Instant> {
         self.leaving_since.get()
     }
 
-    pub(crate) fn protocol(&self) -> Protocol {
+    /// What is spoken on it.
+    pub fn protocol(&self) -> Protocol {
         self.protocol.get()
     }
 
-    pub(crate) fn set_protocol(&self, protocol: Protocol) {
+    /// Something else is spoken on it from here on.
+    pub fn set_protocol(&self, protocol: Protocol) {
         self.protocol.set(protocol);
     }
 
-    pub(super) fn accepted(&self) -> Instant {
+    /// When it was accepted.
+    pub fn accepted(&self) -> Instant {
         self.accepted
     }
 
     /// The longest wait for more of a request's body.
-    pub(super) fn body_timeout(&self) -> Duration {
+    pub fn body_timeout(&self) -> Duration {
         self.body_timeout
     }
 
-    pub(super) fn has_spoken(&self) -> bool {
+    /// Whether its client has sent anything.
+    pub fn has_spoken(&self) -> bool {
         self.flags.get().spoken
     }
 
     /// Whether something has come of a request that nobody has begun.
-    pub(super) fn is_waiting(&self) -> bool {
+    pub fn is_waiting(&self) -> bool {
         self.heads.borrow().is_waiting()
     }
 
     /// Of how many requests the whole head has come that nobody has begun.
-    pub(super) fn whole(&self) -> usize {
+    pub fn whole(&self) -> usize {
         self.heads.borrow().whole()
     }
 
     /// Whether a head has begun, and is not complete.
-    pub(super) fn is_half(&self) -> bool {
+    pub fn is_half(&self) -> bool {
         self.heads.borrow().is_half()
     }
 
     /// Whether the response that is about to be written may say that it is the last one, which is
     /// then so: a server that has said it processes no further request (RFC 9112, section 9.6).
     /// Therefore it is not said while a request waits.
-    pub(crate) fn may_say_close(&self) -> bool {
+    pub fn may_say_close(&self) -> bool {
         if self.protocol() != Protocol::Http1 {
             return true;
         }
@@ -215,21 +222,23 @@ impl Connection {
 
     /// Whether what still comes is of no request that will be answered.
     #[inline]
-    pub(super) fn ignores_more(&self) -> bool {
+    pub fn ignores_more(&self) -> bool {
         self.flags.get().told && !self.heads.borrow().is_in_body()
     }
 
-    pub(super) fn is_idle(&self) -> bool {
+    /// Whether no request on it is being answered.
+    pub fn is_idle(&self) -> bool {
         self.in_flight.get() == 0
     }
 
-    pub(super) fn has_expired(&self) -> bool {
+    /// Whether a time limit has passed.
+    pub fn has_expired(&self) -> bool {
         self.flags.get().expired
     }
 
     /// A time limit has passed: from now on the client seems to have closed its side. On HTTP/2
     /// that would take other streams with it.
-    pub(super) fn expire(&self) {
+    pub fn expire(&self) {
         if self.protocol() == Protocol::Http1 || self.is_idle() {
             self.set(|flags| flags.expired = true);
             self.wake();
@@ -237,42 +246,42 @@ impl Connection {
     }
 
     /// Something has come from the client that is followed elsewhere.
-    pub(super) fn spoke(&self) {
+    pub fn spoke(&self) {
         self.set(|flags| flags.spoken = true);
     }
 
     /// Bytes of HTTP/1.1 came from the client. Tells whether they mean anything.
     #[inline]
-    pub(super) fn heard(&self, bytes: &[u8]) -> bool {
+    pub fn heard(&self, bytes: &[u8]) -> bool {
         self.spoke();
         self.heads.borrow_mut().follow(bytes, self.is_idle())
     }
 
     /// A request was read from it.
     #[inline]
-    pub(crate) fn begin(&self) {
+    pub fn begin(&self) {
         self.in_flight.set(self.in_flight.get() + 1);
     }
 
     /// Whether the request that was just read has a body.
     #[inline]
-    pub(super) fn expects_body(&self, body: bool) {
+    pub fn expects_body(&self, body: bool) {
         self.heads.borrow_mut().begin(body);
     }
 
     /// Whether [`Connection::has_body`] has to know whether the body is a chunked one.
-    pub(super) fn has_followers(&self) -> bool {
+    pub fn has_followers(&self) -> bool {
         self.heads.borrow().has_followers()
     }
 
     /// All of the body has come, which is of so many bytes.
-    pub(super) fn has_body(&self, bytes: usize, chunked: bool) {
+    pub fn has_body(&self, bytes: usize, chunked: bool) {
         self.heads.borrow_mut().end_body(bytes, chunked);
     }
 
     /// A request on it was answered or given up.
     #[inline]
-    pub(crate) fn end(&self) {
+    pub fn end(&self) {
         self.in_flight.set(self.in_flight.get() - 1);
         if self.is_idle() && self.stage.get() > Stage::Open {
             // The task may be waiting for exactly this before it closes.
@@ -281,13 +290,13 @@ impl Connection {
     }
 
     /// Whether anything can leave any more: an HTTP/2 handler may outlive its connection.
-    pub(crate) fn is_closed(&self) -> bool {
+    pub fn is_closed(&self) -> bool {
         self.flags.get().closed
     }
 
     /// A request's response is complete; whoever keeps it is told once it has left.
     #[inline]
-    pub(crate) fn complete(&self, request: usize, kept_by: &Rc<impl Sent + 'static>) {
+    pub fn complete(&self, request: usize, kept_by: &Rc<impl Sent + 'static>) {
         let mut sender = self.sender.borrow_mut();
         if sender.is_none() {
             *sender = Some(Rc::clone(kept_by) as Rc<dyn Sent>);
@@ -305,7 +314,7 @@ impl Connection {
 
     /// Responses have left, at the latest those of all but `streams` requests.
     #[inline]
-    pub(super) fn sent(&self, streams: u32) {
+    pub fn sent(&self, streams: u32) {
         while self.in_flight.get() > streams {
             let first = self.unsent.borrow_mut().pop();
             let Some(request) = first else { return };
@@ -314,7 +323,7 @@ impl Connection {
     }
 
     /// Nothing will be sent any more.
-    pub(super) fn close(&self) {
+    pub fn close(&self) {
         self.set(|flags| flags.closed = true);
         loop {
             let first = self.unsent.borrow_mut().pop();
@@ -325,12 +334,14 @@ impl Connection {
         self.sender.take();
     }
 
-    pub(super) fn wake(&self) {
+    /// Wakes the task that serves it.
+    pub fn wake(&self) {
         self.waker.borrow().wake_by_ref();
     }
 
+    /// The task that serves it is woken by this.
     #[inline]
-    pub(super) fn set_waker(&self, waker: &Waker) {
+    pub fn set_waker(&self, waker: &Waker) {
         let mut current = self.waker.borrow_mut();
         if !current.will_wake(waker) {
             current.clone_from(waker);

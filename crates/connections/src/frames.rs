@@ -13,7 +13,7 @@
 const HEADER: usize = 9;
 
 /// The client's connection preface, before its first frame.
-pub(super) const PREFACE: &[u8] = b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n";
+pub const PREFACE: &[u8] = b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n";
 
 const DATA: u8 = 0x0;
 const HEADERS: u8 = 0x1;
@@ -36,20 +36,20 @@ const CANCEL: u32 = 8;
 const LARGEST_STREAM: u32 = (1 << 31) - 1;
 
 /// A GOAWAY frame with NO_ERROR.
-pub(super) const fn goaway(last_stream: u32) -> [u8; HEADER + 8] {
+pub const fn goaway(last_stream: u32) -> [u8; HEADER + 8] {
     let [s0, s1, s2, s3] = last_stream.to_be_bytes();
     let [e0, e1, e2, e3] = NO_ERROR.to_be_bytes();
     [0, 0, 8, GOAWAY, 0, 0, 0, 0, 0, s0, s1, s2, s3, e0, e1, e2, e3]
 }
 
 /// What the server takes for its client's GOAWAY.
-pub(super) const CLIENT_LEAVES: [u8; HEADER + 8] = goaway(LARGEST_STREAM);
+pub const CLIENT_LEAVES: [u8; HEADER + 8] = goaway(LARGEST_STREAM);
 
 /// What our PING carries, to be told from the h2 server's own.
 const QUESTION: [u8; 8] = *b"leaving?";
 
 /// The first of the two GOAWAY frames, and the question whether it was read.
-pub(super) const LEAVE: [u8; 2 * (HEADER + 8)] = {
+pub const LEAVE: [u8; 2 * (HEADER + 8)] = {
     let mut frames = [0; 2 * (HEADER + 8)];
     let goaway = goaway(LARGEST_STREAM);
     let ping = [0, 0, 8, PING, 0, 0, 0, 0, 0];
@@ -131,7 +131,7 @@ impl Direction {
 
 /// Both directions of a connection and its open streams.
 #[derive(Debug)]
-pub(super) struct Frames {
+pub struct Frames {
     inbound: Direction,
     outbound: Direction,
     /// Streams that the client opened and the server has not finished.
@@ -141,8 +141,15 @@ pub(super) struct Frames {
     answered: bool,
 }
 
+impl Default for Frames {
+    fn default() -> Self {
+        Self::new()
+    }
+}
+
 impl Frames {
-    pub(super) const fn new() -> Self {
+    /// A connection on which nothing has been said.
+    pub const fn new() -> Self {
         Self {
             inbound: Direction::new(PREFACE.len()),
             outbound: Direction::new(0),
@@ -154,7 +161,7 @@ impl Frames {
 
     /// Follows what the client sent. The answer to our question is made a frame that the h2
     /// server ignores: it did not ask.
-    pub(super) fn received(&mut self, bytes: &mut [u8]) {
+    pub fn received(&mut self, bytes: &mut [u8]) {
         let Self { inbound, open, last_stream, .. } = self;
         let mut ours = None;
         let all: &[u8] = bytes;
@@ -181,7 +188,7 @@ impl Frames {
     }
 
     /// Follows what was sent.
-    pub(super) fn sent(&mut self, bytes: &[u8]) {
+    pub fn sent(&mut self, bytes: &[u8]) {
         let Self { outbound, open, .. } = self;
         outbound.follow(bytes, |frame, _| match frame.kind {
             DATA | HEADERS if frame.flags & END_STREAM != 0 => {
@@ -193,48 +200,48 @@ impl Frames {
     }
 
     /// How many streams the client has opened and the server has not finished.
-    pub(super) fn open_streams(&self) -> u32 {
+    pub fn open_streams(&self) -> u32 {
         self.open.len() as u32
     }
 
     /// The client has read our GOAWAY: all it opened before has come.
-    pub(super) const fn is_answered(&self) -> bool {
+    pub const fn is_answered(&self) -> bool {
         self.answered
     }
 
     /// The server has begun to speak.
-    pub(super) const fn has_begun(&self) -> bool {
+    pub const fn has_begun(&self) -> bool {
         self.outbound.frames > 0
     }
 
     /// The client is in the middle of a frame, of a header block, or of the preface.
-    pub(super) const fn is_partial(&self) -> bool {
+    pub const fn is_partial(&self) -> bool {
         !self.inbound.at_boundary()
     }
 
     /// The client is in the middle of a header block.
-    pub(super) const fn is_in_head(&self) -> bool {
+    pub const fn is_in_head(&self) -> bool {
         let Direction { header, payload, in_headers, .. } = &self.inbound;
         *in_headers || (*payload > 0 && matches!(header[3], HEADERS | CONTINUATION))
     }
 
     /// The client has opened a stream at some time.
-    pub(super) const fn has_had_streams(&self) -> bool {
+    pub const fn has_had_streams(&self) -> bool {
         self.last_stream > 0
     }
 
     /// A frame of ours may follow what was sent. The server's first frame has to be SETTINGS.
-    pub(super) const fn may_send(&self) -> bool {
+    pub const fn may_send(&self) -> bool {
         self.outbound.frames > 0 && self.outbound.at_boundary()
     }
 
     /// A frame may be shown to the server between what was received.
-    pub(super) const fn may_show(&self) -> bool {
+    pub const fn may_show(&self) -> bool {
         self.inbound.frames > 0 && self.inbound.at_boundary()
     }
 
     /// What to send when the connection is given up: every open stream is reset, then GOAWAY.
-    pub(super) fn farewell(&self) -> Vec<u8> {
+    pub fn farewell(&self) -> Vec<u8> {
         let mut bytes: Vec<u8> = self.open.iter().flat_map(|id| rst_stream(*id)).collect();
         bytes.extend_from_slice(&goaway(self.last_stream));
         bytes

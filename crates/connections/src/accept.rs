@@ -3,7 +3,10 @@
 use std::{
     io,
     net::{SocketAddr, TcpListener, ToSocketAddrs},
-    sync::Arc,
+    sync::{
+        Arc,
+        atomic::{AtomicBool, Ordering},
+    },
     time::Duration,
 };
 
@@ -17,13 +20,13 @@ use tokio::{
 use websample_lifecycle::{Count, Lifecycle, Mode};
 
 use super::{
-    connections::Accepted,
+    accepted::{Accepted, Dispatched},
     tls::Tls,
-    worker::{Dispatched, Worker},
+    worker::Worker,
 };
 
 /// Connections that the kernel completes before they are accepted, where nobody says otherwise.
-pub(super) const BACKLOG: i32 = 1024;
+pub const BACKLOG: i32 = 1024;
 
 /// After an error such as "too many open files" that the next attempt would meet again.
 const AFTER_ERROR: Duration = Duration::from_millis(100);
@@ -38,7 +41,7 @@ const RECENT: Duration = Duration::from_secs(1);
 ///
 /// # Errors
 /// Names the address that cannot be bound.
-pub(super) fn bind(addresses: impl ToSocketAddrs, backlog: i32) -> io::Result<Vec<TcpListener>> {
+pub fn bind(addresses: impl ToSocketAddrs, backlog: i32) -> io::Result<Vec<TcpListener>> {
     let mut listeners = Vec::new();
     for address in addresses.to_socket_addrs()? {
         listeners.push(listen(address, backlog).map_err(|error| {
@@ -61,7 +64,8 @@ fn listen(address: SocketAddr, backlog: i32) -> io::Result<TcpListener> {
 }
 
 /// A listener and where its connections go.
-pub(super) struct Acceptor<'a> {
+#[derive(Debug)]
+pub struct Acceptor<'a> {
     listener: TcpListener,
     /// The same socket, in the reactor.
     reactor: tokio::net::TcpListener,
@@ -78,7 +82,7 @@ impl<'a> Acceptor<'a> {
     ///
     /// # Errors
     /// When the system does not take it.
-    pub(super) fn new(
+    pub fn new(
         listener: TcpListener,
         tls: Option<&'a Tls>,
         workers: &'a [Worker],
@@ -90,12 +94,23 @@ impl<'a> Acceptor<'a> {
         Ok(Self { listener, reactor, tls, workers, places, connections })
     }
 
+    /// Runs it to its end; where it fails, nobody should be sent here any more.
+    pub async fn listen(self, lifecycle: &Lifecycle, failed: &AtomicBool) {
+        // Held until its queue is empty: the drain waits for that, too.
+        let open = lifecycle.in_flight().listeners.enter();
+        if let Err(error) = self.run(lifecycle).await {
+            tracing::error!(%error, "a listener has failed; not ready any more");
+            failed.store(true, Ordering::Relaxed);
+        }
+        drop(open);
+    }
+
     /// Accepts connections until draining begins, then closes the listener; in mode `drain`
     /// only after it has served the connections that the kernel had completed.
     ///
     /// # Errors
     /// When it will never accept again.
-    pub(super) async fn run(self, lifecycle: &Lifecycle) -> io::Result<()> {
+    pub async fn run(self, lifecycle: &Lifecycle) -> io::Result<()> {
         let draining = lifecycle.draining();
         let mut last = None;
         loop {

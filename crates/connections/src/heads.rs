@@ -15,7 +15,7 @@ const TWO_LINES: u32 = 4;
 /// pipelined behind a body is therefore known exactly where it came with the head and the body has a
 /// length. Else it is known by the last bytes alone: half a head is noticed, whole requests are not.
 #[derive(Debug, Default)]
-pub(super) struct Heads {
+pub struct Heads {
     /// Bytes that have come, counted round and round.
     came: u32,
     /// The last four of them.
@@ -74,7 +74,7 @@ impl Heads {
     /// Follows bytes that came. Tells whether they mean anything: empty lines before a request do
     /// not (RFC 9112, section 2.2).
     #[inline]
-    pub(super) fn follow(&mut self, bytes: &[u8], idle: bool) -> bool {
+    pub fn follow(&mut self, bytes: &[u8], idle: bool) -> bool {
         let before = self.came;
         let ends_with_cr = self.tail & 0xFF == u32::from(b'\r');
         self.came = before.wrapping_add(bytes.len() as u32);
@@ -112,7 +112,7 @@ impl Heads {
 
     /// A request is begun: the first of those that wait.
     #[inline]
-    pub(super) fn begin(&mut self, has_body: bool) {
+    pub fn begin(&mut self, has_body: bool) {
         if self.body {
             // Nobody has read the last body to its end, so what was behind it was not followed.
             self.half = false;
@@ -127,7 +127,7 @@ impl Heads {
     }
 
     /// Whether a body that ends now may have something behind it that was taken for heads.
-    pub(super) const fn has_followers(&self) -> bool {
+    pub const fn has_followers(&self) -> bool {
         self.ends.first.is_some()
     }
 
@@ -135,7 +135,7 @@ impl Heads {
     ///
     /// What else came behind the head is the framing of a chunked body, which ends as a head does,
     /// or the beginning of a further request.
-    pub(super) fn end_body(&mut self, bytes: usize, chunked: bool) {
+    pub fn end_body(&mut self, bytes: usize, chunked: bool) {
         self.body = false;
         let Some(end) = self.end else {
             // Nor is it known whether something is behind. To wait for nothing is not as bad as to
@@ -166,24 +166,24 @@ impl Heads {
 
     /// The request that was begun last has a body of which more may come.
     #[inline]
-    pub(super) const fn is_in_body(&self) -> bool {
+    pub const fn is_in_body(&self) -> bool {
         self.body
     }
 
     /// Whether something has come of a request that nobody has begun.
     #[inline]
-    pub(super) const fn is_waiting(&self) -> bool {
+    pub const fn is_waiting(&self) -> bool {
         self.half || (!self.body && self.ends.first.is_some())
     }
 
     /// Of how many requests the whole head has come that nobody has begun. A body that waits too may
     /// hold lines that look like the end of one.
-    pub(super) fn whole(&self) -> usize {
+    pub fn whole(&self) -> usize {
         if self.body { 0 } else { self.ends.len() }
     }
 
     /// Whether a head has begun, and is not complete.
-    pub(super) const fn is_half(&self) -> bool {
+    pub const fn is_half(&self) -> bool {
         self.half
     }
 }
@@ -237,7 +237,5 @@ fn head_end(tail: u32, bytes: &[u8]) -> Option<usize> {
         .map(|index| index + 1)
 }
 
-#[cfg(test)]
-pub(super) mod decoder;
 #[cfg(test)]
 mod tests;

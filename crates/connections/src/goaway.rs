@@ -24,10 +24,11 @@ const PATIENCE: Duration = Duration::from_secs(2);
 
 /// What is known of an HTTP/2 connection, and how far it has been left.
 #[derive(Debug)]
-pub(super) struct Leaving {
-    pub(super) frames: Frames,
+pub struct Leaving {
+    /// What has been said in both directions.
+    pub frames: Frames,
     /// What is left to write of our own GOAWAY.
-    pub(super) leave: &'static [u8],
+    pub leave: &'static [u8],
     told: Option<Instant>,
     /// What is left to show the server of the GOAWAY it takes for the client's.
     show: &'static [u8],
@@ -36,7 +37,7 @@ pub(super) struct Leaving {
 
 /// On which occasion the GOAWAY would be sent.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) enum When {
+pub enum When {
     /// Something else is about to be written.
     BeforeWrite,
     /// Nothing is.
@@ -52,13 +53,20 @@ fn has_had_its_time(connection: &Connection) -> bool {
     }
 }
 
+impl Default for Leaving {
+    fn default() -> Self {
+        Self::new()
+    }
+}
+
 impl Leaving {
-    pub(super) const fn new() -> Self {
+    /// A connection that nobody has begun to leave.
+    pub const fn new() -> Self {
         Self { frames: Frames::new(), leave: &[], told: None, show: &[], shown: false }
     }
 
     /// Begins the GOAWAY, if this is an occasion to send it.
-    pub(super) fn begin(&mut self, connection: &Connection, when: When) {
+    pub fn begin(&mut self, connection: &Connection, when: When) {
         let Some(since) = connection.leaving_since() else { return };
         if self.told.is_some() || !self.frames.may_send() {
             return;
@@ -73,7 +81,7 @@ impl Leaving {
     }
 
     /// When the next step is due, if nothing happens before.
-    pub(super) fn due(&self, connection: &Connection, first_word: Instant) -> Option<Instant> {
+    pub fn due(&self, connection: &Connection, first_word: Instant) -> Option<Instant> {
         if let Some(told) = self.told {
             return (!self.shown).then_some(self.show_at(told));
         }
@@ -92,7 +100,7 @@ impl Leaving {
 
     /// Shows the server a GOAWAY from its client, once those streams have arrived that crossed
     /// ours; tells whether it wrote any of it.
-    pub(super) fn poll_show(&mut self, buf: &mut ReadBuf<'_>) -> bool {
+    pub fn poll_show(&mut self, buf: &mut ReadBuf<'_>) -> bool {
         if !self.shown
             && self.frames.may_show()
             && self.told.is_some_and(|told| Instant::now() >= self.show_at(told))
