@@ -9,7 +9,7 @@
 //! | `server`, `running` | what it is told; its threads, listeners and end |
 //! | `worker` | what runs on a worker's thread: an application of its own |
 //! | `front` | what stands before the application |
-//! | `probes`, `hook` | `/liveness`, `/readiness`, `/prestop`, and who may call the last |
+//! | `probes` | `/liveness`, `/readiness`, `/prestop` |
 //! | `tracking`, `patterns` | requests in flight, to the last byte, and their names |
 //! | `connections` | each kind of connection, and how it is closed |
 //! | `admin` | `/metrics` and `/status` |
@@ -23,7 +23,6 @@ mod connect;
 mod connections;
 mod error;
 mod front;
-mod hook;
 mod patterns;
 mod probes;
 mod running;
@@ -34,12 +33,14 @@ mod worker;
 pub use self::{
     connect::{Connected, with_connection_data},
     error::ServerError,
-    hook::TOKEN_HEADER,
-    probes::{LIVENESS, OnDrain, PRESTOP, READINESS},
-    running::{Handle, Running},
+    running::Running,
     server::Server,
 };
-pub use websample_connections::{TlsError, Token, check_certificate};
+pub use websample_connections::{
+    Handle, TlsError, Token, check_certificate,
+    hook::TOKEN_HEADER,
+    probes::{LIVENESS, OnDrain, PRESTOP, READINESS},
+};
 /// The core: phases, tokens, what is in flight, the report.
 pub use websample_lifecycle as lifecycle;
 /// What `/metrics` has, and the registry behind it.

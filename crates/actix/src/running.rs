@@ -4,8 +4,7 @@ use std::{
     fmt,
     future::Future,
     io,
-    net::{SocketAddr, TcpListener},
-    path::Path,
+    net::TcpListener,
     pin::Pin,
     sync::{Arc, atomic::AtomicBool},
     task::{Context, Poll},
@@ -19,8 +18,10 @@ use actix_web::{
 };
 use futures_util::future::join_all;
 use tokio::sync::Semaphore;
-use websample_connections::{Acceptor, Places, Threads};
-use websample_lifecycle::{DrainReport, ExitReason, Lifecycle, Signal, Signals};
+use websample_connections::{
+    Acceptor, Handle, Places, Threads, hook::HookGuard, probes::Probes as Replies, publish,
+};
+use websample_lifecycle::{DrainReport, ExitReason, Lifecycle, Signals};
 use websample_metrics::Metrics;
 
 use super::{
@@ -28,7 +29,6 @@ use super::{
     connections::Http2,
     error::ServerError,
     front::FrontFactory,
-    hook::HookGuard,
     patterns::Patterns,
     probes::Probes,
     server::Server,
@@ -43,36 +43,6 @@ const MOST_PLACES: usize = Semaphore::MAX_PERMITS;
 pub struct Running {
     future: Pin<Box<dyn Future<Output = Result<DrainReport, ServerError>>>>,
     handle: Handle,
-}
-
-/// Talks to a running server; cheap to clone.
-#[derive(Debug, Clone)]
-pub struct Handle {
-    lifecycle: Lifecycle,
-    addresses: Arc<[SocketAddr]>,
-    admin_addresses: Arc<[SocketAddr]>,
-}
-
-impl Handle {
-    /// Begins to drain, as SIGTERM would.
-    pub fn drain(&self) {
-        self.lifecycle.signal(Signal::Sigterm);
-    }
-
-    /// The life that the server leads: its phase, its tokens, what is in flight.
-    pub fn lifecycle(&self) -> &Lifecycle {
-        &self.lifecycle
-    }
-
-    /// The addresses that traffic is served on.
-    pub fn addresses(&self) -> &[SocketAddr] {
-        &self.addresses
-    }
-
-    /// The addresses of the admin listeners.
-    pub fn admin_addresses(&self) -> &[SocketAddr] {
-        &self.admin_addresses
-    }
 }
 
 impl<F> Server<F> {
@@ -116,11 +86,11 @@ impl Running {
         S::InitError: fmt::Debug,
         B: MessageBody + 'static,
     {
-        let handle = Handle {
-            lifecycle: server.drain.lifecycle().clone(),
-            addresses: server.addresses().into(),
-            admin_addresses: server.admin_addresses().into(),
-        };
+        let handle = Handle::new(
+            server.drain.lifecycle().clone(),
+            server.addresses(),
+            server.admin_addresses(),
+        );
         Self { future: Box::pin(run(server)), handle }
     }
 
@@ -166,12 +136,12 @@ where
     let metrics = Metrics::new(&lifecycle, &server.build, &known, server.registry.clone());
     let hook_on_app_listener = server.hook_on_app_listener.unwrap_or(server.admin.is_empty());
     let failed = Arc::new(AtomicBool::new(false));
-    let probes = Probes {
+    let probes = Probes(Replies {
         lifecycle: lifecycle.clone(),
         on_drain: server.on_drain,
         guard: Arc::new(HookGuard::new(server.hook_token.clone(), hook_on_app_listener)),
         failed: Arc::clone(&failed),
-    };
+    });
     let (stream_window, connection_window) = server.http2_windows;
     let settings = WorkerSettings {
         keep_alive: server.keep_alive,
@@ -277,22 +247,4 @@ where
 async fn for_ever<F: Future>(future: F) {
     future.await;
     std::future::pending::<()>().await;
-}
-
-/// One structured line for the logs, and the termination message.
-fn publish(report: &DrainReport, termination_log: &Path) {
-    tracing::info!(
-        target: "websample::report",
-        outcome = ?report.outcome,
-        exit_code = report.exit_code,
-        termination_seconds = report.termination_seconds,
-        last_arrival_seconds = report.last_arrival_seconds,
-        delay_needed_seconds = report.delay_needed_seconds,
-        cut = report.cut_total,
-        report = report.to_json(),
-        "drained"
-    );
-    if let Err(error) = report.write_termination_message(termination_log) {
-        tracing::warn!(path = %termination_log.display(), %error, "no termination message written");
-    }
 }

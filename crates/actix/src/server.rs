@@ -11,14 +11,13 @@ use std::{
 use actix_http::Extensions;
 use prometheus::Registry;
 use tokio_rustls::rustls::ServerConfig;
-use websample_connections::{BACKLOG, Timeouts, Tls, TlsError, Token, bind};
+use websample_connections::{BACKLOG, Timeouts, Tls, TlsError, Token, bind, probes::OnDrain};
 use websample_lifecycle::{Drain, StartupHold};
 use websample_metrics::BuildInfo;
 
 use super::{
     connect::{Connected, OnConnect},
     connections::Http2,
-    probes::OnDrain,
 };
 
 /// Where the kubelet looks for a termination message, by default.

@@ -31,6 +31,8 @@ pub struct Heads {
     blank: bool,
     /// The request that was begun last has a body of which more may come.
     body: bool,
+    /// How much more of it, where that is known.
+    left: u64,
     /// Where heads ended whose requests nobody has begun.
     ends: Ends,
 }
@@ -79,15 +81,23 @@ impl Heads {
         let ends_with_cr = self.tail & 0xFF == u32::from(b'\r');
         self.came = before.wrapping_add(bytes.len() as u32);
         self.tail = fold(self.tail, bytes);
-        if self.body {
+        let mut at = 0;
+        if self.body && self.left > bytes.len() as u64 {
+            self.left -= bytes.len() as u64;
+            return true;
+        }
+        if self.body && self.left > 0 {
+            at = self.left as usize;
+            (self.left, self.body, self.blank) = (0, false, false);
+        } else if self.body {
             // What is left of a body that its handler did not want, or what comes behind it.
             self.half = idle && !ends_head(self.tail);
             self.blank = false;
             self.ends.clear();
             return true;
         }
-        let waited = self.is_waiting();
-        let mut at = usize::from(self.blank && ends_with_cr && bytes.first() == Some(&b'\n'));
+        let waited = self.is_waiting() || at > 0;
+        at += usize::from(self.blank && ends_with_cr && bytes.first() == Some(&b'\n'));
         while at < bytes.len() {
             if !self.half || self.blank {
                 at += empty_lines(&bytes[at..]);
@@ -119,10 +129,25 @@ impl Heads {
             self.ends.clear();
         }
         self.end = self.ends.pop();
+        self.left = 0;
         self.body = has_body;
         if has_body {
             // What came behind the head may be its body.
             self.half = false;
+        }
+    }
+
+    /// A request is begun whose body is of so many bytes, by a dispatcher that reads no more than
+    /// that as its body. What comes behind it is then known exactly.
+    pub fn begin_sized(&mut self, bytes: u64) {
+        self.begin(true);
+        let Some(end) = self.end else { return };
+        let came = u64::from(self.came.wrapping_sub(end));
+        if came < bytes {
+            self.left = bytes - came;
+            self.ends.clear();
+        } else {
+            self.end_body(bytes as usize, false);
         }
     }
 
@@ -136,7 +161,7 @@ impl Heads {
     /// What else came behind the head is the framing of a chunked body, which ends as a head does,
     /// or the beginning of a further request.
     pub fn end_body(&mut self, bytes: usize, chunked: bool) {
-        self.body = false;
+        (self.body, self.left) = (false, 0);
         let Some(end) = self.end else {
             // Nor is it known whether something is behind. To wait for nothing is not as bad as to
             // lose something.

@@ -15,22 +15,30 @@
 //! | [`accept`] | listening sockets, and closing them without dropping what they hold |
 //! | [`worker`], [`threads`] | threads with a runtime, which are given connections; their end |
 //! | [`open`] | the connections of one worker, and telling them all to go |
+//! | [`opening`], [`dispatch`] | one from its first byte to its close |
 //! | [`state`] | what is known of one connection |
 //! | [`transport`], [`socket`] | the bytes of one, and what its dispatcher is given |
 //! | [`heads`] | where requests begin and end on an HTTP/1.1 connection |
 //! | [`frames`], [`goaway`] | HTTP/2's frames, and a GOAWAY between two of them |
 //! | [`records`], [`tls`] | TLS: whether a record has come in part; certificates and their replacement |
 //! | [`websocket`] | a close frame between two others |
-//! | [`files`], [`token`] | how many connections there may be; the hook's secret |
+//! | [`files`] | how many connections there may be |
+//! | [`probes`], [`hook`], [`token`] | what the kubelet asks; who may call the hook, and its secret |
+//! | [`handle`] | talking to a server that runs, and its last words |
 
 pub mod accept;
 pub mod accepted;
 pub mod connected;
+pub mod dispatch;
 pub mod files;
 pub mod frames;
 pub mod goaway;
+pub mod handle;
 pub mod heads;
+pub mod hook;
 pub mod open;
+pub mod opening;
+pub mod probes;
 pub mod records;
 pub mod socket;
 pub mod state;
@@ -46,6 +54,7 @@ pub use self::{
     accepted::{Accepted, Dispatched, Timeouts},
     connected::Connected,
     files::Places,
+    handle::{Handle, publish},
     threads::Threads,
     tls::{Tls, TlsError, check_certificate},
     token::Token,

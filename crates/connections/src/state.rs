@@ -269,6 +269,17 @@ impl Connection {
         self.heads.borrow_mut().begin(body);
     }
 
+    /// The request that was just read has a body of so many bytes, as its dispatcher takes it too.
+    #[inline]
+    pub fn expects_body_of(&self, bytes: u64) {
+        self.heads.borrow_mut().begin_sized(bytes);
+    }
+
+    /// Whether more may come of the body of the request that was read last.
+    pub fn is_in_body(&self) -> bool {
+        self.heads.borrow().is_in_body()
+    }
+
     /// Whether [`Connection::has_body`] has to know whether the body is a chunked one.
     pub fn has_followers(&self) -> bool {
         self.heads.borrow().has_followers()

@@ -1,0 +1,171 @@
+//! A connection's dispatcher, and what that knows nothing of: limits, leaving, the close.
+
+use std::{
+    cell::RefCell,
+    future::{Future, poll_fn},
+    pin::{Pin, pin},
+    task::{Context, Poll},
+    time::Duration,
+};
+
+use tokio::time::{Instant, Sleep, sleep_until};
+use websample_lifecycle::{Lifecycle, Unfinished};
+
+use super::{
+    accepted::Timeouts,
+    goaway::When,
+    state::{Connection, FIRST_WORD, Stage},
+    transport::Io,
+};
+
+/// After its own FIN the server reads and discards what was under way for this long, so that it
+/// is not answered by a reset, which could overtake the last response.
+const LINGER: Duration = Duration::from_secs(2);
+
+/// The same at the deadline, when the process is about to exit.
+const LAST_LINGER: Duration = Duration::from_millis(200);
+
+/// How the dispatcher came to its end.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum End {
+    /// It finished.
+    Finished,
+    /// It was given up at the deadline.
+    Cut,
+    /// Its client takes nothing any more.
+    Stalled,
+}
+
+/// Polls a dispatcher, and arranges what it knows nothing of.
+pub async fn dispatch<F: Future>(
+    mut dispatcher: Pin<&mut F>,
+    connection: &Connection,
+    io: &RefCell<Io>,
+    timeouts: Timeouts,
+    lifecycle: &Lifecycle,
+) -> End {
+    let mut timer: Option<Pin<Box<Sleep>>> = None;
+    let mut partial_since: Option<Instant> = None;
+    // The last instant of `Io::due` that has been acted on.
+    let mut acted: Option<Instant> = None;
+    poll_fn(|cx| {
+        connection.set_waker(cx.waker());
+        if connection.stage() == Stage::Cut {
+            let age = partial_since.map_or(0.0, |at| at.elapsed().as_secs_f64());
+            note_cut(connection, &io.borrow(), lifecycle, age);
+            return Poll::Ready(End::Cut);
+        }
+        loop {
+            if dispatcher.as_mut().poll(cx).is_ready() {
+                return Poll::Ready(End::Finished);
+            }
+            let (stalled, partial, due) = {
+                let io = &mut *io.borrow_mut();
+                if let Poll::Ready(Err(_)) = io.poll_leave(connection, cx, When::Quiet) {
+                    return Poll::Ready(End::Finished);
+                }
+                connection.sent(io.unsent());
+                let due = io.due(connection).filter(|at| Some(*at) != acted);
+                (io.stalled, io.is_partial(connection), due)
+            };
+
+            let stalled = stalled.map(|since| since + timeouts.write_timeout);
+            // A request head that has begun has to end. The dispatcher limits only the first,
+            // with an answer, and therefore comes first.
+            let head_due = if partial && !connection.has_expired() {
+                let since = *partial_since.get_or_insert_with(Instant::now);
+                Some(since + timeouts.header_timeout + FIRST_WORD)
+            } else {
+                partial_since = None;
+                None
+            };
+            let Some(next) = [head_due, stalled, due].into_iter().flatten().min() else {
+                return Poll::Pending;
+            };
+            if poll_timer(&mut timer, next, cx).is_pending() {
+                return Poll::Pending;
+            }
+            let now = Instant::now();
+            if stalled.is_some_and(|at| now >= at) {
+                return Poll::Ready(End::Stalled);
+            }
+            if head_due.is_some_and(|at| now >= at) {
+                connection.expire();
+            }
+            if due.is_some_and(|at| now >= at) {
+                acted = due;
+            }
+            // The dispatcher reads again, and finds what has changed.
+        }
+    })
+    .await
+}
+
+/// Requests that were not begun are nobody's but their connection's, and they are cut with it.
+fn note_cut(connection: &Connection, io: &Io, lifecycle: &Lifecycle, age_seconds: f64) {
+    let note = |what: &str| {
+        lifecycle.note_cut(Unfinished { kind: "request", what: what.to_owned(), age_seconds });
+    };
+    for _ in 0..connection.whole() {
+        note("a request that waited behind another");
+    }
+    if io.is_half(connection) {
+        note("a request whose head was still arriving");
+    }
+}
+
+/// Closes the connection so that the client gets everything that was written.
+pub async fn close(connection: &Connection, io: &RefCell<Io>, end: End) {
+    if end == End::Stalled {
+        io.borrow().abort();
+        return;
+    }
+    let farewell = if end == End::Cut { io.borrow().farewell() } else { Vec::new() };
+    let mut farewell = farewell.as_slice();
+    let mut lingers_until = Instant::now() + if end == End::Cut { LAST_LINGER } else { LINGER };
+    let mut limit = pin!(sleep_until(lingers_until));
+    poll_fn(|cx| {
+        connection.set_waker(cx.waker());
+        let io = &mut *io.borrow_mut();
+        while !farewell.is_empty() {
+            match io.poll_write(cx, farewell) {
+                Poll::Ready(Ok(written)) if written > 0 => farewell = &farewell[written..],
+                Poll::Ready(_) => return Poll::Ready(()),
+                Poll::Pending => return limit.as_mut().poll(cx),
+            }
+        }
+        // Stages move on while this waits. The abrupt close does not linger, and at the deadline
+        // nobody does for long.
+        match connection.stage() {
+            Stage::Abrupt => lingers_until = Instant::now(),
+            Stage::Cut => lingers_until = lingers_until.min(Instant::now() + LAST_LINGER),
+            Stage::Open | Stage::Leaving | Stage::Closing => {}
+        }
+        if limit.deadline() > lingers_until {
+            limit.as_mut().reset(lingers_until);
+        }
+        match io.poll_finish(cx) {
+            Poll::Ready(Ok(())) if !io.ended => {}
+            Poll::Ready(_) => return Poll::Ready(()),
+            Poll::Pending => return limit.as_mut().poll(cx),
+        }
+        match io.poll_discard(cx) {
+            Poll::Ready(_) => Poll::Ready(()),
+            Poll::Pending => limit.as_mut().poll(cx),
+        }
+    })
+    .await;
+}
+
+/// Waits until an instant, with one timer for all.
+pub(super) fn poll_timer(
+    timer: &mut Option<Pin<Box<Sleep>>>,
+    until: Instant,
+    cx: &mut Context<'_>,
+) -> Poll<()> {
+    let timer = timer.get_or_insert_with(|| Box::pin(sleep_until(until)));
+    if timer.deadline() != until {
+        timer.as_mut().reset(until);
+    }
+    timer.as_mut().poll(cx)
+}
