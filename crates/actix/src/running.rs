@@ -205,10 +205,7 @@ where
                       life: &Lifecycle| {
             listeners
                 .into_iter()
-                .map(|listener| {
-                    let connections = life.in_flight().connections.clone();
-                    Acceptor::new(listener, tls, workers, Arc::clone(places), connections)
-                })
+                .map(|listener| Acceptor::new(listener, tls, workers, Arc::clone(places), life))
                 .collect::<io::Result<Vec<_>>>()
         };
         let traffic = accept(server.traffic, tls, &workers, &traffic_places, &lifecycle)?;

@@ -17,7 +17,7 @@ use tokio::{
     sync::{OwnedSemaphorePermit, Semaphore},
     time::{Instant, timeout_at},
 };
-use websample_lifecycle::{Count, Lifecycle, Mode};
+use websample_lifecycle::{Count, Guard, Lifecycle, Mode};
 
 use super::{
     accepted::{Accepted, Dispatched},
@@ -75,6 +75,9 @@ pub struct Acceptor<'a> {
     places: Arc<Semaphore>,
     /// Counts the connections.
     connections: Count,
+    /// Held until its queue is empty: the drain waits for that, too.
+    #[expect(dead_code, reason = "held for its drop")]
+    open: Guard,
 }
 
 impl<'a> Acceptor<'a> {
@@ -87,22 +90,23 @@ impl<'a> Acceptor<'a> {
         tls: Option<&'a Tls>,
         workers: &'a [Worker],
         places: Arc<Semaphore>,
-        connections: Count,
+        lifecycle: &Lifecycle,
     ) -> io::Result<Self> {
         listener.set_nonblocking(true)?;
         let reactor = tokio::net::TcpListener::from_std(listener.try_clone()?)?;
-        Ok(Self { listener, reactor, tls, workers, places, connections })
+        let in_flight = lifecycle.in_flight();
+        let connections = in_flight.connections.clone();
+        // From now on, not from when it is first polled: a signal may come before that.
+        let open = in_flight.listeners.enter();
+        Ok(Self { listener, reactor, tls, workers, places, connections, open })
     }
 
     /// Runs it to its end; where it fails, nobody should be sent here any more.
     pub async fn listen(self, lifecycle: &Lifecycle, failed: &AtomicBool) {
-        // Held until its queue is empty: the drain waits for that, too.
-        let open = lifecycle.in_flight().listeners.enter();
         if let Err(error) = self.run(lifecycle).await {
             tracing::error!(%error, "a listener has failed; not ready any more");
             failed.store(true, Ordering::Relaxed);
         }
-        drop(open);
     }
 
     /// Accepts connections until draining begins, then closes the listener; in mode `drain`
@@ -255,3 +259,25 @@ fn turn_away(listener: &TcpListener) {
 /// Elsewhere clients may race the close of the listener.
 #[cfg(not(target_os = "linux"))]
 fn turn_away(_: &TcpListener) {}
+
+#[cfg(test)]
+mod tests {
+    use websample_lifecycle::Policy;
+
+    use super::*;
+
+    /// A signal that comes between the two would else find nothing to wait for.
+    #[tokio::test]
+    async fn the_drain_waits_for_a_listener_that_was_never_polled() {
+        let (lifecycle, _drain) = Lifecycle::new(Policy::default()).expect("a policy");
+        let listener = bind("127.0.0.1:0", BACKLOG).expect("a port").remove(0);
+        let places = Arc::new(Semaphore::new(1));
+        let acceptor = Acceptor::new(listener, None, &[], places, &lifecycle).expect("a listener");
+        assert!(!lifecycle.in_flight().is_idle());
+        let failed = AtomicBool::new(false);
+        let never_polled = acceptor.listen(&lifecycle, &failed);
+        assert!(!lifecycle.in_flight().is_idle());
+        drop(never_polled);
+        assert!(lifecycle.in_flight().is_idle());
+    }
+}
