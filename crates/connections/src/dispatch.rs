@@ -59,14 +59,19 @@ pub async fn dispatch<F: Future>(
             if dispatcher.as_mut().poll(cx).is_ready() {
                 return Poll::Ready(End::Finished);
             }
-            let (stalled, partial, due) = {
+            let (stalled, partial, due, window) = {
                 let io = &mut *io.borrow_mut();
+                let (window, given_up) = io.limit_windows(timeouts.write_timeout);
                 if let Poll::Ready(Err(_)) = io.poll_leave(connection, cx, When::Quiet) {
                     return Poll::Ready(End::Finished);
                 }
                 connection.sent(io.unsent());
+                if given_up || io.may_see_the_end(connection) {
+                    // The dispatcher reads again, and finds it.
+                    continue;
+                }
                 let due = io.due(connection).filter(|at| Some(*at) != acted);
-                (io.stalled, io.is_partial(connection), due)
+                (io.stalled, io.is_partial(connection), due, window)
             };
 
             let stalled = stalled.map(|since| since + timeouts.write_timeout);
@@ -79,7 +84,7 @@ pub async fn dispatch<F: Future>(
                 partial_since = None;
                 None
             };
-            let Some(next) = [head_due, stalled, due].into_iter().flatten().min() else {
+            let Some(next) = [head_due, stalled, due, window].into_iter().flatten().min() else {
                 return Poll::Pending;
             };
             if poll_timer(&mut timer, next, cx).is_pending() {
@@ -114,13 +119,14 @@ fn note_cut(connection: &Connection, io: &Io, lifecycle: &Lifecycle, age_seconds
     }
 }
 
-/// Closes the connection so that the client gets everything that was written.
-pub async fn close(connection: &Connection, io: &RefCell<Io>, end: End) {
+/// Closes the connection so that the client gets everything that was written, and these last words,
+/// which are for where nothing of a response was.
+pub async fn close(connection: &Connection, io: &RefCell<Io>, end: End, last_words: &[u8]) {
     if end == End::Stalled {
         io.borrow().abort();
         return;
     }
-    let farewell = if end == End::Cut { io.borrow().farewell() } else { Vec::new() };
+    let farewell = if end == End::Cut { io.borrow().farewell() } else { last_words.to_vec() };
     let mut farewell = farewell.as_slice();
     let mut lingers_until = Instant::now() + if end == End::Cut { LAST_LINGER } else { LINGER };
     let mut limit = pin!(sleep_until(lingers_until));

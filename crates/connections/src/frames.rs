@@ -9,6 +9,10 @@
 //! 3. then shows the h2 server a GOAWAY as if the client had sent it: the server finishes its
 //!    streams, sends a GOAWAY with the last stream it served, and closes.
 
+use std::time::Duration;
+
+use tokio::time::Instant;
+
 /// Every frame begins with this many bytes: length (3), type (1), flags (1), stream id (4).
 const HEADER: usize = 9;
 
@@ -18,9 +22,11 @@ pub const PREFACE: &[u8] = b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n";
 const DATA: u8 = 0x0;
 const HEADERS: u8 = 0x1;
 const RST_STREAM: u8 = 0x3;
+const SETTINGS: u8 = 0x4;
 const PUSH_PROMISE: u8 = 0x5;
 const PING: u8 = 0x6;
 const GOAWAY: u8 = 0x7;
+const WINDOW_UPDATE: u8 = 0x8;
 const CONTINUATION: u8 = 0x9;
 /// A type that nobody uses; frames of such types are ignored (RFC 9113, section 4.1).
 const UNUSED: u8 = 0xF0;
@@ -67,11 +73,29 @@ const fn rst_stream(stream: u32) -> [u8; HEADER + 4] {
     [0, 0, 4, RST_STREAM, 0, s0, s1, s2, s3, e0, e1, e2, e3]
 }
 
+/// The setting that says how large the windows of streams are at first.
+const INITIAL_WINDOW_SIZE: u16 = 0x4;
+
+/// What windows are at first, in bytes, unless somebody says otherwise (RFC 9113, section 6.9.2).
+const WINDOW: i64 = 65_535;
+
 #[derive(Debug, Clone, Copy)]
 struct Header {
     kind: u8,
     flags: u8,
     stream: u32,
+    length: u32,
+}
+
+/// What is seen of one direction.
+#[derive(Debug, Clone, Copy)]
+enum Seen {
+    /// A frame's header, and where its payload begins.
+    Frame(Header, usize),
+    /// A stream's window, or the connection's, has grown by so much.
+    Window { stream: u32, by: u32 },
+    /// So large are the windows of streams at first.
+    InitialWindow(u32),
 }
 
 /// One direction of a connection.
@@ -81,6 +105,9 @@ struct Direction {
     have: usize,
     /// Bytes of the current payload still to come.
     payload: usize,
+    /// Of a payload that says something about windows, what has come of its current item.
+    item: [u8; 6],
+    item_has: usize,
     /// Bytes of the preface still to come.
     preface: usize,
     /// Inside a header block, which nothing may interrupt.
@@ -90,16 +117,25 @@ struct Direction {
 
 impl Direction {
     const fn new(preface: usize) -> Self {
-        Self { header: [0; HEADER], have: 0, payload: 0, preface, in_headers: false, frames: 0 }
+        Self {
+            header: [0; HEADER],
+            have: 0,
+            payload: 0,
+            item: [0; 6],
+            item_has: 0,
+            preface,
+            in_headers: false,
+            frames: 0,
+        }
     }
 
     const fn at_boundary(&self) -> bool {
         self.preface == 0 && self.have == 0 && self.payload == 0 && !self.in_headers
     }
 
-    /// Follows bytes, and tells of every frame whose header is complete: what it is, and where
-    /// its payload begins.
-    fn follow(&mut self, all: &[u8], mut seen: impl FnMut(Header, usize)) {
+    /// Follows bytes, and tells of every frame whose header is complete, and of what it says about
+    /// windows.
+    fn follow(&mut self, all: &[u8], mut seen: impl FnMut(Seen)) {
         let skipped = self.preface.min(all.len());
         self.preface -= skipped;
         let mut bytes = &all[skipped..];
@@ -107,6 +143,9 @@ impl Direction {
             if self.payload > 0 {
                 let here = self.payload.min(bytes.len());
                 self.payload -= here;
+                if matches!(self.header[3], SETTINGS | WINDOW_UPDATE) {
+                    self.follow_items(&bytes[..here], &mut seen);
+                }
                 bytes = &bytes[here..];
                 continue;
             }
@@ -123,10 +162,54 @@ impl Direction {
                     self.in_headers = flags & END_HEADERS == 0;
                 }
                 let stream = u32::from_be_bytes([s0 & 0x7F, s1, s2, s3]);
-                seen(Header { kind, flags, stream }, all.len() - bytes.len());
+                let length = self.payload as u32;
+                self.item_has = 0;
+                let header = Header { kind, flags, stream, length };
+                seen(Seen::Frame(header, all.len() - bytes.len()));
             }
         }
     }
+
+    /// Settings are of six bytes each (RFC 9113, section 6.5.1), an update of a window of four.
+    fn follow_items(&mut self, payload: &[u8], seen: &mut impl FnMut(Seen)) {
+        let [_, _, _, kind, _, stream @ ..] = self.header;
+        let whole = if kind == SETTINGS { 6 } else { 4 };
+        for byte in payload {
+            self.item[self.item_has] = *byte;
+            self.item_has += 1;
+            if self.item_has < whole {
+                continue;
+            }
+            self.item_has = 0;
+            let [first, second, third, fourth, ..] = self.item;
+            if kind == WINDOW_UPDATE {
+                let stream = u32::from_be_bytes(stream) & 0x7FFF_FFFF;
+                seen(Seen::Window {
+                    stream,
+                    by: u32::from_be_bytes([first & 0x7F, second, third, fourth]),
+                });
+            } else if u16::from_be_bytes([first, second]) == INITIAL_WINDOW_SIZE {
+                seen(Seen::InitialWindow(u32::from_be_bytes([
+                    third,
+                    fourth,
+                    self.item[4],
+                    self.item[5],
+                ])));
+            }
+        }
+    }
+}
+
+/// A stream that the client opened and the server has not finished.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+struct Stream {
+    id: u32,
+    /// How much more its client takes of it, in bytes.
+    window: i64,
+    /// Its response has begun.
+    answered: bool,
+    /// Since when it is known that nothing of it may be sent.
+    blocked: Option<Instant>,
 }
 
 /// Both directions of a connection and its open streams.
@@ -135,7 +218,11 @@ pub struct Frames {
     inbound: Direction,
     outbound: Direction,
     /// Streams that the client opened and the server has not finished.
-    open: Vec<u32>,
+    open: Vec<Stream>,
+    /// What the window of a stream is at first.
+    initial_window: i64,
+    /// How much more the client takes of all of them together.
+    window: i64,
     last_stream: u32,
     /// The client has read our GOAWAY.
     answered: bool,
@@ -154,6 +241,8 @@ impl Frames {
             inbound: Direction::new(PREFACE.len()),
             outbound: Direction::new(0),
             open: Vec::new(),
+            initial_window: WINDOW,
+            window: WINDOW,
             last_stream: 0,
             answered: false,
         }
@@ -162,24 +251,54 @@ impl Frames {
     /// Follows what the client sent. The answer to our question is made a frame that the h2
     /// server ignores: it did not ask.
     pub fn received(&mut self, bytes: &mut [u8]) {
-        let Self { inbound, open, last_stream, .. } = self;
+        let Self { inbound, open, last_stream, initial_window, window, .. } = self;
         let mut ours = None;
         let all: &[u8] = bytes;
-        inbound.follow(all, |frame, payload| match frame.kind {
-            HEADERS if frame.stream > *last_stream => {
-                *last_stream = frame.stream;
-                open.push(frame.stream);
+        inbound.follow(all, |seen| match seen {
+            Seen::Window { stream: 0, by } => {
+                *window += i64::from(by);
+                // Others are blocked by their own windows still.
+                for stream in open.iter_mut().filter(|stream| stream.window > 0) {
+                    stream.blocked = None;
+                }
             }
-            RST_STREAM => open.retain(|id| *id != frame.stream),
-            // One that is cut in two goes on to the server, which then logs its surprise; our
-            // patience ends without it.
-            PING if frame.flags & ACK != 0
-                && payload >= HEADER
-                && all[payload..].starts_with(&QUESTION) =>
-            {
-                ours = Some(payload - HEADER);
+            Seen::Window { stream, by } => {
+                if let Some(known) = open.iter_mut().find(|known| known.id == stream) {
+                    known.window += i64::from(by);
+                    known.blocked = None;
+                }
             }
-            _ => {}
+            Seen::InitialWindow(size) => {
+                let more = i64::from(size) - *initial_window;
+                *initial_window = i64::from(size);
+                for stream in open.iter_mut() {
+                    stream.window += more;
+                    if stream.window > 0 {
+                        stream.blocked = None;
+                    }
+                }
+            }
+            Seen::Frame(frame, payload) => match frame.kind {
+                HEADERS if frame.stream > *last_stream => {
+                    *last_stream = frame.stream;
+                    open.push(Stream {
+                        id: frame.stream,
+                        window: *initial_window,
+                        answered: false,
+                        blocked: None,
+                    });
+                }
+                RST_STREAM => open.retain(|stream| stream.id != frame.stream),
+                // One that is cut in two goes on to the server, which then logs its surprise; our
+                // patience ends without it.
+                PING if frame.flags & ACK != 0
+                    && payload >= HEADER
+                    && all[payload..].starts_with(&QUESTION) =>
+                {
+                    ours = Some(payload - HEADER);
+                }
+                _ => {}
+            },
         });
         if let Some(start) = ours {
             bytes[start + 3] = UNUSED;
@@ -189,14 +308,44 @@ impl Frames {
 
     /// Follows what was sent.
     pub fn sent(&mut self, bytes: &[u8]) {
-        let Self { outbound, open, .. } = self;
-        outbound.follow(bytes, |frame, _| match frame.kind {
-            DATA | HEADERS if frame.flags & END_STREAM != 0 => {
-                open.retain(|id| *id != frame.stream);
+        let Self { outbound, open, window, .. } = self;
+        outbound.follow(bytes, |seen| {
+            let Seen::Frame(frame, _) = seen else { return };
+            if frame.kind == DATA {
+                *window -= i64::from(frame.length);
             }
-            RST_STREAM => open.retain(|id| *id != frame.stream),
-            _ => {}
+            match frame.kind {
+                DATA | HEADERS if frame.flags & END_STREAM != 0 => {
+                    open.retain(|stream| stream.id != frame.stream);
+                }
+                RST_STREAM => open.retain(|stream| stream.id != frame.stream),
+                DATA | HEADERS => {
+                    if let Some(stream) = open.iter_mut().find(|s| s.id == frame.stream) {
+                        stream.answered = true;
+                        if frame.kind == DATA {
+                            stream.window -= i64::from(frame.length);
+                        }
+                    }
+                }
+                _ => {}
+            }
         });
+    }
+
+    /// When the first of the streams is due of whose response the client has let nothing pass for so
+    /// long, as far as that is known before anything else happens.
+    pub(super) fn blocked_until(&mut self, limit: Duration) -> Option<Instant> {
+        let has_room = self.window > 0;
+        let blocked = |stream: &&mut Stream| stream.answered && (!has_room || stream.window <= 0);
+        let since = |stream: &mut Stream| *stream.blocked.get_or_insert_with(Instant::now);
+        self.open.iter_mut().filter(blocked).map(since).min().map(|since| since + limit)
+    }
+
+    /// Gives up the streams of whose response the client has let nothing pass for so long: what resets
+    /// them, for either side.
+    pub(super) fn give_up_blocked(&mut self, limit: Duration) -> Vec<u8> {
+        let is_due = |stream: &&Stream| stream.blocked.is_some_and(|at| at.elapsed() >= limit);
+        self.open.iter().filter(is_due).flat_map(|stream| rst_stream(stream.id)).collect()
     }
 
     /// How many streams the client has opened and the server has not finished.
@@ -242,7 +391,8 @@ impl Frames {
 
     /// What to send when the connection is given up: every open stream is reset, then GOAWAY.
     pub fn farewell(&self) -> Vec<u8> {
-        let mut bytes: Vec<u8> = self.open.iter().flat_map(|id| rst_stream(*id)).collect();
+        let mut bytes: Vec<u8> =
+            self.open.iter().flat_map(|stream| rst_stream(stream.id)).collect();
         bytes.extend_from_slice(&goaway(self.last_stream));
         bytes
     }
@@ -259,8 +409,6 @@ mod tests {
         frame.resize(HEADER + payload, 0);
         frame
     }
-
-    const SETTINGS: u8 = 0x4;
 
     #[test]
     fn boundaries_are_found_however_the_bytes_are_cut() {
@@ -303,7 +451,7 @@ mod tests {
         frames.sent(&frame(HEADERS, END_HEADERS, 3, 5));
         frames.sent(&frame(DATA, END_STREAM, 3, 5));
         frames.received(&mut frame(RST_STREAM, 0, 5, 4));
-        assert_eq!(frames.open, [7]);
+        assert_eq!(frames.open.iter().map(|stream| stream.id).collect::<Vec<_>>(), [7]);
         assert_eq!(frames.farewell(), [rst_stream(7).as_slice(), &goaway(7)].concat());
     }
 
@@ -335,5 +483,62 @@ mod tests {
         assert!(frames.is_answered());
         assert_eq!(seen[3], UNUSED, "a type to ignore");
         assert_eq!((frames.last_stream, frames.may_show()), (1, true), "the rest is as it was");
+    }
+
+    fn window_update(stream: u32, by: u32) -> Vec<u8> {
+        let mut update = frame(WINDOW_UPDATE, 0, stream, 4);
+        update[HEADER..].copy_from_slice(&by.to_be_bytes());
+        update
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn a_stream_is_given_up_when_its_window_stays_closed() {
+        const LIMIT: Duration = Duration::from_secs(60);
+        for chunk in [1, 5, 100_000] {
+            let hear = |frames: &mut Frames, bytes: &[u8]| {
+                bytes.chunks(chunk).for_each(|piece| frames.received(&mut piece.to_vec()));
+            };
+            let mut frames = Frames::new();
+            // Another setting, and windows of 10 bytes.
+            let mut settings = frame(SETTINGS, 0, 0, 12);
+            settings[HEADER..].copy_from_slice(&[0, 3, 0, 0, 0, 0, 0, 4, 0, 0, 0, 10]);
+            hear(&mut frames, &[PREFACE.to_vec(), settings].concat());
+            for stream in [1, 3, 5] {
+                hear(&mut frames, &frame(HEADERS, END_HEADERS | END_STREAM, stream, 5));
+            }
+            assert_eq!(frames.blocked_until(LIMIT), None, "nothing is answered");
+            for (stream, sent) in [(1, 10), (3, 9)] {
+                frames.sent(&frame(HEADERS, END_HEADERS, stream, 5));
+                frames.sent(&frame(DATA, 0, stream, sent));
+            }
+            let until = frames.blocked_until(LIMIT);
+            assert_eq!(until, Some(Instant::now() + LIMIT), "the first has no room");
+            tokio::time::advance(LIMIT / 2).await;
+            hear(&mut frames, &window_update(1, 5));
+            assert_eq!(frames.blocked_until(LIMIT), None);
+            frames.sent(&frame(DATA, 0, 1, 5));
+            assert_eq!(frames.blocked_until(LIMIT), Some(Instant::now() + LIMIT), "begun anew");
+            tokio::time::advance(LIMIT).await;
+            let resets = frames.give_up_blocked(LIMIT);
+            assert_eq!(resets, rst_stream(1));
+            frames.sent(&resets);
+            assert_eq!((frames.open_streams(), frames.blocked_until(LIMIT)), (2, None));
+        }
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn the_connections_window_is_every_streams() {
+        let limit = Duration::from_secs(1);
+        let mut frames = Frames::new();
+        frames.received(&mut [PREFACE.to_vec(), window_update(0, 1)].concat());
+        frames.received(&mut frame(HEADERS, END_HEADERS | END_STREAM, 1, 5));
+        frames.received(&mut window_update(1, 100_000));
+        frames.sent(&frame(HEADERS, END_HEADERS, 1, 5));
+        for _ in 0..4 {
+            frames.sent(&frame(DATA, 0, 1, 16_384));
+        }
+        assert_eq!(frames.blocked_until(limit), Some(Instant::now() + limit));
+        frames.received(&mut window_update(0, 1));
+        assert_eq!(frames.blocked_until(limit), None);
     }
 }

@@ -33,6 +33,9 @@ pub struct Leaving {
     /// What is left to show the server of the GOAWAY it takes for the client's.
     show: &'static [u8],
     shown: bool,
+    /// What is left to write, and to show the server, of the resets of streams that are given up.
+    resets: Vec<u8>,
+    shown_resets: Vec<u8>,
 }
 
 /// On which occasion the GOAWAY would be sent.
@@ -62,7 +65,15 @@ impl Default for Leaving {
 impl Leaving {
     /// A connection that nobody has begun to leave.
     pub const fn new() -> Self {
-        Self { frames: Frames::new(), leave: &[], told: None, show: &[], shown: false }
+        Self {
+            frames: Frames::new(),
+            leave: &[],
+            told: None,
+            show: &[],
+            shown: false,
+            resets: Vec::new(),
+            shown_resets: Vec::new(),
+        }
     }
 
     /// Begins the GOAWAY, if this is an occasion to send it.
@@ -78,6 +89,34 @@ impl Leaving {
             self.leave = &LEAVE;
             self.frames.sent(&LEAVE);
         }
+    }
+
+    /// What has to be written before anything else may be, in whole.
+    pub fn unwritten(&self) -> &[u8] {
+        if self.leave.is_empty() { &self.resets } else { self.leave }
+    }
+
+    /// So much of that was written.
+    pub fn wrote(&mut self, bytes: usize) {
+        if self.leave.is_empty() {
+            self.resets.drain(..bytes);
+        } else {
+            self.leave = &self.leave[bytes..];
+        }
+    }
+
+    /// Gives up streams of whose responses the client has let nothing pass for so long: both sides are
+    /// told that the other has reset them. Tells when the next one is due, and whether one was now.
+    pub fn limit_windows(&mut self, limit: Duration) -> (Option<Instant>, bool) {
+        let Some(due) = self.frames.blocked_until(limit) else { return (None, false) };
+        if Instant::now() < due || !self.unwritten().is_empty() || !self.frames.may_send() {
+            return (Some(due), false);
+        }
+        let resets = self.frames.give_up_blocked(limit);
+        self.frames.sent(&resets);
+        self.shown_resets.extend_from_slice(&resets);
+        self.resets = resets;
+        (self.frames.blocked_until(limit), true)
     }
 
     /// When the next step is due, if nothing happens before.
@@ -101,6 +140,12 @@ impl Leaving {
     /// Shows the server a GOAWAY from its client, once those streams have arrived that crossed
     /// ours; tells whether it wrote any of it.
     pub fn poll_show(&mut self, buf: &mut ReadBuf<'_>) -> bool {
+        if !self.shown_resets.is_empty() && self.frames.may_show() {
+            let here = self.shown_resets.len().min(buf.remaining());
+            buf.put_slice(&self.shown_resets[..here]);
+            self.shown_resets.drain(..here);
+            return here > 0;
+        }
         if !self.shown
             && self.frames.may_show()
             && self.told.is_some_and(|told| Instant::now() >= self.show_at(told))

@@ -42,6 +42,7 @@ pub mod probes;
 pub mod records;
 pub mod socket;
 pub mod state;
+pub mod status;
 pub mod threads;
 pub mod tls;
 pub mod token;
@@ -55,6 +56,7 @@ pub use self::{
     connected::Connected,
     files::Places,
     handle::{Handle, publish},
+    status::status,
     threads::Threads,
     tls::{Tls, TlsError, check_certificate},
     token::Token,

@@ -50,6 +50,7 @@ pub fn has_unread(tcp: &TcpStream) -> bool {
 
 /// The part of a socket that outlives its dispatcher.
 #[derive(Debug)]
+#[expect(clippy::struct_excessive_bools, reason = "each is a fact of its own")]
 pub struct Io {
     /// What is read from and written to.
     pub transport: Transport,
@@ -60,6 +61,10 @@ pub struct Io {
     pub finished: bool,
     /// The first write that found no room, if none has since.
     pub stalled: Option<Instant>,
+    /// A client may close its side and wait for the answer, of which its dispatcher must not hear.
+    hides_half_close: bool,
+    /// That has been hidden.
+    half_closed: bool,
     /// What was read before it was known what is spoken.
     begun: Vec<u8>,
 }
@@ -79,7 +84,40 @@ impl Io {
             Protocol::Http2 => Wire::Http2(Box::default()),
             Protocol::Http1 | Protocol::WebSocket | Protocol::Other => Wire::Plain,
         };
-        Self { transport, wire, ended: false, finished: false, stalled: None, begun }
+        Self {
+            transport,
+            wire,
+            ended: false,
+            finished: false,
+            stalled: None,
+            hides_half_close: false,
+            half_closed: false,
+            begun,
+        }
+    }
+
+    /// For a dispatcher that gives its request up when the client closes its side, which may be all
+    /// that a client has to say: it sees the end only once nothing is in flight.
+    #[must_use]
+    pub fn hide_half_close(mut self) -> Self {
+        self.hides_half_close = matches!(self.wire, Wire::Plain);
+        self
+    }
+
+    /// Whether the end of what the client says was hidden, and may be seen now.
+    pub fn may_see_the_end(&mut self, connection: &Connection) -> bool {
+        let may = self.half_closed && connection.is_idle();
+        self.half_closed &= !may;
+        may
+    }
+
+    /// Gives up streams of whose responses their client lets nothing pass; see
+    /// [`Leaving::limit_windows`].
+    pub fn limit_windows(&mut self, limit: Duration) -> (Option<Instant>, bool) {
+        match &mut self.wire {
+            Wire::Http2(h2) => h2.limit_windows(limit),
+            Wire::Plain | Wire::WebSocket(_) => (None, false),
+        }
     }
 
     /// Begins the GOAWAY once it may be sent, and writes what is left of it.
@@ -91,13 +129,13 @@ impl Io {
     ) -> Poll<io::Result<()>> {
         let Wire::Http2(h2) = &mut self.wire else { return Poll::Ready(Ok(())) };
         h2.begin(connection, when);
-        while !h2.leave.is_empty() {
-            let written = ready!(Pin::new(&mut self.transport).poll_write(cx, h2.leave))?;
+        while !h2.unwritten().is_empty() {
+            let written = ready!(Pin::new(&mut self.transport).poll_write(cx, h2.unwritten()))?;
             if written == 0 {
                 return Poll::Ready(Err(io::ErrorKind::WriteZero.into()));
             }
-            h2.leave = &h2.leave[written..];
-            if h2.leave.is_empty() {
+            h2.wrote(written);
+            if h2.unwritten().is_empty() {
                 return Pin::new(&mut self.transport).poll_flush(cx);
             }
         }
@@ -148,6 +186,14 @@ impl Io {
                 Poll::Ready(Ok(())) => {
                     let bytes = &mut buf.filled_mut()[before..];
                     if bytes.is_empty() {
+                        if self.hides_half_close
+                            && connection.protocol() == Protocol::Http1
+                            && !connection.is_idle()
+                            && !connection.is_in_body()
+                        {
+                            self.half_closed = true;
+                            return Poll::Pending;
+                        }
                         self.ended = true;
                     } else {
                         match &mut self.wire {
@@ -288,7 +334,9 @@ impl Io {
     /// What a peer is told when its connection is given up between two frames.
     pub fn farewell(&self) -> Vec<u8> {
         match &self.wire {
-            Wire::Http2(h2) if h2.leave.is_empty() && h2.frames.may_send() => h2.frames.farewell(),
+            Wire::Http2(h2) if h2.unwritten().is_empty() && h2.frames.may_send() => {
+                h2.frames.farewell()
+            }
             Wire::WebSocket(outbound) if outbound.may_close() => {
                 websocket::CLOSE_SERVICE_RESTART.to_vec()
             }
