@@ -43,6 +43,7 @@ impl Files {
             ("delay.max", _) => "14s".to_owned(),
             ("listen" | "admin.listen", _) => "127.0.0.1:5555".to_owned(),
             (_, "NAME" | "TOKEN") => "something".to_owned(),
+            ("framework", _) => "hyper".to_owned(),
             ("mode", _) => "graceful".to_owned(),
             (_, "DURATION") => "4s".to_owned(),
             (_, "SIZE") => "64KiB".to_owned(),

@@ -50,6 +50,21 @@ fn the_framework_brings_few_crates_with_it() {
 }
 
 #[test]
+fn the_framework_on_hyper_brings_few_crates_with_it_and_none_of_actix() {
+    let plain = crates(
+        "hyper = { version = \"1\", features = [\"server\", \"http1\", \"http2\"] }\n\
+         hyper-util = { version = \"0.1\", features = [\"tokio\"] }\n\
+         tokio = { version = \"1\", features = [\"rt\", \"net\", \"time\", \"sync\", \"signal\", \
+         \"macros\", \"io-util\"] }\n",
+    );
+    let draining = crates(&path_to("hyper"));
+    let more: Vec<_> = draining.difference(&plain).collect();
+    assert!(more.len() <= 60, "{} more than plain hyper: {more:#?}", more.len());
+    assert!(more.iter().any(|name| name.starts_with("websample-hyper ")), "{more:#?}");
+    assert!(!draining.iter().any(|name| name.contains("actix")), "{draining:#?}");
+}
+
+#[test]
 fn the_core_brings_tokio_and_nothing_of_http_or_metrics() {
     let allowed = crates(
         "tokio = { version = \"1\", features = [\"rt\", \"time\", \"sync\", \"signal\", \
@@ -73,7 +88,7 @@ fn every_crate_says_what_it_is_in_one_sentence_and_opens_with_an_example() {
         .expect("cargo runs");
     let metadata: serde_json::Value = serde_json::from_slice(&output.stdout).expect("JSON");
     let packages = metadata["packages"].as_array().expect("packages");
-    assert_eq!(packages.len(), 8);
+    assert_eq!(packages.len(), 10);
     for package in packages {
         let name = package["name"].as_str().expect("a name");
         let text = |key: &str| package[key].as_str().unwrap_or_default().to_owned();
@@ -96,12 +111,14 @@ fn every_crate_says_what_it_is_in_one_sentence_and_opens_with_an_example() {
 
 /// The lines that a service adds, or changes, are marked.
 #[test]
-fn adopting_the_framework_takes_under_ten_lines() {
-    let example = fs::read_to_string(Path::new(ROOT).join("examples/adopt.rs")).expect("read");
-    let marked = |n: usize| {
-        example.contains(&format!("// {n}: "))
-            || example.lines().any(|line| line.ends_with(&format!("// {n}")))
-    };
-    let lines = (1..20).take_while(|n| marked(*n)).count();
-    assert!((5..10).contains(&lines), "{lines}");
+fn adopting_a_framework_takes_under_ten_lines() {
+    for example in ["examples/adopt.rs", "crates/hyper/examples/axum.rs"] {
+        let text = fs::read_to_string(Path::new(ROOT).join(example)).expect("read");
+        let marked = |n: usize| {
+            text.contains(&format!("// {n}: "))
+                || text.lines().any(|line| line.ends_with(&format!("// {n}")))
+        };
+        let lines = (1..20).take_while(|n| marked(*n)).count();
+        assert!((5..10).contains(&lines), "{example}: {lines}");
+    }
 }

@@ -1,5 +1,14 @@
 //! Settings that are one of a few words.
 
+/// What the sample server is built on.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Framework {
+    /// actix-web.
+    Actix,
+    /// hyper.
+    Hyper,
+}
+
 /// The shape of a log line.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum LogFormat {

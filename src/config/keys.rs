@@ -8,8 +8,8 @@ use super::{
         Key, Setting,
     },
     value::{
-        Address, AddressOrOff, AutoBool, Count, File, Format, Label, Level, ModeName, OnDrainName,
-        Path, PositiveTime, Secret, Size, SwitchName, Time,
+        Address, AddressOrOff, AutoBool, Count, File, Format, FrameworkName, Label, Level,
+        ModeName, OnDrainName, Path, PositiveTime, Secret, Size, SwitchName, Time,
     },
 };
 
@@ -32,6 +32,8 @@ settings! {
             "Version to answer as: v1 answers 201, v2 202, any other 200";
         INSTANCE: Label = Hostname, "instance",
             "Name of this instance, in answers and logs";
+        FRAMEWORK: FrameworkName = Fixed("actix"), "framework",
+            "What the server is built on: actix-web or hyper; both drain alike";
         LISTEN: Address = Fixed("0.0.0.0:5000"), "listen",
             "Where the application listens";
         ADMIN_LISTEN: AddressOrOff = Fixed("0.0.0.0:9000"), "admin.listen",

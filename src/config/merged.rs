@@ -107,6 +107,7 @@ impl Merged {
         Ok(Settings {
             version: self.read(&keys::VERSION)?,
             instance: self.read(&keys::INSTANCE)?,
+            framework: self.read(&keys::FRAMEWORK)?,
             listen: self.read(&keys::LISTEN)?,
             admin_listen: self.read(&keys::ADMIN_LISTEN)?,
             workers: self.read(&keys::WORKERS)?,

@@ -35,7 +35,7 @@ mod value;
 
 pub use self::{
     advice::Advice,
-    choices::{LogFormat, Switch},
+    choices::{Framework, LogFormat, Switch},
     error::{ConfigError, SettingProblem},
     key::{Group, Initial, Key},
     keys::KEYS,

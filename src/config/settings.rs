@@ -6,7 +6,7 @@ use tracing::level_filters::LevelFilter;
 use websample_actix::{OnDrain, Token};
 use websample_lifecycle::{Delay, Mode, Policy};
 
-use super::choices::{LogFormat, Switch};
+use super::choices::{Framework, LogFormat, Switch};
 
 /// Everything the server is told, checked: by themselves and against each other.
 ///
@@ -17,6 +17,8 @@ pub struct Settings {
     pub version: String,
     /// The name of this instance, in answers and logs: ASCII, fit for a header.
     pub instance: String,
+    /// What the server is built on.
+    pub framework: Framework,
     /// Where the application listens; port 0 lets the system choose.
     pub listen: SocketAddr,
     /// Where the admin listener listens, if there is one.

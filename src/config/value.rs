@@ -7,7 +7,7 @@ use websample_actix::{OnDrain, Token};
 use websample_lifecycle::Mode;
 
 use super::{
-    choices::{LogFormat, Switch},
+    choices::{Framework, LogFormat, Switch},
     similar,
 };
 
@@ -71,6 +71,7 @@ values! {
     Label: String, "NAME", label, IS_TEXT;
     /// A header's value that is not repeated anywhere.
     Secret: Token, "TOKEN", token, IS_TEXT, IS_SECRET;
+    FrameworkName: Framework, "actix|hyper", framework;
     ModeName: Mode, "ignore|immediate|graceful|drain", mode;
     /// An IP address and a port.
     Address: SocketAddr, "ADDRESS:PORT", address;
@@ -268,6 +269,10 @@ fn list(names: &[&str]) -> String {
     }
 }
 
+fn framework(text: &str) -> Parsed<Framework> {
+    choice(&[("actix", Framework::Actix), ("hyper", Framework::Hyper)], text)
+}
+
 fn mode(text: &str) -> Parsed<Mode> {
     choice(&Mode::ALL.map(|mode| (mode.name(), mode)), text)
 }
@@ -391,6 +396,7 @@ mod tests {
     #[test]
     fn words_are_exact_and_a_near_miss_is_named() {
         assert_eq!(mode("drain"), Ok(Mode::Drain));
+        assert_eq!(framework("hyper"), Ok(Framework::Hyper));
         assert_eq!(auto_boolean("false"), Ok(Switch::Off));
         assert_eq!(on_drain("keep"), Ok(OnDrain::Keep));
         assert_eq!(log_format("json"), Ok(LogFormat::Json));
@@ -403,6 +409,7 @@ mod tests {
             ),
             (mode("gracefull").unwrap_err(), "did you mean `graceful`?"),
             (mode("xyzzy").unwrap_err(), "it takes ignore, immediate, graceful or drain"),
+            (framework("axum").unwrap_err(), "it takes actix or hyper"),
             (auto_boolean("yes").unwrap_err(), "it takes auto, true or false"),
             (on_drain("503").unwrap_err(), "it takes fail or keep"),
             (log_format("jsno").unwrap_err(), "did you mean `json`?"),

@@ -55,7 +55,7 @@ impl Identity {
 }
 
 /// As in the original; it knows no other versions.
-fn status_of(version: &str) -> StatusCode {
+pub(super) fn status_of(version: &str) -> StatusCode {
     match version {
         "v1" => StatusCode::CREATED,
         "v2" => StatusCode::ACCEPTED,

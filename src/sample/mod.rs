@@ -16,12 +16,13 @@ mod answer;
 mod dropped;
 mod echo;
 mod events;
+mod on_hyper;
 mod seconds;
 mod sleep;
 mod stream;
 mod ws;
 
-use std::{io, rc::Rc, time::Duration};
+use std::{io, net::SocketAddr, rc::Rc, time::Duration};
 
 use actix_web::{App, dev::HttpServiceFactory, web};
 use websample_actix::{Server, ServerError};
@@ -30,7 +31,7 @@ use websample_metrics::BuildInfo;
 
 use self::answer::Identity;
 pub use self::dropped::DroppedLines;
-use crate::config::Settings;
+use crate::config::{Framework, Settings};
 
 /// The source revision, where the build says it.
 const REVISION: Option<&str> = option_env!("WEBSAMPLE_REVISION");
@@ -63,8 +64,7 @@ pub(crate) fn routes() -> impl HttpServiceFactory {
 }
 
 /// The patterns of the routes and what they usually answer.
-fn known_routes(identity: &Identity) -> [(&'static str, u16); 6] {
-    let status = identity.status().as_u16();
+fn known_routes(status: u16) -> [(&'static str, u16); 6] {
     [
         ("/sleep/{seconds}", status),
         ("/stream/{seconds}", status),
@@ -83,6 +83,9 @@ pub async fn run(settings: Settings, signals: Signals) -> Result<DrainReport, Se
     // The settings have been checked; an error would be a bug of theirs.
     let (lifecycle, mut drain) = Lifecycle::new(settings.policy()).map_err(io::Error::other)?;
     drain.obey(signals);
+    if settings.framework == Framework::Hyper {
+        return on_hyper::run(settings, lifecycle, drain).await;
+    }
     let identity = Identity::new(&settings);
     let handle = lifecycle.clone();
     let shared = settings.clone();
@@ -107,7 +110,7 @@ pub async fn run(settings: Settings, signals: Signals) -> Result<DrainReport, Se
             version: settings.version.clone(),
             revision: REVISION.unwrap_or("unknown").to_owned(),
         });
-    for (route, status) in known_routes(&identity) {
+    for (route, status) in known_routes(identity.status().as_u16()) {
         server = server.known_route(route, status);
     }
     if let Some(token) = &settings.hook.token {
@@ -121,14 +124,7 @@ pub async fn run(settings: Settings, signals: Signals) -> Result<DrainReport, Se
     if let Some(admin) = settings.admin_listen {
         server = server.admin(admin)?;
     }
-    tracing::info!(
-        version = settings.version,
-        mode = %settings.mode,
-        instance = settings.instance,
-        listen = ?server.addresses(),
-        admin = ?server.admin_addresses(),
-        "websample starts"
-    );
+    announce(&settings, &server.addresses(), &server.admin_addresses());
     if !settings.logs_connections() {
         return server.run().await;
     }
@@ -136,6 +132,17 @@ pub async fn run(settings: Settings, signals: Signals) -> Result<DrainReport, Se
         ended = server.run() => ended,
         () = log_connections(lifecycle) => unreachable!("it logs for ever"),
     }
+}
+
+fn announce(settings: &Settings, listen: &[SocketAddr], admin: &[SocketAddr]) {
+    tracing::info!(
+        version = settings.version,
+        mode = %settings.mode,
+        instance = settings.instance,
+        ?listen,
+        ?admin,
+        "websample starts"
+    );
 }
 
 /// The original's line: once a second, the number of requests in flight.

@@ -3,7 +3,8 @@
 use std::{convert::Infallible, time::Duration};
 
 use actix_web::{HttpResponse, http::StatusCode, web};
-use futures_util::stream;
+use bytes::Bytes;
+use futures_util::{Stream, StreamExt as _, stream};
 
 use super::{Sample, seconds};
 
@@ -13,15 +14,18 @@ pub(super) async fn stream(sample: web::Data<Sample>, count: web::Path<String>) 
         Ok(duration) => duration.as_secs(),
         Err(why) => return sample.refuse(StatusCode::BAD_REQUEST, why),
     };
-    let chunks = stream::unfold(0, move |sent| async move {
+    sample.respond().content_type("text/plain").streaming(chunks(count).map(Ok::<_, Infallible>))
+}
+
+/// The chunks, whoever sends them.
+pub(super) fn chunks(count: u64) -> impl Stream<Item = Bytes> {
+    stream::unfold(0, move |sent| async move {
         if sent == count {
             return None;
         }
         if sent > 0 {
             tokio::time::sleep(Duration::from_secs(1)).await;
         }
-        let chunk = web::Bytes::from(format!("{} of {count}\n", sent + 1));
-        Some((Ok::<_, Infallible>(chunk), sent + 1))
-    });
-    sample.respond().content_type("text/plain").streaming(chunks)
+        Some((Bytes::from(format!("{} of {count}\n", sent + 1)), sent + 1))
+    })
 }

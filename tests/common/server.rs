@@ -92,6 +92,11 @@ pub(crate) fn binary() -> Command {
     command
 }
 
+/// The framework under test. The same tests are built for each of them, which their name tells.
+pub(crate) fn framework() -> &'static str {
+    if env!("CARGO_CRATE_NAME").ends_with("_hyper") { "hyper" } else { "actix" }
+}
+
 impl Server {
     /// Starts a server with these flags and waits until it serves.
     #[track_caller]
@@ -110,7 +115,7 @@ impl Server {
 
     #[track_caller]
     fn start_as(mut command: Command, flags: &[&str]) -> Self {
-        command.arg("serve");
+        command.args(["serve", "--framework", framework()]);
         for (flag, value) in DEFAULTS {
             if !flags.contains(flag) {
                 command.args([flag, value]);

@@ -20,6 +20,11 @@ struct Log {
     more: Condvar,
 }
 
+/// The framework under test. The same tests are built for each of them, which their name tells.
+fn framework() -> &'static str {
+    if env!("CARGO_CRATE_NAME").ends_with("_hyper") { "hyper" } else { "actix" }
+}
+
 /// A running `websample serve`; killed when dropped.
 pub(crate) struct Server {
     child: Child,
@@ -40,7 +45,7 @@ impl Server {
     pub(crate) fn spawn(mut command: Command, flags: &[&str]) -> Self {
         command
             .args(["--listen", "127.0.0.1:0", "--admin.listen", "127.0.0.1:0"])
-            .args(["--log.format", "json", "--workers", "2"])
+            .args(["--log.format", "json", "--workers", "2", "--framework", framework()])
             .args(flags)
             .stdin(Stdio::null())
             .stdout(Stdio::piped());

@@ -14,12 +14,12 @@ use actix_web::{
     web::Bytes,
 };
 use futures_core::future::LocalBoxFuture;
+use websample_connections::hook::On;
 use websample_lifecycle::{self as lifecycle, Lifecycle, Phase};
 use websample_metrics::Metrics;
 
 use super::{
     connections::{Connection, Serve},
-    hook::On,
     probes::{Answer, Probes, json, text},
     tracking::{Held, OnConnection, TrackedBody},
 };

@@ -2,7 +2,7 @@
 
 use std::io;
 
-use super::tls::TlsError;
+use websample_connections::TlsError;
 
 /// Why a server did not start.
 #[derive(Debug, thiserror::Error)]

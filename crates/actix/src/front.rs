@@ -23,12 +23,12 @@ use actix_web::{
 };
 use futures_core::future::LocalBoxFuture;
 use pin_project_lite::pin_project;
+use websample_connections::hook::On;
 use websample_lifecycle::{Lifecycle, Mode, Phase};
 use websample_metrics::Metrics;
 
 use super::{
     connections::{Connection, Protocol, Serve, limit_body},
-    hook::On,
     patterns::Patterns,
     probes::{Answer, Probes, text},
     tracking::{Held, OnConnection, TrackedBody, TrackedRequest, Tracker},

@@ -7,42 +7,39 @@
 //! | file | its subject |
 //! |---|---|
 //! | `server`, `running` | what it is told; its threads, listeners and end |
-//! | `accept` | listening sockets, and closing them without dropping what they hold |
-//! | `worker` | a thread with a runtime and an application |
+//! | `worker` | what runs on a worker's thread: an application of its own |
 //! | `front` | what stands before the application |
-//! | `probes`, `hook` | `/liveness`, `/readiness`, `/prestop`, and who may call the last |
+//! | `probes` | `/liveness`, `/readiness`, `/prestop` |
 //! | `tracking`, `patterns` | requests in flight, to the last byte, and their names |
 //! | `connections` | each kind of connection, and how it is closed |
 //! | `admin` | `/metrics` and `/status` |
-//! | `tls`, `token` | certificates and their replacement; the hook's secret |
-//! | `connect`, `files` | what an application may know of a connection; how many there may be |
+//! | `connect` | what an application may know of a connection |
+//!
+//! What is of no framework is in [`websample_connections`]: listening sockets, workers, the boundaries
+//! of requests and frames, certificates.
 
-mod accept;
 mod admin;
 mod connect;
 mod connections;
 mod error;
-mod files;
 mod front;
-mod hook;
 mod patterns;
 mod probes;
 mod running;
 mod server;
-mod tls;
-mod token;
 mod tracking;
 mod worker;
 
 pub use self::{
     connect::{Connected, with_connection_data},
     error::ServerError,
+    running::Running,
+    server::Server,
+};
+pub use websample_connections::{
+    Handle, TlsError, Token, check_certificate,
     hook::TOKEN_HEADER,
     probes::{LIVENESS, OnDrain, PRESTOP, READINESS},
-    running::{Handle, Running},
-    server::Server,
-    tls::{TlsError, check_certificate},
-    token::Token,
 };
 /// The core: phases, tokens, what is in flight, the report.
 pub use websample_lifecycle as lifecycle;

@@ -15,6 +15,11 @@ pub(super) const UNMATCHED: &str = "unmatched";
 pub(super) struct Route(usize);
 
 impl Route {
+    /// The pattern at a place that [`Self::index`] gave.
+    pub(super) const fn at(index: usize) -> Self {
+        Self(index)
+    }
+
     /// Its place, for tables that run parallel to the list.
     pub(super) const fn index(self) -> usize {
         self.0

@@ -4,50 +4,36 @@ use std::{
     fmt,
     future::Future,
     io,
-    net::{SocketAddr, TcpListener},
-    path::Path,
+    net::TcpListener,
     pin::Pin,
-    sync::{
-        Arc,
-        atomic::{AtomicBool, Ordering},
-    },
+    sync::{Arc, atomic::AtomicBool},
     task::{Context, Poll},
-    time::Duration,
 };
 
-use actix_http::{Request, Response, body::MessageBody};
+use actix_http::{Request, body::MessageBody};
 use actix_service::{IntoServiceFactory, ServiceFactory};
 use actix_web::{
     Error,
-    body::BoxBody,
     dev::{AppConfig, ServiceResponse},
 };
-use futures_util::future::{join_all, try_join_all};
-use tokio::{
-    sync::{Semaphore, oneshot},
-    time::timeout,
+use futures_util::future::join_all;
+use tokio::sync::Semaphore;
+use websample_connections::{
+    Acceptor, Handle, Places, Threads, hook::HookGuard, probes::Probes as Replies, publish,
 };
-use tokio_util::sync::{CancellationToken, DropGuard};
-use websample_lifecycle::{DrainReport, ExitReason, Lifecycle, Signal, Signals};
+use websample_lifecycle::{DrainReport, ExitReason, Lifecycle, Signals};
 use websample_metrics::Metrics;
 
 use super::{
-    accept::Acceptor,
     admin::Admin,
-    connections::{Http2, Serve},
+    connections::Http2,
     error::ServerError,
-    files::Places,
     front::FrontFactory,
-    hook::HookGuard,
     patterns::Patterns,
     probes::Probes,
     server::Server,
-    worker::{Worker, WorkerSettings},
+    worker::{self, WorkerSettings},
 };
-
-/// How long the destructors of what the workers own may take, once the report is published. They are
-/// the application's; one that hangs must not keep a pod until SIGKILL.
-const FAREWELL: Duration = Duration::from_secs(1);
 
 /// The largest number of places that a semaphore has.
 const MOST_PLACES: usize = Semaphore::MAX_PERMITS;
@@ -57,36 +43,6 @@ const MOST_PLACES: usize = Semaphore::MAX_PERMITS;
 pub struct Running {
     future: Pin<Box<dyn Future<Output = Result<DrainReport, ServerError>>>>,
     handle: Handle,
-}
-
-/// Talks to a running server; cheap to clone.
-#[derive(Debug, Clone)]
-pub struct Handle {
-    lifecycle: Lifecycle,
-    addresses: Arc<[SocketAddr]>,
-    admin_addresses: Arc<[SocketAddr]>,
-}
-
-impl Handle {
-    /// Begins to drain, as SIGTERM would.
-    pub fn drain(&self) {
-        self.lifecycle.signal(Signal::Sigterm);
-    }
-
-    /// The life that the server leads: its phase, its tokens, what is in flight.
-    pub fn lifecycle(&self) -> &Lifecycle {
-        &self.lifecycle
-    }
-
-    /// The addresses that traffic is served on.
-    pub fn addresses(&self) -> &[SocketAddr] {
-        &self.addresses
-    }
-
-    /// The addresses of the admin listeners.
-    pub fn admin_addresses(&self) -> &[SocketAddr] {
-        &self.admin_addresses
-    }
 }
 
 impl<F> Server<F> {
@@ -130,11 +86,11 @@ impl Running {
         S::InitError: fmt::Debug,
         B: MessageBody + 'static,
     {
-        let handle = Handle {
-            lifecycle: server.drain.lifecycle().clone(),
-            addresses: server.addresses().into(),
-            admin_addresses: server.admin_addresses().into(),
-        };
+        let handle = Handle::new(
+            server.drain.lifecycle().clone(),
+            server.addresses(),
+            server.admin_addresses(),
+        );
         Self { future: Box::pin(run(server)), handle }
     }
 
@@ -155,66 +111,6 @@ impl Future for Running {
 impl fmt::Debug for Running {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("Running").field("handle", &self.handle).finish_non_exhaustive()
-    }
-}
-
-/// The threads of a server. They stop when this is dropped, wherever its owner was then.
-struct Threads {
-    lifecycle: Lifecycle,
-    stop: CancellationToken,
-    _stops: DropGuard,
-    starting: Vec<oneshot::Receiver<io::Result<()>>>,
-}
-
-impl Threads {
-    fn new(lifecycle: Lifecycle) -> Self {
-        let stop = CancellationToken::new();
-        Self { lifecycle, _stops: stop.clone().drop_guard(), stop, starting: Vec::new() }
-    }
-
-    /// Starts a worker and keeps the promise that it is ready.
-    fn start<M, S, B>(
-        &mut self,
-        settings: WorkerSettings,
-        lifecycle: &Lifecycle,
-        service: M,
-    ) -> io::Result<Worker>
-    where
-        M: FnOnce() -> S + Send + 'static,
-        S: ServiceFactory<Request, Config = (), Response = Response<B>> + 'static,
-        S::Service: Serve,
-        S::Error: Into<Response<BoxBody>> + 'static,
-        S::InitError: fmt::Debug,
-        B: MessageBody + 'static,
-    {
-        let (worker, started) =
-            Worker::start(settings, lifecycle.clone(), self.stop.clone(), service)?;
-        self.starting.push(started);
-        Ok(worker)
-    }
-
-    /// Waits until all of them are ready.
-    async fn ready(&mut self) -> io::Result<()> {
-        let starting = std::mem::take(&mut self.starting);
-        for started in try_join_all(starting).await.map_err(io::Error::other)? {
-            started?;
-        }
-        Ok(())
-    }
-
-    /// Stops them; those that have nothing left to lose are waited for, within bounds.
-    async fn stop(self, workers: Vec<Worker>, wait: bool) {
-        self.stop.cancel();
-        if !wait {
-            return;
-        }
-        let limit = FAREWELL.min(self.lifecycle.policy().margin / 2);
-        if timeout(limit, join_all(workers.into_iter().map(Worker::ended))).await.is_err() {
-            tracing::warn!(
-                seconds = limit.as_secs_f64(),
-                "a worker's thread does not end: something of the application blocks it"
-            );
-        }
     }
 }
 
@@ -240,15 +136,14 @@ where
     let metrics = Metrics::new(&lifecycle, &server.build, &known, server.registry.clone());
     let hook_on_app_listener = server.hook_on_app_listener.unwrap_or(server.admin.is_empty());
     let failed = Arc::new(AtomicBool::new(false));
-    let probes = Probes {
+    let probes = Probes(Replies {
         lifecycle: lifecycle.clone(),
         on_drain: server.on_drain,
         guard: Arc::new(HookGuard::new(server.hook_token.clone(), hook_on_app_listener)),
         failed: Arc::clone(&failed),
-    };
+    });
     let (stream_window, connection_window) = server.http2_windows;
     let settings = WorkerSettings {
-        name: "websample-worker",
         keep_alive: server.keep_alive,
         close_spread: server.close_spread,
         timeouts: server.timeouts,
@@ -261,7 +156,6 @@ where
             keep_alive: server.keep_alive,
         },
         on_connect: server.on_connect.clone(),
-        blocking_threads: server.blocking_threads,
     };
 
     let mut threads = Threads::new(lifecycle.clone());
@@ -271,13 +165,16 @@ where
             let app = server.app.clone();
             let (lifecycle, metrics, probes) = (lifecycle.clone(), metrics.clone(), probes.clone());
             let patterns = Arc::clone(&patterns);
-            let life = lifecycle.clone();
-            threads.start(settings.clone(), &life, move || FrontFactory {
+            let (life, settings) = (lifecycle.clone(), settings.clone());
+            let service = move || FrontFactory {
                 app: app().into_factory(),
                 lifecycle,
                 metrics,
                 probes,
                 patterns,
+            };
+            threads.start("websample-worker", server.blocking_threads, move |inbox, started| {
+                worker::run(settings, life, service, inbox, started)
             })
         })
         .collect::<io::Result<Vec<_>>>()?;
@@ -287,8 +184,11 @@ where
     let mut admin_workers = Vec::new();
     if !server.admin.is_empty() {
         let service = Admin { lifecycle: lifecycle.clone(), metrics: metrics.clone(), probes };
-        let settings = WorkerSettings { name: "websample-admin", on_connect: None, ..settings };
-        admin_workers.push(threads.start(settings, &admin_life, move || service)?);
+        let settings = WorkerSettings { on_connect: None, ..settings };
+        let life = admin_life.clone();
+        let main =
+            move |inbox, started| worker::run(settings, life, move || service, inbox, started);
+        admin_workers.push(threads.start("websample-admin", server.blocking_threads, main)?);
     }
     threads.ready().await?;
 
@@ -305,19 +205,16 @@ where
                       life: &Lifecycle| {
             listeners
                 .into_iter()
-                .map(|listener| {
-                    let connections = life.in_flight().connections.clone();
-                    Acceptor::new(listener, tls, workers, Arc::clone(places), connections)
-                })
+                .map(|listener| Acceptor::new(listener, tls, workers, Arc::clone(places), life))
                 .collect::<io::Result<Vec<_>>>()
         };
         let traffic = accept(server.traffic, tls, &workers, &traffic_places, &lifecycle)?;
         let admin = accept(server.admin, None, &admin_workers, &admin_places, &admin_life)?;
         let traffic = for_ever(join_all(
-            traffic.into_iter().map(|acceptor| listen(acceptor, &lifecycle, &failed)),
+            traffic.into_iter().map(|acceptor| acceptor.listen(&lifecycle, &failed)),
         ));
         let admin = for_ever(join_all(
-            admin.into_iter().map(|acceptor| listen(acceptor, &admin_life, &failed)),
+            admin.into_iter().map(|acceptor| acceptor.listen(&admin_life, &failed)),
         ));
         let certificates = async {
             match tls {
@@ -342,38 +239,9 @@ where
     Ok(report)
 }
 
-/// Runs a listener; where it fails, nobody should be sent here any more.
-async fn listen(acceptor: Acceptor<'_>, lifecycle: &Lifecycle, failed: &AtomicBool) {
-    // Held until its queue is empty: the drain waits for that, too.
-    let open = lifecycle.in_flight().listeners.enter();
-    if let Err(error) = acceptor.run(lifecycle).await {
-        tracing::error!(%error, "a listener has failed; not ready any more");
-        failed.store(true, Ordering::Relaxed);
-    }
-    drop(open);
-}
-
 /// Polls a future to its end, and then goes on waiting: the end of all listeners, of which there
 /// may be none, is not the end of the server.
 async fn for_ever<F: Future>(future: F) {
     future.await;
     std::future::pending::<()>().await;
-}
-
-/// One structured line for the logs, and the termination message.
-fn publish(report: &DrainReport, termination_log: &Path) {
-    tracing::info!(
-        target: "websample::report",
-        outcome = ?report.outcome,
-        exit_code = report.exit_code,
-        termination_seconds = report.termination_seconds,
-        last_arrival_seconds = report.last_arrival_seconds,
-        delay_needed_seconds = report.delay_needed_seconds,
-        cut = report.cut_total,
-        report = report.to_json(),
-        "drained"
-    );
-    if let Err(error) = report.write_termination_message(termination_log) {
-        tracing::warn!(path = %termination_log.display(), %error, "no termination message written");
-    }
 }

@@ -11,16 +11,13 @@ use std::{
 use actix_http::Extensions;
 use prometheus::Registry;
 use tokio_rustls::rustls::ServerConfig;
+use websample_connections::{BACKLOG, Timeouts, Tls, TlsError, Token, bind, probes::OnDrain};
 use websample_lifecycle::{Drain, StartupHold};
 use websample_metrics::BuildInfo;
 
 use super::{
-    accept::{BACKLOG, bind},
     connect::{Connected, OnConnect},
-    connections::{Http2, Timeouts},
-    probes::OnDrain,
-    tls::{Tls, TlsError},
-    token::Token,
+    connections::Http2,
 };
 
 /// Where the kubelet looks for a termination message, by default.

@@ -127,8 +127,10 @@ impl Census for Table {
 }
 
 impl Sent for Tracker {
-    fn sent(&self, finished: Finished) -> Option<Guard> {
-        self.end(finished)
+    fn sent(&self, request: Finished, connection: &Connection) {
+        let guard = self.end(request);
+        connection.end();
+        drop(guard);
     }
 }
 
@@ -165,7 +167,7 @@ impl Tracker {
         let Finished { key, phase, route, status } = finished;
         let row = self.table.lock().try_remove(key)?;
         let seconds = row.began.elapsed().as_secs_f64();
-        let route = route.unwrap_or_else(|| self.route(UNMATCHED));
+        let route = route.map_or_else(|| self.route(UNMATCHED), Route::at);
         self.count(route, status, phase);
         self.metrics.duration().observe(seconds);
         tracing::info!(
@@ -262,7 +264,8 @@ impl TrackedRequest {
     /// The response's head is known.
     pub(super) fn answered(&mut self, pattern: Option<&str>, status: u16) {
         if let Some(finished) = &mut self.finished {
-            finished.route = Some(self.tracker.route(pattern.unwrap_or(UNMATCHED)));
+            let route = self.tracker.route(pattern.unwrap_or(UNMATCHED));
+            finished.route = Some(route.index());
             finished.status = status;
         }
     }
@@ -272,7 +275,7 @@ impl TrackedRequest {
         if let Some(finished) = &self.finished
             && let Some(row) = self.tracker.table.lock().get_mut(finished.key)
         {
-            row.route = finished.route;
+            row.route = finished.route.map(Route::at);
         }
     }
 

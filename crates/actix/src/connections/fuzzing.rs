@@ -14,8 +14,8 @@ use proptest::{
 
 use self::fuzz::fuzz;
 use super::{
+    decoder::segments,
     frames::{Frames, PREFACE},
-    heads::decoder::segments,
     state::{Connection, Stage},
 };
 

@@ -1,67 +1,29 @@
 //! One connection from its first byte to its close.
 
-use std::{
-    cell::RefCell,
-    future::{Future, poll_fn},
-    io,
-    net::SocketAddr,
-    pin::{Pin, pin},
-    rc::Rc,
-    task::{Context, Poll, Waker},
-    time::Duration,
-};
+use std::{cell::RefCell, net::SocketAddr, pin::pin, rc::Rc};
 
 use actix_http::{
     Extensions, Response,
     body::{BoxBody, MessageBody},
 };
 use actix_service::Service;
-use tokio::{
-    net::TcpStream,
-    time::{Instant, Sleep, sleep_until},
-};
+use tokio::net::TcpStream;
 use tokio_rustls::TlsAcceptor;
-use websample_lifecycle::{Guard, Lifecycle, Unfinished};
+use websample_connections::{
+    Accepted, Timeouts,
+    dispatch::{CloseOnDrop, End, close, dispatch},
+    open::{OpenConnections, first_stage},
+    opening::open,
+    socket::Socket,
+    state::{Connection, Protocol},
+    transport::Io,
+};
+use websample_lifecycle::Lifecycle;
 
 use super::{
     super::connect::OnConnect,
-    frames::PREFACE,
-    goaway::When,
     http2::{self, Http2, Serve},
-    open::{OpenConnections, first_stage},
-    records::Records,
-    socket::Socket,
-    state::{Connection, FIRST_WORD, Protocol, Stage},
-    transport::{Io, Transport, has_unread},
 };
-
-/// After its own FIN the server reads and discards what was under way for this long, so that it
-/// is not answered by a reset, which could overtake the last response.
-const LINGER: Duration = Duration::from_secs(2);
-
-/// The same at the deadline, when the process is about to exit.
-const LAST_LINGER: Duration = Duration::from_millis(200);
-
-/// The time limits of one connection.
-#[derive(Debug, Clone, Copy)]
-#[expect(clippy::struct_field_names, reason = "called as the settings are")]
-pub(crate) struct Timeouts {
-    /// For a request head, and for the TLS handshake, to arrive completely.
-    pub(crate) header_timeout: Duration,
-    /// For more of a request's body to arrive, once a handler waits for it.
-    pub(crate) body_timeout: Duration,
-    /// For a client to take any of the bytes that wait for it.
-    pub(crate) write_timeout: Duration,
-}
-
-/// A connection as it leaves the accept queue.
-#[derive(Debug)]
-pub(crate) struct Accepted {
-    pub(crate) stream: std::net::TcpStream,
-    pub(crate) peer: SocketAddr,
-    /// Counts the connection until it is closed.
-    pub(crate) guard: Guard,
-}
 
 /// What serves the connections of a worker.
 pub(crate) struct Services<H, S> {
@@ -123,281 +85,10 @@ pub(crate) async fn serve<H1, S, B, H>(
         if end == End::Finished {
             connection.sent(0);
         }
-        close(&connection, &io, end).await;
+        close(&connection, &io, end, &[]).await;
     }
     drop(closed);
     drop(registration);
     drop(guard);
     drop(held);
-}
-
-/// Lets go of the requests that a connection has not sent to their end, and never will.
-struct CloseOnDrop<'a>(&'a Connection);
-
-impl Drop for CloseOnDrop<'_> {
-    fn drop(&mut self) {
-        self.0.close();
-    }
-}
-
-/// How the dispatcher came to its end.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-enum End {
-    /// It finished.
-    Finished,
-    /// It was given up at the deadline.
-    Cut,
-    /// Its client takes nothing any more.
-    Stalled,
-}
-
-/// Everything before HTTP: TLS, or finding out which version is spoken in the clear.
-async fn open(
-    tcp: TcpStream,
-    tls: Option<TlsAcceptor>,
-    connection: &Connection,
-    timeouts: Timeouts,
-) -> Option<(Transport, Vec<u8>)> {
-    // Like actix: a response of two writes must not wait for an acknowledgement.
-    tcp.set_nodelay(true).ok()?;
-    let mut limit = pin!(sleep_until(connection.accepted() + timeouts.header_timeout));
-    if !first_byte(&tcp, connection, limit.as_mut()).await {
-        return None;
-    }
-    let mut opening = pin!(async {
-        let Some(tls) = tls else {
-            let (http2, begun) = sniff(&tcp).await.ok()?;
-            if http2 {
-                connection.set_protocol(Protocol::Http2);
-            }
-            return Some((Transport::Left(tcp), begun));
-        };
-        let stream = tls.accept(Records::new(tcp)).await.ok()?;
-        if stream.get_ref().1.alpn_protocol() == Some(b"h2") {
-            connection.set_protocol(Protocol::Http2);
-        }
-        Some((Transport::Right(Box::new(stream)), Vec::new()))
-    });
-    poll_fn(|cx| {
-        connection.set_waker(cx.waker());
-        if let Poll::Ready(opened) = opening.as_mut().poll(cx) {
-            return Poll::Ready(opened);
-        }
-        // Whoever has begun to speak may finish, within the limit, also while closing.
-        if connection.stage() >= Stage::Abrupt {
-            return Poll::Ready(None);
-        }
-        limit.as_mut().poll(cx).map(|()| None)
-    })
-    .await
-}
-
-/// Waits for the client to say anything; tells whether it did.
-async fn first_byte(tcp: &TcpStream, connection: &Connection, mut limit: Pin<&mut Sleep>) -> bool {
-    let mut grace: Option<Pin<Box<Sleep>>> = None;
-    poll_fn(|cx| {
-        connection.set_waker(cx.waker());
-        if tcp.poll_read_ready(cx).is_ready() {
-            return Poll::Ready(true);
-        }
-        let over = match connection.stage() {
-            Stage::Open | Stage::Leaving => Poll::Pending,
-            // A client that has just come wants to ask something.
-            Stage::Closing => {
-                let until = connection.accepted() + FIRST_WORD;
-                grace.get_or_insert_with(|| Box::pin(sleep_until(until))).as_mut().poll(cx)
-            }
-            Stage::Abrupt | Stage::Cut => Poll::Ready(()),
-        };
-        if over.is_ready() || limit.as_mut().poll(cx).is_ready() {
-            return Poll::Ready(has_unread(tcp));
-        }
-        Poll::Pending
-    })
-    .await
-}
-
-/// Whether the connection begins with HTTP/2's preface, and what had to be taken off the socket to
-/// find out: nothing as a rule, since both kinds of clients send all of it at once.
-async fn sniff(tcp: &TcpStream) -> io::Result<(bool, Vec<u8>)> {
-    let mut first = [0; PREFACE.len()];
-    let have = tcp.peek(&mut first).await?;
-    let mut begun = Vec::new();
-    let mut seen = have;
-    loop {
-        if seen == 0 || !PREFACE.starts_with(&first[..seen]) {
-            return Ok((false, begun));
-        }
-        if seen == PREFACE.len() {
-            return Ok((true, begun));
-        }
-        // The rest is on its way. What stays in the socket keeps it readable, so that the rest could
-        // not be waited for.
-        tcp.readable().await?;
-        match tcp.try_read(&mut first[begun.len()..]) {
-            Ok(0) => return Ok((false, begun)),
-            Ok(read) => {
-                let have = begun.len();
-                begun.extend_from_slice(&first[have..have + read]);
-                seen = begun.len();
-            }
-            Err(error) if error.kind() == io::ErrorKind::WouldBlock => {}
-            Err(error) => return Err(error),
-        }
-    }
-}
-
-/// Polls a dispatcher, and arranges what it knows nothing of.
-async fn dispatch<F: Future>(
-    mut dispatcher: Pin<&mut F>,
-    connection: &Connection,
-    io: &RefCell<Io>,
-    timeouts: Timeouts,
-    lifecycle: &Lifecycle,
-) -> End {
-    let mut alarm = Alarm::default();
-    let mut partial_since: Option<Instant> = None;
-    // The last instant of `Io::due` that has been acted on.
-    let mut acted: Option<Instant> = None;
-    poll_fn(|cx| {
-        connection.set_waker(cx.waker());
-        if connection.stage() == Stage::Cut {
-            let age = partial_since.map_or(0.0, |at| at.elapsed().as_secs_f64());
-            note_cut(connection, &io.borrow(), lifecycle, age);
-            return Poll::Ready(End::Cut);
-        }
-        loop {
-            if dispatcher.as_mut().poll(cx).is_ready() {
-                return Poll::Ready(End::Finished);
-            }
-            let (stalled, partial, due, body_due) = {
-                let io = &mut *io.borrow_mut();
-                if let Poll::Ready(Err(_)) = io.poll_leave(connection, cx, When::Quiet) {
-                    return Poll::Ready(End::Finished);
-                }
-                connection.sent(io.unsent());
-                let due = io.due(connection).filter(|at| Some(*at) != acted);
-                (io.stalled, io.is_partial(connection), due, connection.body_due())
-            };
-            if !partial && stalled.is_none() && due.is_none() && body_due.is_none() {
-                partial_since = None;
-                return Poll::Pending;
-            }
-
-            let stalled = stalled.map(|since| since + timeouts.write_timeout);
-            // A request head that has begun has to end. The dispatcher limits only the first,
-            // with an answer, and therefore comes first.
-            let head_due = if partial && !connection.has_expired() {
-                let since = *partial_since.get_or_insert_with(Instant::now);
-                Some(since + timeouts.header_timeout + FIRST_WORD)
-            } else {
-                partial_since = None;
-                None
-            };
-            let Some(next) = [head_due, body_due, stalled, due].into_iter().flatten().min() else {
-                return Poll::Pending;
-            };
-            if alarm.poll(next, cx).is_pending() {
-                return Poll::Pending;
-            }
-            let now = Instant::now();
-            if stalled.is_some_and(|at| now >= at) {
-                return Poll::Ready(End::Stalled);
-            }
-            if head_due.is_some_and(|at| now >= at) {
-                connection.expire();
-            }
-            if body_due.is_some_and(|at| now >= at) {
-                connection.end_wait();
-            }
-            if due.is_some_and(|at| now >= at) {
-                acted = due;
-            }
-            // The dispatcher reads again, and finds what has changed.
-        }
-    })
-    .await
-}
-
-/// Requests that were not begun are nobody's but their connection's, and they are cut with it.
-fn note_cut(connection: &Connection, io: &Io, lifecycle: &Lifecycle, age_seconds: f64) {
-    let note = |what: &str| {
-        lifecycle.note_cut(Unfinished { kind: "request", what: what.to_owned(), age_seconds });
-    };
-    for _ in 0..connection.whole() {
-        note("a request that waited behind another");
-    }
-    if io.is_half(connection) {
-        note("a request whose head was still arriving");
-    }
-}
-
-/// Wakes a connection's task for the first of all that it has to act on.
-///
-/// That changes with every request, and comes about with hardly any. A timer is therefore not moved to
-/// a later instant: it wakes the task too early, once, and is set again then.
-#[derive(Default)]
-struct Alarm {
-    sleep: Option<Pin<Box<Sleep>>>,
-    /// Whom the timer wakes; there is nothing to be told again.
-    waker: Option<Waker>,
-}
-
-impl Alarm {
-    /// Whether an instant has come. If not, the task is woken when it has, at the latest.
-    fn poll(&mut self, until: Instant, cx: &mut Context<'_>) -> Poll<()> {
-        let sleep = self.sleep.get_or_insert_with(|| Box::pin(sleep_until(until)));
-        let is_set = sleep.deadline() <= until && !sleep.is_elapsed();
-        if is_set && self.waker.as_ref().is_some_and(|waker| waker.will_wake(cx.waker())) {
-            return Poll::Pending;
-        }
-        if !is_set {
-            sleep.as_mut().reset(until);
-        }
-        self.waker = Some(cx.waker().clone());
-        sleep.as_mut().poll(cx)
-    }
-}
-
-/// Closes the connection so that the client gets everything that was written.
-async fn close(connection: &Connection, io: &RefCell<Io>, end: End) {
-    if end == End::Stalled {
-        io.borrow().abort();
-        return;
-    }
-    let farewell = if end == End::Cut { io.borrow().farewell() } else { Vec::new() };
-    let mut farewell = farewell.as_slice();
-    let mut lingers_until = Instant::now() + if end == End::Cut { LAST_LINGER } else { LINGER };
-    let mut limit = pin!(sleep_until(lingers_until));
-    poll_fn(|cx| {
-        connection.set_waker(cx.waker());
-        let io = &mut *io.borrow_mut();
-        while !farewell.is_empty() {
-            match io.poll_write(cx, farewell) {
-                Poll::Ready(Ok(written)) if written > 0 => farewell = &farewell[written..],
-                Poll::Ready(_) => return Poll::Ready(()),
-                Poll::Pending => return limit.as_mut().poll(cx),
-            }
-        }
-        // Stages move on while this waits. The abrupt close does not linger, and at the deadline
-        // nobody does for long.
-        match connection.stage() {
-            Stage::Abrupt => lingers_until = Instant::now(),
-            Stage::Cut => lingers_until = lingers_until.min(Instant::now() + LAST_LINGER),
-            Stage::Open | Stage::Leaving | Stage::Closing => {}
-        }
-        if limit.deadline() > lingers_until {
-            limit.as_mut().reset(lingers_until);
-        }
-        match io.poll_finish(cx) {
-            Poll::Ready(Ok(())) if !io.ended => {}
-            Poll::Ready(_) => return Poll::Ready(()),
-            Poll::Pending => return limit.as_mut().poll(cx),
-        }
-        match io.poll_discard(cx) {
-            Poll::Ready(_) => Poll::Ready(()),
-            Poll::Pending => limit.as_mut().poll(cx),
-        }
-    })
-    .await;
 }

@@ -24,19 +24,23 @@ const PATIENCE: Duration = Duration::from_secs(2);
 
 /// What is known of an HTTP/2 connection, and how far it has been left.
 #[derive(Debug)]
-pub(super) struct Leaving {
-    pub(super) frames: Frames,
+pub struct Leaving {
+    /// What has been said in both directions.
+    pub frames: Frames,
     /// What is left to write of our own GOAWAY.
-    pub(super) leave: &'static [u8],
+    pub leave: &'static [u8],
     told: Option<Instant>,
     /// What is left to show the server of the GOAWAY it takes for the client's.
     show: &'static [u8],
     shown: bool,
+    /// What is left to write, and to show the server, of the resets of streams that are given up.
+    resets: Vec<u8>,
+    shown_resets: Vec<u8>,
 }
 
 /// On which occasion the GOAWAY would be sent.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) enum When {
+pub enum When {
     /// Something else is about to be written.
     BeforeWrite,
     /// Nothing is.
@@ -52,13 +56,28 @@ fn has_had_its_time(connection: &Connection) -> bool {
     }
 }
 
+impl Default for Leaving {
+    fn default() -> Self {
+        Self::new()
+    }
+}
+
 impl Leaving {
-    pub(super) const fn new() -> Self {
-        Self { frames: Frames::new(), leave: &[], told: None, show: &[], shown: false }
+    /// A connection that nobody has begun to leave.
+    pub const fn new() -> Self {
+        Self {
+            frames: Frames::new(),
+            leave: &[],
+            told: None,
+            show: &[],
+            shown: false,
+            resets: Vec::new(),
+            shown_resets: Vec::new(),
+        }
     }
 
     /// Begins the GOAWAY, if this is an occasion to send it.
-    pub(super) fn begin(&mut self, connection: &Connection, when: When) {
+    pub fn begin(&mut self, connection: &Connection, when: When) {
         let Some(since) = connection.leaving_since() else { return };
         if self.told.is_some() || !self.frames.may_send() {
             return;
@@ -72,8 +91,36 @@ impl Leaving {
         }
     }
 
+    /// What has to be written before anything else may be, in whole.
+    pub fn unwritten(&self) -> &[u8] {
+        if self.leave.is_empty() { &self.resets } else { self.leave }
+    }
+
+    /// So much of that was written.
+    pub fn wrote(&mut self, bytes: usize) {
+        if self.leave.is_empty() {
+            self.resets.drain(..bytes);
+        } else {
+            self.leave = &self.leave[bytes..];
+        }
+    }
+
+    /// Gives up streams of whose responses the client has let nothing pass for so long: both sides are
+    /// told that the other has reset them. Tells when the next one is due, and whether one was now.
+    pub fn limit_windows(&mut self, limit: Duration) -> (Option<Instant>, bool) {
+        let Some(due) = self.frames.blocked_until(limit) else { return (None, false) };
+        if Instant::now() < due || !self.unwritten().is_empty() || !self.frames.may_send() {
+            return (Some(due), false);
+        }
+        let resets = self.frames.give_up_blocked(limit);
+        self.frames.sent(&resets);
+        self.shown_resets.extend_from_slice(&resets);
+        self.resets = resets;
+        (self.frames.blocked_until(limit), true)
+    }
+
     /// When the next step is due, if nothing happens before.
-    pub(super) fn due(&self, connection: &Connection, first_word: Instant) -> Option<Instant> {
+    pub fn due(&self, connection: &Connection, first_word: Instant) -> Option<Instant> {
         if let Some(told) = self.told {
             return (!self.shown).then_some(self.show_at(told));
         }
@@ -92,7 +139,13 @@ impl Leaving {
 
     /// Shows the server a GOAWAY from its client, once those streams have arrived that crossed
     /// ours; tells whether it wrote any of it.
-    pub(super) fn poll_show(&mut self, buf: &mut ReadBuf<'_>) -> bool {
+    pub fn poll_show(&mut self, buf: &mut ReadBuf<'_>) -> bool {
+        if !self.shown_resets.is_empty() && self.frames.may_show() {
+            let here = self.shown_resets.len().min(buf.remaining());
+            buf.put_slice(&self.shown_resets[..here]);
+            self.shown_resets.drain(..here);
+            return here > 0;
+        }
         if !self.shown
             && self.frames.may_show()
             && self.told.is_some_and(|told| Instant::now() >= self.show_at(told))

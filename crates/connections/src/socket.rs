@@ -13,7 +13,7 @@ use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 use tokio_util::either::Either;
 
 use super::{
-    super::connect::Connected,
+    connected::Connected,
     goaway::When,
     state::{Connection, Protocol},
     transport::{Io, tcp},
@@ -21,9 +21,11 @@ use super::{
 
 /// A connection's socket, as its dispatcher has it.
 #[derive(Debug)]
-pub(crate) struct Socket {
-    pub(super) io: Rc<RefCell<Io>>,
-    pub(crate) connection: Rc<Connection>,
+pub struct Socket {
+    /// The part that outlives the dispatcher.
+    pub io: Rc<RefCell<Io>>,
+    /// What is known of the connection.
+    pub connection: Rc<Connection>,
 }
 
 impl AsyncRead for Socket {
@@ -39,13 +41,13 @@ impl AsyncRead for Socket {
 
 impl Socket {
     /// Shows the connection to whoever wants to keep something of it.
-    pub(crate) fn with<R>(&self, look: impl FnOnce(&Connected<'_>) -> R) -> R {
+    pub fn with<R>(&self, look: impl FnOnce(&Connected<'_>) -> R) -> R {
         let io = self.io.borrow();
         let tls = match &io.transport {
             Either::Left(_) => None,
             Either::Right(tls) => Some(tls.get_ref().1),
         };
-        look(&Connected { tcp: tcp(&io.transport), tls })
+        look(&Connected::new(tcp(&io.transport), tls))
     }
 
     /// What has to be written before the dispatcher's bytes.

@@ -196,3 +196,32 @@ proptest! {
         prop_assert!(half.is_empty() || heads.is_waiting());
     }
 }
+
+#[test]
+fn behind_a_body_of_a_known_length_everything_is_known() {
+    let head = "POST / HTTP/1.1\r\nhost: x\r\n\r\n";
+    // Bodies that look like heads, or like the ends of some.
+    for body in ["GET / HTTP/1.1\r\n\r\n", "\r\n\r\n", "abc", "\n\n\n\n\nab"] {
+        for (behind, whole, half) in [
+            ("", 0, false),
+            ("GET / HT", 0, true),
+            ("GET / HTTP/1.1\r\nhost: x\r\n\r\n", 1, false),
+            ("GET / HTTP/1.1\r\n\r\nGET / HTTP/1.1\r\nho", 1, true),
+        ] {
+            let all = format!("{head}{body}{behind}");
+            // All of the head and some of the body come at once; the rest is cut in two.
+            for first in head.len()..head.len() + body.len() {
+                for second in first..all.len() {
+                    let mut heads = Heads::default();
+                    hear(&mut heads, &all[..first]);
+                    heads.begin_sized(body.len() as u64);
+                    assert!(heads.is_in_body());
+                    heads.follow(&all.as_bytes()[first..second], false);
+                    heads.follow(&all.as_bytes()[second..], false);
+                    let known = (heads.is_in_body(), heads.whole(), heads.is_half());
+                    assert_eq!(known, (false, whole, half), "{first} {second} {all:?}");
+                }
+            }
+        }
+    }
+}

@@ -9,7 +9,7 @@ use actix_http::{
 use actix_web::{rt::Runtime, web::BytesMut};
 use tokio_util::codec::Decoder as _;
 
-use super::Heads;
+use super::heads::Heads;
 
 thread_local! {
     /// A codec's clock is a task of its thread.
@@ -24,7 +24,7 @@ thread_local! {
 ///
 /// # Panics
 /// When a request that has come is not known of, or one that has not come is.
-pub(in super::super) fn segments(data: &[u8]) {
+pub(super) fn segments(data: &[u8]) {
     let config = CONFIG.with(Clone::clone);
     RUNTIME.with(|runtime| runtime.block_on(async { Dialogue::new(data, config).run() }));
 }

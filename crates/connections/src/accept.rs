@@ -3,7 +3,10 @@
 use std::{
     io,
     net::{SocketAddr, TcpListener, ToSocketAddrs},
-    sync::Arc,
+    sync::{
+        Arc,
+        atomic::{AtomicBool, Ordering},
+    },
     time::Duration,
 };
 
@@ -14,16 +17,16 @@ use tokio::{
     sync::{OwnedSemaphorePermit, Semaphore},
     time::{Instant, timeout_at},
 };
-use websample_lifecycle::{Count, Lifecycle, Mode};
+use websample_lifecycle::{Count, Guard, Lifecycle, Mode};
 
 use super::{
-    connections::Accepted,
+    accepted::{Accepted, Dispatched},
     tls::Tls,
-    worker::{Dispatched, Worker},
+    worker::Worker,
 };
 
 /// Connections that the kernel completes before they are accepted, where nobody says otherwise.
-pub(super) const BACKLOG: i32 = 1024;
+pub const BACKLOG: i32 = 1024;
 
 /// After an error such as "too many open files" that the next attempt would meet again.
 const AFTER_ERROR: Duration = Duration::from_millis(100);
@@ -38,7 +41,7 @@ const RECENT: Duration = Duration::from_secs(1);
 ///
 /// # Errors
 /// Names the address that cannot be bound.
-pub(super) fn bind(addresses: impl ToSocketAddrs, backlog: i32) -> io::Result<Vec<TcpListener>> {
+pub fn bind(addresses: impl ToSocketAddrs, backlog: i32) -> io::Result<Vec<TcpListener>> {
     let mut listeners = Vec::new();
     for address in addresses.to_socket_addrs()? {
         listeners.push(listen(address, backlog).map_err(|error| {
@@ -61,7 +64,8 @@ fn listen(address: SocketAddr, backlog: i32) -> io::Result<TcpListener> {
 }
 
 /// A listener and where its connections go.
-pub(super) struct Acceptor<'a> {
+#[derive(Debug)]
+pub struct Acceptor<'a> {
     listener: TcpListener,
     /// The same socket, in the reactor.
     reactor: tokio::net::TcpListener,
@@ -71,6 +75,9 @@ pub(super) struct Acceptor<'a> {
     places: Arc<Semaphore>,
     /// Counts the connections.
     connections: Count,
+    /// Held until its queue is empty: the drain waits for that, too.
+    #[expect(dead_code, reason = "held for its drop")]
+    open: Guard,
 }
 
 impl<'a> Acceptor<'a> {
@@ -78,16 +85,28 @@ impl<'a> Acceptor<'a> {
     ///
     /// # Errors
     /// When the system does not take it.
-    pub(super) fn new(
+    pub fn new(
         listener: TcpListener,
         tls: Option<&'a Tls>,
         workers: &'a [Worker],
         places: Arc<Semaphore>,
-        connections: Count,
+        lifecycle: &Lifecycle,
     ) -> io::Result<Self> {
         listener.set_nonblocking(true)?;
         let reactor = tokio::net::TcpListener::from_std(listener.try_clone()?)?;
-        Ok(Self { listener, reactor, tls, workers, places, connections })
+        let in_flight = lifecycle.in_flight();
+        let connections = in_flight.connections.clone();
+        // From now on, not from when it is first polled: a signal may come before that.
+        let open = in_flight.listeners.enter();
+        Ok(Self { listener, reactor, tls, workers, places, connections, open })
+    }
+
+    /// Runs it to its end; where it fails, nobody should be sent here any more.
+    pub async fn listen(self, lifecycle: &Lifecycle, failed: &AtomicBool) {
+        if let Err(error) = self.run(lifecycle).await {
+            tracing::error!(%error, "a listener has failed; not ready any more");
+            failed.store(true, Ordering::Relaxed);
+        }
     }
 
     /// Accepts connections until draining begins, then closes the listener; in mode `drain`
@@ -95,7 +114,7 @@ impl<'a> Acceptor<'a> {
     ///
     /// # Errors
     /// When it will never accept again.
-    pub(super) async fn run(self, lifecycle: &Lifecycle) -> io::Result<()> {
+    pub async fn run(self, lifecycle: &Lifecycle) -> io::Result<()> {
         let draining = lifecycle.draining();
         let mut last = None;
         loop {
@@ -240,3 +259,25 @@ fn turn_away(listener: &TcpListener) {
 /// Elsewhere clients may race the close of the listener.
 #[cfg(not(target_os = "linux"))]
 fn turn_away(_: &TcpListener) {}
+
+#[cfg(test)]
+mod tests {
+    use websample_lifecycle::Policy;
+
+    use super::*;
+
+    /// A signal that comes between the two would else find nothing to wait for.
+    #[tokio::test]
+    async fn the_drain_waits_for_a_listener_that_was_never_polled() {
+        let (lifecycle, _drain) = Lifecycle::new(Policy::default()).expect("a policy");
+        let listener = bind("127.0.0.1:0", BACKLOG).expect("a port").remove(0);
+        let places = Arc::new(Semaphore::new(1));
+        let acceptor = Acceptor::new(listener, None, &[], places, &lifecycle).expect("a listener");
+        assert!(!lifecycle.in_flight().is_idle());
+        let failed = AtomicBool::new(false);
+        let never_polled = acceptor.listen(&lifecycle, &failed);
+        assert!(!lifecycle.in_flight().is_idle());
+        drop(never_polled);
+        assert!(lifecycle.in_flight().is_idle());
+    }
+}

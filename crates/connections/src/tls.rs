@@ -69,7 +69,7 @@ pub enum TlsError {
 const LARGEST: u64 = 1024 * 1024;
 
 /// The TLS side of a listener.
-pub(super) struct Tls {
+pub struct Tls {
     /// The certificate and its key, which are watched; `None` where somebody else made the
     /// configuration.
     files: Option<(PathBuf, PathBuf)>,
@@ -84,7 +84,7 @@ impl fmt::Debug for Tls {
 
 impl Tls {
     /// Loads a PEM certificate chain and its key.
-    pub(super) fn load(cert: &Path, key: &Path) -> Result<Self, TlsError> {
+    pub fn load(cert: &Path, key: &Path) -> Result<Self, TlsError> {
         let config = load(cert, key)?;
         Ok(Self {
             files: Some((cert.to_owned(), key.to_owned())),
@@ -93,12 +93,12 @@ impl Tls {
     }
 
     /// With a configuration that somebody else made.
-    pub(super) fn fixed(config: ServerConfig) -> Self {
+    pub fn fixed(config: ServerConfig) -> Self {
         Self { files: None, current: RwLock::new(Arc::new(config)) }
     }
 
     /// What the next connection is accepted with.
-    pub(super) fn acceptor(&self) -> TlsAcceptor {
+    pub fn acceptor(&self) -> TlsAcceptor {
         let current = self.current.read().unwrap_or_else(PoisonError::into_inner);
         TlsAcceptor::from(Arc::clone(&current))
     }
@@ -106,7 +106,7 @@ impl Tls {
     /// Watches the files, and uses what they hold for connections to come.
     ///
     /// Files that cannot be used are refused and logged; the last good ones stay in use.
-    pub(super) async fn watch(&self) {
+    pub async fn watch(&self) {
         let Some((cert, key)) = &self.files else { return std::future::pending().await };
         let mut known = (stamp(cert), stamp(key));
         loop {

@@ -5,11 +5,11 @@
 
 /// A whole close frame with code 1012 (service restart), unmasked as a server's frames are.
 /// Source: RFC 6455 section 5.5.1 and the IANA WebSocket close code registry.
-pub(super) const CLOSE_SERVICE_RESTART: [u8; 4] = [0x88, 0x02, 0x03, 0xF4];
+pub const CLOSE_SERVICE_RESTART: [u8; 4] = [0x88, 0x02, 0x03, 0xF4];
 
 /// Where in the outbound bytes of an upgraded connection we are.
 #[derive(Debug)]
-pub(super) struct Outbound {
+pub struct Outbound {
     state: State,
     closed: bool,
 }
@@ -26,18 +26,25 @@ enum State {
 
 const NEXT_FRAME: State = State::Header { bytes: [0; 10], have: 0 };
 
+impl Default for Outbound {
+    fn default() -> Self {
+        Self::new()
+    }
+}
+
 impl Outbound {
-    pub(super) const fn new() -> Self {
+    /// A connection whose 101 response is about to be written.
+    pub const fn new() -> Self {
         Self { state: State::Head(0), closed: false }
     }
 
     /// Between two frames, with no close frame sent yet: a close frame may follow.
-    pub(super) fn may_close(&self) -> bool {
+    pub fn may_close(&self) -> bool {
         !self.closed && matches!(self.state, State::Header { have: 0, .. })
     }
 
     /// Follows bytes that were written.
-    pub(super) fn follow(&mut self, mut written: &[u8]) {
+    pub fn follow(&mut self, mut written: &[u8]) {
         while let Some((&byte, rest)) = written.split_first() {
             match &mut self.state {
                 State::Head(seen) => {

@@ -18,7 +18,7 @@ const END_OF_HEAD: u32 = u32::from_be_bytes(*b"\r\n\r\n");
 /// pipelined behind a body is therefore known exactly where it came with the head and the body has a
 /// length. Else it is known by the last bytes alone: half a head is noticed, whole requests are not.
 #[derive(Debug, Default)]
-pub(super) struct Heads {
+pub struct Heads {
     /// Bytes that have come, counted round and round.
     came: u32,
     /// The last four of them.
@@ -34,6 +34,8 @@ pub(super) struct Heads {
     blank: bool,
     /// The request that was begun last has a body of which more may come.
     body: bool,
+    /// How much more of it, where that is known.
+    left: u64,
     /// Where heads ended whose requests nobody has begun.
     ends: Ends,
 }
@@ -77,7 +79,7 @@ impl Heads {
     /// Follows bytes that came. Tells whether they mean anything: empty lines before a request do
     /// not (RFC 9112, section 2.2).
     #[inline]
-    pub(super) fn follow(&mut self, bytes: &[u8], idle: bool) -> bool {
+    pub fn follow(&mut self, bytes: &[u8], idle: bool) -> bool {
         let before = self.came;
         if !(self.body | self.half | self.blank) && is_one_head(bytes) {
             self.came = before.wrapping_add(bytes.len() as u32);
@@ -88,15 +90,23 @@ impl Heads {
         let ends_with_cr = self.tail & 0xFF == u32::from(b'\r');
         self.came = before.wrapping_add(bytes.len() as u32);
         self.tail = fold(self.tail, bytes);
-        if self.body {
+        let mut at = 0;
+        if self.body && self.left > bytes.len() as u64 {
+            self.left -= bytes.len() as u64;
+            return true;
+        }
+        if self.body && self.left > 0 {
+            at = self.left as usize;
+            (self.left, self.body, self.blank) = (0, false, false);
+        } else if self.body {
             // What is left of a body that its handler did not want, or what comes behind it.
             self.half = idle && !ends_head(self.tail);
             self.blank = false;
             self.ends.clear();
             return true;
         }
-        let waited = self.is_waiting();
-        let mut at = usize::from(self.blank && ends_with_cr && bytes.first() == Some(&b'\n'));
+        let waited = self.is_waiting() || at > 0;
+        at += usize::from(self.blank && ends_with_cr && bytes.first() == Some(&b'\n'));
         while at < bytes.len() {
             if !self.half || self.blank {
                 at += empty_lines(&bytes[at..]);
@@ -123,13 +133,14 @@ impl Heads {
 
     /// A request is begun: the first of those that wait.
     #[inline]
-    pub(super) fn begin(&mut self, has_body: bool) {
+    pub fn begin(&mut self, has_body: bool) {
         if self.body {
             // Nobody has read the last body to its end, so what was behind it was not followed.
             self.half = false;
             self.ends.clear();
         }
         self.end = self.ends.pop();
+        self.left = 0;
         self.body = has_body;
         if has_body {
             // What came behind the head may be its body.
@@ -137,8 +148,22 @@ impl Heads {
         }
     }
 
+    /// A request is begun whose body is of so many bytes, by a dispatcher that reads no more than
+    /// that as its body. What comes behind it is then known exactly.
+    pub fn begin_sized(&mut self, bytes: u64) {
+        self.begin(true);
+        let Some(end) = self.end else { return };
+        let came = u64::from(self.came.wrapping_sub(end));
+        if came < bytes {
+            self.left = bytes - came;
+            self.ends.clear();
+        } else {
+            self.end_body(bytes as usize, false);
+        }
+    }
+
     /// Whether a body that ends now may have something behind it that was taken for heads.
-    pub(super) const fn has_followers(&self) -> bool {
+    pub const fn has_followers(&self) -> bool {
         self.ends.first.is_some()
     }
 
@@ -146,8 +171,8 @@ impl Heads {
     ///
     /// What else came behind the head is the framing of a chunked body, which ends as a head does,
     /// or the beginning of a further request.
-    pub(super) fn end_body(&mut self, bytes: usize, chunked: bool) {
-        self.body = false;
+    pub fn end_body(&mut self, bytes: usize, chunked: bool) {
+        (self.body, self.left) = (false, 0);
         let Some(end) = self.end else {
             // Nor is it known whether something is behind. To wait for nothing is not as bad as to
             // lose something.
@@ -177,24 +202,24 @@ impl Heads {
 
     /// The request that was begun last has a body of which more may come.
     #[inline]
-    pub(super) const fn is_in_body(&self) -> bool {
+    pub const fn is_in_body(&self) -> bool {
         self.body
     }
 
     /// Whether something has come of a request that nobody has begun.
     #[inline]
-    pub(super) const fn is_waiting(&self) -> bool {
+    pub const fn is_waiting(&self) -> bool {
         self.half || (!self.body && self.ends.first.is_some())
     }
 
     /// Of how many requests the whole head has come that nobody has begun. A body that waits too may
     /// hold lines that look like the end of one.
-    pub(super) fn whole(&self) -> usize {
+    pub fn whole(&self) -> usize {
         if self.body { 0 } else { self.ends.len() }
     }
 
     /// Whether a head has begun, and is not complete.
-    pub(super) const fn is_half(&self) -> bool {
+    pub const fn is_half(&self) -> bool {
         self.half
     }
 }
@@ -290,7 +315,5 @@ fn head_end(tail: u32, bytes: &[u8], start: usize) -> Option<usize> {
         .map(|index| index + 1)
 }
 
-#[cfg(test)]
-pub(super) mod decoder;
 #[cfg(test)]
 mod tests;

@@ -21,13 +21,13 @@ const STEP: Duration = Duration::from_millis(5);
 
 /// Every open connection of a worker.
 #[derive(Debug)]
-pub(crate) struct OpenConnections {
+pub struct OpenConnections {
     connections: RefCell<Slab<Rc<Connection>>>,
 }
 
 /// A connection's entry, taken out when this is dropped.
 #[derive(Debug)]
-pub(super) struct Registration {
+pub struct Registration {
     open: Rc<OpenConnections>,
     key: usize,
 }
@@ -39,17 +39,19 @@ impl Drop for Registration {
 }
 
 impl OpenConnections {
-    pub(crate) fn new() -> Rc<Self> {
+    /// None yet.
+    pub fn new() -> Rc<Self> {
         Rc::new(Self { connections: RefCell::default() })
     }
 
-    pub(super) fn enter(self: &Rc<Self>, connection: &Rc<Connection>) -> Registration {
+    /// Keeps a connection until what this returns is dropped.
+    pub fn enter(self: &Rc<Self>, connection: &Rc<Connection>) -> Registration {
         let key = self.connections.borrow_mut().insert(Rc::clone(connection));
         Registration { open: Rc::clone(self), key }
     }
 
     /// Follows the phases for as long as the worker lives, and moves its connections along.
-    pub(crate) async fn follow(self: Rc<Self>, lifecycle: Lifecycle, spread: Duration) {
+    pub async fn follow(self: Rc<Self>, lifecycle: Lifecycle, spread: Duration) {
         let mut phases = lifecycle.subscribe();
         let deadline = lifecycle.deadline();
         let mut known = Phase::Starting;
@@ -116,6 +118,6 @@ fn stage_in(phase: Phase, mode: Mode) -> Option<Stage> {
 }
 
 /// The stage in which a connection begins that is accepted in a phase.
-pub(super) fn first_stage(phase: Phase, mode: Mode) -> Stage {
+pub fn first_stage(phase: Phase, mode: Mode) -> Stage {
     stage_in(phase, mode).unwrap_or(Stage::Open)
 }

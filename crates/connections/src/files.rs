@@ -4,14 +4,16 @@ use rustix::process::{Resource, getrlimit};
 
 /// What the limit of open files leaves.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) struct Places {
-    pub(super) traffic: usize,
-    pub(super) admin: usize,
+pub struct Places {
+    /// Connections of the traffic listeners.
+    pub traffic: usize,
+    /// Connections of the admin listeners.
+    pub admin: usize,
 }
 
 impl Places {
     /// For this process, which has what it needs but connections.
-    pub(super) fn of_this_process() -> Self {
+    pub fn of_this_process() -> Self {
         // Without a limit, the settings' own are the only ones.
         let limit = getrlimit(Resource::Nofile).current.unwrap_or(u64::MAX);
         let limit = usize::try_from(limit).unwrap_or(usize::MAX);

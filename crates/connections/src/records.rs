@@ -19,22 +19,24 @@ const HEADER: u8 = 5;
 
 /// A TCP stream that follows the boundaries of the TLS records it receives.
 #[derive(Debug)]
-pub(crate) struct Records {
+pub struct Records {
     tcp: TcpStream,
     inbound: Boundaries,
 }
 
 impl Records {
-    pub(super) fn new(tcp: TcpStream) -> Self {
+    /// Follows a stream from its beginning.
+    pub fn new(tcp: TcpStream) -> Self {
         Self { tcp, inbound: Boundaries::default() }
     }
 
-    pub(super) fn tcp(&self) -> &TcpStream {
+    /// The stream below.
+    pub fn tcp(&self) -> &TcpStream {
         &self.tcp
     }
 
     /// Whether a record has begun to arrive and is not complete.
-    pub(super) fn is_partial(&self) -> bool {
+    pub fn is_partial(&self) -> bool {
         self.inbound.is_inside()
     }
 }

@@ -11,16 +11,16 @@ use std::{
 
 use tokio::time::Instant;
 
-use websample_lifecycle::{Guard, Phase};
+use websample_lifecycle::Phase;
 
-use super::{super::patterns::Route, heads::Heads};
+use super::heads::Heads;
 
 /// A connection that was just accepted gets this long to say something before it counts as idle.
-pub(super) const FIRST_WORD: Duration = Duration::from_secs(1);
+pub const FIRST_WORD: Duration = Duration::from_secs(1);
 
 /// What is spoken on a connection.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(crate) enum Protocol {
+pub enum Protocol {
     /// HTTP/1.0 or 1.1, or not known yet.
     Http1,
     /// HTTP/2, over TLS or with prior knowledge.
@@ -33,7 +33,7 @@ pub(crate) enum Protocol {
 
 /// How far the end of a connection has been arranged.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
-pub(crate) enum Stage {
+pub enum Stage {
     /// Being served.
     Open,
     /// Its client is told to leave; what still comes is served.
@@ -49,7 +49,7 @@ pub(crate) enum Stage {
 
 /// The state of one connection. It lives on its worker's thread.
 #[derive(Debug)]
-pub(crate) struct Connection {
+pub struct Connection {
     stage: Cell<Stage>,
     /// When its client began to be told to leave.
     leaving_since: Cell<Option<Instant>>,
@@ -73,20 +73,22 @@ pub(crate) struct Connection {
 
 /// A request whose response is complete, for whoever counts it.
 #[derive(Debug, Clone, Copy)]
-pub(crate) struct Finished {
+pub struct Finished {
     /// Its place in the list of those in flight.
-    pub(crate) key: usize,
+    pub key: usize,
     /// The phase in which it came.
-    pub(crate) phase: Phase,
-    /// `None` where no handler has answered.
-    pub(crate) route: Option<Route>,
-    pub(crate) status: u16,
+    pub phase: Phase,
+    /// Its route, by its place in the list of patterns; `None` where no handler has answered.
+    pub route: Option<usize>,
+    /// The response's status.
+    pub status: u16,
 }
 
 /// Counts requests whose responses are complete, until they have left.
-pub(crate) trait Sent {
-    /// The request has left. It counts as in flight until the guard is dropped.
-    fn sent(&self, finished: Finished) -> Option<Guard>;
+pub trait Sent {
+    /// The request has left: it is nobody's any more, and ends on its connection
+    /// ([`Connection::end`]).
+    fn sent(&self, request: Finished, connection: &Connection);
 }
 
 impl fmt::Debug for dyn Sent {
@@ -138,7 +140,8 @@ struct Flags {
 }
 
 impl Connection {
-    pub(crate) fn new(stage: Stage, body_timeout: Duration) -> Rc<Self> {
+    /// A connection that was accepted now.
+    pub fn new(stage: Stage, body_timeout: Duration) -> Rc<Self> {
         let accepted = Instant::now();
         Rc::new(Self {
             stage: Cell::new(stage),
@@ -163,13 +166,14 @@ impl Connection {
         self.flags.set(flags);
     }
 
+    /// How far its end has been arranged.
     #[inline]
-    pub(super) fn stage(&self) -> Stage {
+    pub fn stage(&self) -> Stage {
         self.stage.get()
     }
 
     /// Moves to a stage and wakes the connection's task to act on it.
-    pub(super) fn set_stage(&self, stage: Stage) {
+    pub fn set_stage(&self, stage: Stage) {
         self.stage.set(stage);
         if stage == Stage::Open {
             self.leaving_since.set(None);
@@ -179,81 +183,88 @@ impl Connection {
         self.wake();
     }
 
-    pub(super) fn leaving_since(&self) -> Option<Instant> {
+    /// Since when its client is told to leave.
+    pub fn leaving_since(&self) -> Option<Instant> {
         self.leaving_since.get()
     }
 
+    /// What is spoken on it.
     #[inline]
-    pub(crate) fn protocol(&self) -> Protocol {
+    pub fn protocol(&self) -> Protocol {
         self.protocol.get()
     }
 
-    pub(crate) fn set_protocol(&self, protocol: Protocol) {
+    /// Something else is spoken on it from here on.
+    pub fn set_protocol(&self, protocol: Protocol) {
         self.protocol.set(protocol);
     }
 
-    pub(super) fn accepted(&self) -> Instant {
+    /// When it was accepted.
+    pub fn accepted(&self) -> Instant {
         self.accepted
     }
 
     /// The longest wait for more of a request's body.
-    pub(super) fn body_timeout(&self) -> Duration {
+    pub fn body_timeout(&self) -> Duration {
         self.body_timeout
     }
 
     /// Somebody waits for more of a body until this instant, or does so no longer.
-    pub(super) fn await_body(&self, due: Option<Instant>) {
+    pub fn await_body(&self, due: Option<Instant>) {
         self.body_due.set(due);
         self.set(|flags| flags.late = false);
     }
 
+    /// Until when somebody waits for more of a body.
     #[inline]
-    pub(super) fn body_due(&self) -> Option<Instant> {
+    pub fn body_due(&self) -> Option<Instant> {
         self.body_due.get()
     }
 
     /// The instant has come. Whoever waits finds out when the connection's task asks it again.
-    pub(super) fn end_wait(&self) {
+    pub fn end_wait(&self) {
         self.body_due.set(None);
         self.set(|flags| flags.late = true);
     }
 
-    pub(super) fn is_body_late(&self) -> bool {
+    /// Whether nothing has come in time of a body that somebody waits for.
+    pub fn is_body_late(&self) -> bool {
         self.flags.get().late
     }
 
     /// Whether this is the task that serves the connection, as a whole: of HTTP/2, each stream has one
     /// of its own.
-    pub(super) fn is_served_by(&self, waker: &Waker) -> bool {
+    pub fn is_served_by(&self, waker: &Waker) -> bool {
         self.protocol() != Protocol::Http2 && self.waker.borrow().will_wake(waker)
     }
 
+    /// Whether its client has sent anything.
     #[inline]
-    pub(super) fn has_spoken(&self) -> bool {
+    pub fn has_spoken(&self) -> bool {
         self.flags.get().spoken
     }
 
     /// Whether something has come of a request that nobody has begun.
     #[inline]
-    pub(super) fn is_waiting(&self) -> bool {
+    pub fn is_waiting(&self) -> bool {
         self.heads.borrow().is_waiting()
     }
 
     /// Of how many requests the whole head has come that nobody has begun.
-    pub(super) fn whole(&self) -> usize {
+    pub fn whole(&self) -> usize {
         self.heads.borrow().whole()
     }
 
     /// Whether a head has begun, and is not complete.
     #[inline]
-    pub(super) fn is_half(&self) -> bool {
+    pub fn is_half(&self) -> bool {
         self.heads.borrow().is_half()
     }
 
     /// Whether the response that is about to be written may say that it is the last one, which is
     /// then so: a server that has said it processes no further request (RFC 9112, section 9.6).
     /// Therefore it is not said while a request waits.
-    pub(crate) fn may_say_close(&self) -> bool {
+    pub fn may_say_close(&self) -> bool {
         if self.protocol() != Protocol::Http1 {
             return true;
         }
@@ -266,30 +277,32 @@ impl Connection {
 
     /// Whether it is being served, without a limit or an end that its reader has to know of.
     #[inline]
-    pub(super) fn is_untroubled(&self) -> bool {
+    pub fn is_untroubled(&self) -> bool {
         let Flags { told, expired, .. } = self.flags.get();
         self.stage.get() == Stage::Open && !(told | expired)
     }
 
     /// Whether what still comes is of no request that will be answered.
     #[inline]
-    pub(super) fn ignores_more(&self) -> bool {
+    pub fn ignores_more(&self) -> bool {
         self.flags.get().told && !self.heads.borrow().is_in_body()
     }
 
+    /// Whether no request on it is being answered.
     #[inline]
-    pub(super) fn is_idle(&self) -> bool {
+    pub fn is_idle(&self) -> bool {
         self.in_flight.get() == 0
     }
 
+    /// Whether a time limit has passed.
     #[inline]
-    pub(super) fn has_expired(&self) -> bool {
+    pub fn has_expired(&self) -> bool {
         self.flags.get().expired
     }
 
     /// A time limit has passed: from now on the client seems to have closed its side. On HTTP/2
     /// that would take other streams with it.
-    pub(super) fn expire(&self) {
+    pub fn expire(&self) {
         if self.protocol() == Protocol::Http1 || self.is_idle() {
             self.set(|flags| flags.expired = true);
             self.wake();
@@ -298,42 +311,53 @@ impl Connection {
 
     /// Something has come from the client that is followed elsewhere.
     #[inline]
-    pub(super) fn spoke(&self) {
+    pub fn spoke(&self) {
         self.set(|flags| flags.spoken = true);
     }
 
     /// Bytes of HTTP/1.1 came from the client. Tells whether they mean anything.
     #[inline]
-    pub(super) fn heard(&self, bytes: &[u8]) -> bool {
+    pub fn heard(&self, bytes: &[u8]) -> bool {
         self.spoke();
         self.heads.borrow_mut().follow(bytes, self.is_idle())
     }
 
     /// A request was read from it.
     #[inline]
-    pub(crate) fn begin(&self) {
+    pub fn begin(&self) {
         self.in_flight.set(self.in_flight.get() + 1);
     }
 
     /// Whether the request that was just read has a body.
     #[inline]
-    pub(super) fn expects_body(&self, body: bool) {
+    pub fn expects_body(&self, body: bool) {
         self.heads.borrow_mut().begin(body);
     }
 
+    /// The request that was just read has a body of so many bytes, as its dispatcher takes it too.
+    #[inline]
+    pub fn expects_body_of(&self, bytes: u64) {
+        self.heads.borrow_mut().begin_sized(bytes);
+    }
+
+    /// Whether more may come of the body of the request that was read last.
+    pub fn is_in_body(&self) -> bool {
+        self.heads.borrow().is_in_body()
+    }
+
     /// Whether [`Connection::has_body`] has to know whether the body is a chunked one.
-    pub(super) fn has_followers(&self) -> bool {
+    pub fn has_followers(&self) -> bool {
         self.heads.borrow().has_followers()
     }
 
     /// All of the body has come, which is of so many bytes.
-    pub(super) fn has_body(&self, bytes: usize, chunked: bool) {
+    pub fn has_body(&self, bytes: usize, chunked: bool) {
         self.heads.borrow_mut().end_body(bytes, chunked);
     }
 
     /// A request on it was answered or given up.
     #[inline]
-    pub(crate) fn end(&self) {
+    pub fn end(&self) {
         self.in_flight.set(self.in_flight.get() - 1);
         if self.is_idle() && self.stage.get() > Stage::Open {
             // The task may be waiting for exactly this before it closes.
@@ -342,13 +366,13 @@ impl Connection {
     }
 
     /// Whether anything can leave any more: an HTTP/2 handler may outlive its connection.
-    pub(crate) fn is_closed(&self) -> bool {
+    pub fn is_closed(&self) -> bool {
         self.flags.get().closed
     }
 
     /// A request's response is complete; whoever counts it is told once it has left.
     #[inline]
-    pub(crate) fn complete(&self, request: Finished, counted_by: &Rc<impl Sent + 'static>) {
+    pub fn complete(&self, request: Finished, counted_by: &Rc<impl Sent + 'static>) {
         let mut sender = self.sender.borrow_mut();
         if sender.is_none() {
             *sender = Some(Rc::clone(counted_by) as Rc<dyn Sent>);
@@ -357,14 +381,15 @@ impl Connection {
     }
 
     fn tell_sent(&self, request: Finished) {
-        let guard = self.sender.borrow().as_ref().and_then(|sender| sender.sent(request));
-        self.end();
-        drop(guard);
+        let sender = self.sender.borrow().clone();
+        if let Some(sender) = sender {
+            sender.sent(request, self);
+        }
     }
 
     /// Responses have left, at the latest those of all but `streams` requests.
     #[inline]
-    pub(super) fn sent(&self, streams: u32) {
+    pub fn sent(&self, streams: u32) {
         while self.in_flight.get() > streams {
             let first = self.unsent.borrow_mut().pop();
             let Some(request) = first else { return };
@@ -373,7 +398,7 @@ impl Connection {
     }
 
     /// Nothing will be sent any more.
-    pub(super) fn close(&self) {
+    pub fn close(&self) {
         self.set(|flags| flags.closed = true);
         loop {
             let first = self.unsent.borrow_mut().pop();
@@ -384,12 +409,14 @@ impl Connection {
         self.sender.take();
     }
 
-    pub(super) fn wake(&self) {
+    /// Wakes the task that serves it.
+    pub fn wake(&self) {
         self.waker.borrow().wake_by_ref();
     }
 
+    /// The task that serves it is woken by this.
     #[inline]
-    pub(super) fn set_waker(&self, waker: &Waker) {
+    pub fn set_waker(&self, waker: &Waker) {
         let mut current = self.waker.borrow_mut();
         if !current.will_wake(waker) {
             current.clone_from(waker);

@@ -30,9 +30,10 @@ use super::{
 
 /// A TCP connection: in the clear on the left, with TLS on the right. The latter is boxed, since
 /// its buffers would make every cleartext connection larger.
-pub(crate) type Transport = Either<TcpStream, Box<TlsStream<Records>>>;
+pub type Transport = Either<TcpStream, Box<TlsStream<Records>>>;
 
-pub(super) fn tcp(transport: &Transport) -> &TcpStream {
+/// The TCP stream at the bottom.
+pub fn tcp(transport: &Transport) -> &TcpStream {
     match transport {
         Either::Left(tcp) => tcp,
         Either::Right(tls) => tls.get_ref().0.tcp(),
@@ -42,22 +43,28 @@ pub(super) fn tcp(transport: &Transport) -> &TcpStream {
 /// Whether the kernel holds bytes that were not read yet.
 ///
 /// Asked of the kernel, since tokio says "pending" until its driver has seen the event.
-pub(super) fn has_unread(tcp: &TcpStream) -> bool {
+pub fn has_unread(tcp: &TcpStream) -> bool {
     // Where the kernel cannot tell, the connection is taken to be empty: it is idle anyway.
     ioctl_fionread(tcp).is_ok_and(|bytes| bytes > 0)
 }
 
 /// The part of a socket that outlives its dispatcher.
 #[derive(Debug)]
-pub(super) struct Io {
-    pub(super) transport: Transport,
+#[expect(clippy::struct_excessive_bools, reason = "each is a fact of its own")]
+pub struct Io {
+    /// What is read from and written to.
+    pub transport: Transport,
     wire: Wire,
     /// The client has closed its side, or the connection has failed.
-    pub(super) ended: bool,
+    pub ended: bool,
     /// The server's side is closed.
-    pub(super) finished: bool,
+    pub finished: bool,
     /// The first write that found no room, if none has since.
-    pub(super) stalled: Option<Instant>,
+    pub stalled: Option<Instant>,
+    /// A client may close its side and wait for the answer, of which its dispatcher must not hear.
+    hides_half_close: bool,
+    /// That has been hidden.
+    half_closed: bool,
     /// What was read before it was known what is spoken.
     begun: Vec<u8>,
 }
@@ -71,16 +78,50 @@ enum Wire {
 }
 
 impl Io {
-    pub(super) fn new(transport: Transport, protocol: Protocol, begun: Vec<u8>) -> Self {
+    /// A connection on which `begun` was read to find out what is spoken.
+    pub fn new(transport: Transport, protocol: Protocol, begun: Vec<u8>) -> Self {
         let wire = match protocol {
-            Protocol::Http2 => Wire::Http2(Box::new(Leaving::new())),
+            Protocol::Http2 => Wire::Http2(Box::default()),
             Protocol::Http1 | Protocol::WebSocket | Protocol::Other => Wire::Plain,
         };
-        Self { transport, wire, ended: false, finished: false, stalled: None, begun }
+        Self {
+            transport,
+            wire,
+            ended: false,
+            finished: false,
+            stalled: None,
+            hides_half_close: false,
+            half_closed: false,
+            begun,
+        }
+    }
+
+    /// For a dispatcher that gives its request up when the client closes its side, which may be all
+    /// that a client has to say: it sees the end only once nothing is in flight.
+    #[must_use]
+    pub fn hide_half_close(mut self) -> Self {
+        self.hides_half_close = matches!(self.wire, Wire::Plain);
+        self
+    }
+
+    /// Whether the end of what the client says was hidden, and may be seen now.
+    pub fn may_see_the_end(&mut self, connection: &Connection) -> bool {
+        let may = self.half_closed && connection.is_idle();
+        self.half_closed &= !may;
+        may
+    }
+
+    /// Gives up streams of whose responses their client lets nothing pass; see
+    /// [`Leaving::limit_windows`].
+    pub fn limit_windows(&mut self, limit: Duration) -> (Option<Instant>, bool) {
+        match &mut self.wire {
+            Wire::Http2(h2) => h2.limit_windows(limit),
+            Wire::Plain | Wire::WebSocket(_) => (None, false),
+        }
     }
 
     /// Begins the GOAWAY once it may be sent, and writes what is left of it.
-    pub(super) fn poll_leave(
+    pub fn poll_leave(
         &mut self,
         connection: &Connection,
         cx: &mut Context<'_>,
@@ -88,13 +129,13 @@ impl Io {
     ) -> Poll<io::Result<()>> {
         let Wire::Http2(h2) = &mut self.wire else { return Poll::Ready(Ok(())) };
         h2.begin(connection, when);
-        while !h2.leave.is_empty() {
-            let written = ready!(Pin::new(&mut self.transport).poll_write(cx, h2.leave))?;
+        while !h2.unwritten().is_empty() {
+            let written = ready!(Pin::new(&mut self.transport).poll_write(cx, h2.unwritten()))?;
             if written == 0 {
                 return Poll::Ready(Err(io::ErrorKind::WriteZero.into()));
             }
-            h2.leave = &h2.leave[written..];
-            if h2.leave.is_empty() {
+            h2.wrote(written);
+            if h2.unwritten().is_empty() {
                 return Pin::new(&mut self.transport).poll_flush(cx);
             }
         }
@@ -102,7 +143,7 @@ impl Io {
     }
 
     /// When something has to happen on this connection without its client doing anything.
-    pub(super) fn due(&self, connection: &Connection) -> Option<Instant> {
+    pub fn due(&self, connection: &Connection) -> Option<Instant> {
         let first_word = connection.accepted() + FIRST_WORD;
         match &self.wire {
             Wire::Http2(h2) => h2.due(connection, first_word),
@@ -113,8 +154,9 @@ impl Io {
         }
     }
 
+    /// Reads what the client sent; ends where that closes an idle connection with nothing lost.
     #[inline]
-    pub(super) fn poll_read(
+    pub fn poll_read(
         &mut self,
         connection: &Connection,
         cx: &mut Context<'_>,
@@ -148,6 +190,14 @@ impl Io {
                 Poll::Ready(Ok(())) => {
                     let bytes = &mut buf.filled_mut()[before..];
                     if bytes.is_empty() {
+                        if self.hides_half_close
+                            && connection.protocol() == Protocol::Http1
+                            && !connection.is_idle()
+                            && !connection.is_in_body()
+                        {
+                            self.half_closed = true;
+                            return Poll::Pending;
+                        }
                         self.ended = true;
                     } else {
                         match &mut self.wire {
@@ -222,7 +272,7 @@ impl Io {
     }
 
     /// Whether an idle client has begun to say something and not finished.
-    pub(super) fn is_partial(&self, connection: &Connection) -> bool {
+    pub fn is_partial(&self, connection: &Connection) -> bool {
         if !connection.is_idle() {
             return false;
         }
@@ -235,7 +285,7 @@ impl Io {
 
     /// Whether the head of a request has begun, and is not complete. Of HTTP/2, where the client
     /// may send other things, it is looked for only where nothing is in flight.
-    pub(super) fn is_half(&self, connection: &Connection) -> bool {
+    pub fn is_half(&self, connection: &Connection) -> bool {
         let in_record = connection.is_idle() && self.is_inside_record();
         match &self.wire {
             Wire::Plain => connection.is_half() || in_record,
@@ -245,7 +295,7 @@ impl Io {
     }
 
     /// Requests of which something may still have to be written, as far as bytes tell.
-    pub(super) fn unsent(&self) -> u32 {
+    pub fn unsent(&self) -> u32 {
         match &self.wire {
             Wire::Http2(h2) => h2.frames.open_streams(),
             Wire::Plain | Wire::WebSocket(_) if self.stalled.is_some() => u32::MAX,
@@ -254,12 +304,13 @@ impl Io {
     }
 
     /// Gives the connection up with a reset, and what waits to be sent with it.
-    pub(super) fn abort(&self) {
+    pub fn abort(&self) {
         // An error would mean that it is gone already.
         let _ = SockRef::from(tcp(&self.transport)).set_linger(Some(Duration::ZERO));
     }
 
-    pub(super) fn sent(&mut self, bytes: &[u8]) {
+    /// Follows bytes that were written.
+    pub fn sent(&mut self, bytes: &[u8]) {
         match &mut self.wire {
             Wire::Plain => {}
             Wire::Http2(h2) => h2.frames.sent(bytes),
@@ -267,7 +318,8 @@ impl Io {
         }
     }
 
-    pub(super) fn progress<T>(&mut self, written: &Poll<io::Result<T>>) {
+    /// Notes whether a write found room, or failed.
+    pub fn progress<T>(&mut self, written: &Poll<io::Result<T>>) {
         match written {
             Poll::Ready(Ok(_)) => self.stalled = None,
             Poll::Ready(Err(_)) => self.ended = true,
@@ -278,16 +330,18 @@ impl Io {
     }
 
     /// The response that is about to be written upgrades the connection to a WebSocket.
-    pub(super) fn upgrade(&mut self) {
+    pub fn upgrade(&mut self) {
         if matches!(self.wire, Wire::Plain) {
             self.wire = Wire::WebSocket(websocket::Outbound::new());
         }
     }
 
     /// What a peer is told when its connection is given up between two frames.
-    pub(super) fn farewell(&self) -> Vec<u8> {
+    pub fn farewell(&self) -> Vec<u8> {
         match &self.wire {
-            Wire::Http2(h2) if h2.leave.is_empty() && h2.frames.may_send() => h2.frames.farewell(),
+            Wire::Http2(h2) if h2.unwritten().is_empty() && h2.frames.may_send() => {
+                h2.frames.farewell()
+            }
             Wire::WebSocket(outbound) if outbound.may_close() => {
                 websocket::CLOSE_SERVICE_RESTART.to_vec()
             }
@@ -295,15 +349,13 @@ impl Io {
         }
     }
 
-    pub(super) fn poll_write(
-        &mut self,
-        cx: &mut Context<'_>,
-        bytes: &[u8],
-    ) -> Poll<io::Result<usize>> {
+    /// Writes bytes that are nobody's but the connection's own.
+    pub fn poll_write(&mut self, cx: &mut Context<'_>, bytes: &[u8]) -> Poll<io::Result<usize>> {
         Pin::new(&mut self.transport).poll_write(cx, bytes)
     }
 
-    pub(super) fn poll_flush(&mut self, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
+    /// Flushes what was written.
+    pub fn poll_flush(&mut self, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
         // With TLS, bytes may be left of a write that was taken.
         let flushed = Pin::new(&mut self.transport).poll_flush(cx);
         self.progress(&flushed);
@@ -311,7 +363,7 @@ impl Io {
     }
 
     /// Ends the server's side: close_notify where there is TLS, then FIN.
-    pub(super) fn poll_finish(&mut self, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
+    pub fn poll_finish(&mut self, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
         if !self.finished {
             let finished = Pin::new(&mut self.transport).poll_shutdown(cx);
             self.progress(&finished);
@@ -322,7 +374,7 @@ impl Io {
     }
 
     /// Reads and discards until the client closes too.
-    pub(super) fn poll_discard(&mut self, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
+    pub fn poll_discard(&mut self, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
         let mut scratch = [0; 4096];
         loop {
             let mut buf = ReadBuf::new(&mut scratch);

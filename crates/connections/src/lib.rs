@@ -1,0 +1,69 @@
+//! What a draining server needs of its connections, whatever framework answers their requests.
+//!
+//! A framework knows how to serve a connection, not how to leave it. It is therefore given a
+//! wrapped socket, through which this crate sees the boundaries of requests, frames and records,
+//! and can end a connection between two of them with nothing lost.
+//!
+//! ```text
+//! kernel ── accept ── worker ──┬─ records ── transport ── socket ── the framework's dispatcher
+//!         queue, limit,  TLS   │             heads, frames, goaway, websocket
+//!         close                └─ state: what is in flight, how far it has been left
+//! ```
+//!
+//! | module | its subject |
+//! |---|---|
+//! | [`accept`] | listening sockets, and closing them without dropping what they hold |
+//! | [`worker`], [`threads`] | threads with a runtime, which are given connections; their end |
+//! | [`open`] | the connections of one worker, and telling them all to go |
+//! | [`opening`], [`dispatch`] | one from its first byte to its close |
+//! | [`state`] | what is known of one connection |
+//! | [`transport`], [`socket`] | the bytes of one, and what its dispatcher is given |
+//! | [`heads`] | where requests begin and end on an HTTP/1.1 connection |
+//! | [`frames`], [`goaway`] | HTTP/2's frames, and a GOAWAY between two of them |
+//! | [`records`], [`tls`] | TLS: whether a record has come in part; certificates and their replacement |
+//! | [`websocket`] | a close frame between two others |
+//! | [`files`] | how many connections there may be |
+//! | [`probes`], [`hook`], [`token`] | what the kubelet asks; who may call the hook, and its secret |
+//! | [`handle`] | talking to a server that runs, and its last words |
+
+pub mod accept;
+pub mod accepted;
+pub mod connected;
+pub mod dispatch;
+pub mod files;
+pub mod frames;
+pub mod goaway;
+pub mod handle;
+pub mod heads;
+pub mod hook;
+pub mod open;
+pub mod opening;
+pub mod probes;
+pub mod records;
+pub mod socket;
+pub mod state;
+pub mod status;
+pub mod threads;
+pub mod tls;
+pub mod token;
+pub mod transport;
+pub mod websocket;
+pub mod worker;
+
+pub use self::{
+    accept::{Acceptor, BACKLOG, bind},
+    accepted::{Accepted, Dispatched, Timeouts},
+    connected::Connected,
+    files::Places,
+    handle::{Handle, publish},
+    status::status,
+    threads::Threads,
+    tls::{Tls, TlsError, check_certificate},
+    token::Token,
+    worker::{Inbox, Started, Worker},
+};
+
+/// The README's example compiles.
+#[cfg(doctest)]
+#[doc = include_str!("../README.md")]
+struct Readme;

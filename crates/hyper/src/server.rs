@@ -1,0 +1,339 @@
+//! What a server is told, and the ports it has bound.
+
+use std::{
+    fmt, io,
+    net::{SocketAddr, TcpListener, ToSocketAddrs},
+    path::{Path, PathBuf},
+    sync::Arc,
+    time::Duration,
+};
+
+use http::Extensions;
+use prometheus::Registry;
+use tokio_rustls::rustls::ServerConfig;
+use websample_connections::{
+    BACKLOG, Connected, Timeouts, Tls, TlsError, Token, bind, probes::OnDrain,
+};
+use websample_lifecycle::{Drain, StartupHold};
+use websample_metrics::BuildInfo;
+
+use super::connection::OnConnect;
+
+/// Where the kubelet looks for a termination message, by default.
+const TERMINATION_LOG: &str = "/dev/termination-log";
+
+/// HTTP/2's windows for uploads, in bytes: of a stream, and of a connection.
+const HTTP2_WINDOWS: (u32, u32) = (1024 * 1024, 2 * 1024 * 1024);
+
+/// A server that drains, of any [`tower_service::Service`]: what it is told, and the ports it has
+/// bound. Nothing runs before [`run`](Self::run).
+///
+/// ```no_run
+/// use axum::{Router, routing::get};
+/// use websample_hyper::{Server, lifecycle::{Lifecycle, Policy}};
+///
+/// #[tokio::main]
+/// async fn main() -> Result<std::process::ExitCode, Box<dyn std::error::Error>> {
+///     let (_lifecycle, drain) = Lifecycle::with_signals(Policy::default())?;
+///     let app = Router::new().route("/", get(async || "hello\n"));
+///     let report = Server::new(drain, app)
+///         .bind("0.0.0.0:8080")?
+///         .admin("0.0.0.0:9000")?
+///         .run()
+///         .await?;
+///     Ok(report.into())
+/// }
+/// ```
+///
+/// What `axum::serve` and tonic's `Server` have, and what is here:
+///
+/// | there | here |
+/// |---|---|
+/// | `axum::serve(listener, app)` | [`serve`](super::serve), or [`Server::new`] with [`listen`](Self::listen) |
+/// | `with_graceful_shutdown` | signals are caught; [`Handle::drain`](super::Handle::drain) does the same |
+/// | `ConnectInfo` | [`on_connect`](Self::on_connect) |
+/// | `Listener` of other kinds | no: the promise rests on what the kernel tells of a TCP socket |
+/// | hyper-util's `auto::Builder` | always: HTTP/2 is known by ALPN, or by its preface |
+/// | `header_read_timeout` | [`header_timeout`](Self::header_timeout), for every head of a connection |
+/// | `max_concurrent_streams`, `initial_*_window_size` | [`http2_streams`](Self::http2_streams), [`http2_windows`](Self::http2_windows) |
+/// | `http2_keepalive_interval` | [`keep_alive`](Self::keep_alive), of HTTP/1.1 too |
+/// | tonic's `tls_config` | [`tls`](Self::tls), or [`tls_config`](Self::tls_config) |
+///
+/// Each worker is a thread with a runtime of its own, on which connections stay. Handlers are polled
+/// there: they may spawn, and use what other runtimes drive, but `tokio::task::block_in_place` is for
+/// another kind of runtime (`spawn_blocking` is for all).
+#[must_use = "a server does nothing until it is run"]
+pub struct Server<S> {
+    pub(super) drain: Drain,
+    pub(super) app: S,
+    pub(super) startup: StartupHold,
+    pub(super) traffic: Vec<TcpListener>,
+    pub(super) admin: Vec<TcpListener>,
+    pub(super) tls: Option<Arc<Tls>>,
+    pub(super) workers: usize,
+    pub(super) backlog: i32,
+    pub(super) blocking_threads: Option<usize>,
+    pub(super) connection_limit: usize,
+    pub(super) keep_alive: Duration,
+    pub(super) close_spread: Duration,
+    pub(super) timeouts: Timeouts,
+    pub(super) http2_streams: u32,
+    pub(super) http2_windows: (u32, u32),
+    pub(super) on_connect: Option<OnConnect>,
+    pub(super) on_drain: OnDrain,
+    pub(super) hook_token: Option<Token>,
+    pub(super) hook_on_app_listener: Option<bool>,
+    pub(super) registry: Registry,
+    pub(super) build: BuildInfo,
+    pub(super) routes: Vec<(String, u16)>,
+    pub(super) termination_log: PathBuf,
+    pub(super) signals: bool,
+}
+
+impl<S> fmt::Debug for Server<S> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Server")
+            .field("traffic", &self.traffic)
+            .field("admin", &self.admin)
+            .field("workers", &self.workers)
+            .finish_non_exhaustive()
+    }
+}
+
+impl<S> Server<S> {
+    /// A server of this service, such as an axum `Router`; every worker has a clone.
+    ///
+    /// The other half of [`Lifecycle::new`](websample_lifecycle::Lifecycle::new) is for the
+    /// application: its handlers and background tasks may hold it.
+    pub fn new(drain: Drain, app: S) -> Self {
+        let startup = drain.lifecycle().hold_startup();
+        Self {
+            drain,
+            app,
+            startup,
+            traffic: Vec::new(),
+            admin: Vec::new(),
+            tls: None,
+            workers: std::thread::available_parallelism().map_or(1, usize::from),
+            backlog: BACKLOG,
+            blocking_threads: None,
+            connection_limit: 25_600,
+            // Above the 60 s of most load balancers: who closes first when idle loses the race.
+            keep_alive: Duration::from_secs(75),
+            close_spread: Duration::ZERO,
+            timeouts: Timeouts {
+                header_timeout: Duration::from_secs(5),
+                body_timeout: Duration::from_secs(30),
+                write_timeout: Duration::from_secs(60),
+            },
+            http2_streams: 250,
+            http2_windows: HTTP2_WINDOWS,
+            on_connect: None,
+            on_drain: OnDrain::default(),
+            hook_token: None,
+            hook_on_app_listener: None,
+            registry: Registry::new(),
+            build: BuildInfo::default(),
+            routes: Vec::new(),
+            termination_log: PathBuf::from(TERMINATION_LOG),
+            signals: true,
+        }
+    }
+
+    /// Listens for traffic on these addresses.
+    ///
+    /// # Errors
+    /// Names the address that cannot be bound.
+    pub fn bind(mut self, addresses: impl ToSocketAddrs) -> io::Result<Self> {
+        self.traffic.extend(bind(addresses, self.backlog)?);
+        Ok(self)
+    }
+
+    /// Listens for traffic on a socket that is bound already, such as one that was inherited.
+    pub fn listen(mut self, listener: TcpListener) -> Self {
+        self.traffic.push(listener);
+        self
+    }
+
+    /// Connections of a listener that the kernel completes before they are accepted; 1,024 by
+    /// default. For the addresses that are bound afterwards.
+    pub fn backlog(mut self, connections: u32) -> Self {
+        self.backlog = i32::try_from(connections).unwrap_or(i32::MAX).max(1);
+        self
+    }
+
+    /// Listens for `/metrics`, `/status` and the probes on these addresses.
+    ///
+    /// # Errors
+    /// Names the address that cannot be bound.
+    pub fn admin(mut self, addresses: impl ToSocketAddrs) -> io::Result<Self> {
+        self.admin.extend(bind(addresses, BACKLOG)?);
+        Ok(self)
+    }
+
+    /// Speaks TLS on the traffic listeners, with a PEM certificate chain and its key. The files
+    /// are watched; a new pair serves the connections to come.
+    ///
+    /// # Errors
+    /// Names the file that cannot be used.
+    pub fn tls(mut self, cert: &Path, key: &Path) -> Result<Self, TlsError> {
+        self.tls = Some(Arc::new(Tls::load(cert, key)?));
+        Ok(self)
+    }
+
+    /// Speaks TLS on the traffic listeners with a configuration of your own, such as one that asks
+    /// for client certificates. Its ALPN protocols decide whether HTTP/2 is offered.
+    pub fn tls_config(mut self, config: ServerConfig) -> Self {
+        self.tls = Some(Arc::new(Tls::fixed(config)));
+        self
+    }
+
+    /// Calls this for every traffic connection, once its TLS handshake is done. What it puts into the
+    /// extensions is in those of each of the connection's requests.
+    ///
+    /// ```
+    /// # use websample_hyper::{Server, lifecycle::{Lifecycle, Policy}};
+    /// use axum::{Router, extract::ConnectInfo};
+    ///
+    /// # let (_lifecycle, drain) = Lifecycle::new(Policy::default()).unwrap();
+    /// let server = Server::new(drain, Router::<()>::new()).on_connect(|connected, extensions| {
+    ///     if let Ok(peer) = connected.tcp.peer_addr() {
+    ///         extensions.insert(ConnectInfo(peer));
+    ///     }
+    /// });
+    /// ```
+    pub fn on_connect(
+        mut self,
+        keep: impl Fn(&Connected<'_>, &mut Extensions) + Send + Sync + 'static,
+    ) -> Self {
+        self.on_connect = Some(Arc::new(keep));
+        self
+    }
+
+    /// The most HTTP/2 streams that a connection may have open at a time; 250 by default. Clients
+    /// are told, and wait with further ones (RFC 9113, section 5.1.2).
+    pub fn http2_streams(mut self, streams: u32) -> Self {
+        self.http2_streams = streams.max(1);
+        self
+    }
+
+    /// HTTP/2's flow control windows in bytes, for uploads: of a stream (1 MiB by default) and of a
+    /// connection (2 MiB).
+    pub fn http2_windows(mut self, stream: u32, connection: u32) -> Self {
+        self.http2_windows = (stream, connection);
+        self
+    }
+
+    /// Threads of each worker for blocking closures (`spawn_blocking`); tokio's own number by default.
+    pub fn blocking_threads(mut self, threads: usize) -> Self {
+        self.blocking_threads = Some(threads.max(1));
+        self
+    }
+
+    /// The registry behind `/metrics`, for the application's own families.
+    pub fn registry(&self) -> &Registry {
+        &self.registry
+    }
+
+    /// Worker threads; one for each CPU by default.
+    pub fn workers(mut self, workers: usize) -> Self {
+        self.workers = workers.max(1);
+        self
+    }
+
+    /// The most connections at a time, for each worker; further ones wait in the kernel's queue.
+    /// 25,600 by default, and fewer where the limit of open files would be reached: some are kept
+    /// for the admin listener, so that probes are answered, and for the application.
+    pub fn connection_limit(mut self, connections: usize) -> Self {
+        self.connection_limit = connections.max(1);
+        self
+    }
+
+    /// How long an idle connection is kept; 75 s by default.
+    pub fn keep_alive(mut self, keep_alive: Duration) -> Self {
+        self.keep_alive = keep_alive;
+        self
+    }
+
+    /// Spreads the closing of idle connections, and of HTTP/2's GOAWAY, over this time.
+    pub fn close_spread(mut self, spread: Duration) -> Self {
+        self.close_spread = spread;
+        self
+    }
+
+    /// For a request's head, and a TLS handshake, to arrive; 5 s by default.
+    pub fn header_timeout(mut self, timeout: Duration) -> Self {
+        self.timeouts.header_timeout = timeout;
+        self
+    }
+
+    /// For more of a request's body to arrive while its handler waits for it; 30 s by default.
+    pub fn body_timeout(mut self, timeout: Duration) -> Self {
+        self.timeouts.body_timeout = timeout;
+        self
+    }
+
+    /// For a client to take any of the bytes that wait for it; 60 s by default.
+    pub fn write_timeout(mut self, timeout: Duration) -> Self {
+        self.timeouts.write_timeout = timeout;
+        self
+    }
+
+    /// What readiness says in the lame duck.
+    pub fn readiness_on_drain(mut self, on_drain: OnDrain) -> Self {
+        self.on_drain = on_drain;
+        self
+    }
+
+    /// Asks for a token in [`TOKEN_HEADER`](super::TOKEN_HEADER) on `/prestop`.
+    pub fn hook_token(mut self, token: Token) -> Self {
+        self.hook_token = Some(token);
+        self
+    }
+
+    /// Whether `/prestop` is also on the traffic listeners. By default only where there is no admin
+    /// listener: whoever reaches the application could take the pod out of rotation.
+    pub fn hook_on_app_listener(mut self, on: bool) -> Self {
+        self.hook_on_app_listener = Some(on);
+        self
+    }
+
+    /// What `websample_build_info` says.
+    pub fn build_info(mut self, build: BuildInfo) -> Self {
+        self.build = build;
+        self
+    }
+
+    /// A route and the status it usually answers, whose counters are exported from the start, as
+    /// axum writes it: `/users/{id}`, `/files/{*path}`. Requests whose responses carry no [`Route`]
+    /// are counted under the one that fits their path.
+    ///
+    /// [`Route`]: super::Route
+    pub fn known_route(mut self, pattern: impl Into<String>, status: u16) -> Self {
+        self.routes.push((pattern.into(), status));
+        self
+    }
+
+    /// Where the report is written as a termination message, if the file exists.
+    pub fn termination_log(mut self, path: impl Into<PathBuf>) -> Self {
+        self.termination_log = path.into();
+        self
+    }
+
+    /// Leaves signals to the program, which then calls
+    /// [`Lifecycle::signal`](websample_lifecycle::Lifecycle::signal).
+    pub fn without_signals(mut self) -> Self {
+        self.signals = false;
+        self
+    }
+
+    /// The addresses that traffic is served on.
+    pub fn addresses(&self) -> Vec<SocketAddr> {
+        self.traffic.iter().filter_map(|listener| listener.local_addr().ok()).collect()
+    }
+
+    /// The addresses of the admin listeners.
+    pub fn admin_addresses(&self) -> Vec<SocketAddr> {
+        self.admin.iter().filter_map(|listener| listener.local_addr().ok()).collect()
+    }
+}
