@@ -55,6 +55,9 @@ impl Audience for Person {
 
 fn run_rollout(matches: &ArgMatches) -> ExitCode {
     parsed(matches, |args: RolloutArgs| async move {
+        if args.kubernetes.existing.deployment.is_some() {
+            return super::watch::roll_out(&args).await;
+        }
         rollout(&args).await.unwrap_or_else(|error| {
             complain(&error);
             ExitCode::from(match error {

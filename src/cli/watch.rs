@@ -2,14 +2,18 @@
 
 use std::{
     env,
-    io::{self, Write as _},
+    io::{self, IsTerminal as _, Write as _},
     process::ExitCode,
 };
 
 use clap::ArgMatches;
+use tokio::sync::oneshot;
 use websample::exit::{FOUND, UNAVAILABLE, USAGE};
-use websample_lab::watch::{
-    Ended, Line, Looked, Onlooker, Output, ProbeError, WatchArgs, WatchError, watch,
+use websample_lab::{
+    args::RolloutArgs,
+    watch::{
+        self, Ended, Line, Looked, Onlooker, Output, ProbeError, WatchArgs, WatchError, watch,
+    },
 };
 use websample_lifecycle::Signals;
 
@@ -29,14 +33,7 @@ pub(super) fn command() -> Subcommand {
 
 fn run(matches: &ArgMatches) -> ExitCode {
     parsed(matches, |args: WatchArgs| async move {
-        looked(&args).await.unwrap_or_else(|error| {
-            complain(&error);
-            ExitCode::from(match error {
-                WatchError::Plan(_) | WatchError::Probe(ProbeError::Status { .. }) => USAGE,
-                WatchError::Interrupted(signal) => signal.exit_code(),
-                _ => UNAVAILABLE,
-            })
-        })
+        looked(&args).await.unwrap_or_else(|error| failed(&error))
     })
 }
 
@@ -45,9 +42,38 @@ async fn looked(args: &WatchArgs) -> Result<ExitCode, WatchError> {
     let command = env::args_os().map(|word| word.to_string_lossy().into_owned()).collect();
     let mut reader = Reader { output: args.output };
     let looked = watch(args, command, &mut signals, &mut reader).await?;
+    Ok(told(looked, args.output, args.follow))
+}
+
+/// Rolls somebody's own Deployment out, and looks on.
+pub(super) async fn roll_out(args: &RolloutArgs) -> ExitCode {
+    let rolled = async {
+        let mut signals = Signals::catch()?;
+        let command = env::args_os().map(|word| word.to_string_lossy().into_owned()).collect();
+        let mut reader = Reader { output: Output::Text };
+        watch::roll_out(args, command, &mut signals, &mut reader).await
+    };
+    match rolled.await {
+        Ok(Some(looked)) => told(looked, Output::Text, false),
+        Ok(None) => ExitCode::SUCCESS,
+        Err(error) => failed(&error),
+    }
+}
+
+fn failed(error: &WatchError) -> ExitCode {
+    complain(error);
+    ExitCode::from(match error {
+        WatchError::Plan(_) | WatchError::Probe(ProbeError::Status { .. }) => USAGE,
+        WatchError::Interrupted(signal) => signal.exit_code(),
+        _ => UNAVAILABLE,
+    })
+}
+
+/// Prints what was seen, and says how that ends.
+fn told(looked: Looked, output: Output, follow: bool) -> ExitCode {
     let Looked { path, page, summary, ended, found, .. } = looked;
     let (path, page) = (path.display(), page.display());
-    match args.output {
+    match output {
         Output::Text => print(&format!("\n{summary}\n{path}\n{page}\n")),
         // Objects only, for who reads them.
         Output::Json => complain_plainly(&format_args!("{summary}\n{path}\n{page}")),
@@ -56,16 +82,16 @@ async fn looked(args: &WatchArgs) -> Result<ExitCode, WatchError> {
         complain(&format_args!("{}: {what}", failing.name()));
     }
     if !found.is_empty() {
-        return Ok(ExitCode::from(FOUND));
+        return ExitCode::from(FOUND);
     }
-    Ok(match ended {
+    match ended {
         Ended::Over | Ended::Unread => ExitCode::SUCCESS,
-        Ended::Interrupted(_) if args.follow => ExitCode::SUCCESS,
+        Ended::Interrupted(_) if follow => ExitCode::SUCCESS,
         Ended::Interrupted(signal) => ExitCode::from(signal.exit_code()),
         Ended::NotBegun(_) | Ended::Stuck(_) | Ended::Gone | Ended::Blind(_) => {
             ExitCode::from(UNAVAILABLE)
         }
-    })
+    }
 }
 
 /// Whoever reads standard output: a person, a file, or a program.
@@ -87,5 +113,21 @@ impl Onlooker for Reader {
 
     fn say(&self, text: &str) {
         complain_plainly(&text);
+    }
+
+    async fn ask(&mut self, question: &str) -> io::Result<bool> {
+        if !io::stdin().is_terminal() {
+            return Err(io::Error::other("standard input is no terminal"));
+        }
+        let _ = write!(io::stderr().lock(), "{question} [y/N] ");
+        let (sender, answer) = oneshot::channel();
+        // On a thread that nobody waits for: a signal may come before the answer.
+        std::thread::spawn(move || {
+            let mut line = String::new();
+            let read = io::stdin().read_line(&mut line);
+            let _ = sender.send(read.map(|_| line));
+        });
+        let line = answer.await.map_err(io::Error::other)??;
+        Ok(matches!(line.trim(), "y" | "Y" | "yes"))
     }
 }

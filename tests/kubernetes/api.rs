@@ -258,7 +258,11 @@ impl Api {
             "deployments" => self.roll_out(name, object),
             "jobs" => {
                 let deployment = name.strip_suffix("-load").expect("a load's name");
-                let address = self.lock().real.get(deployment).map(Real::service);
+                let address = {
+                    let real = &self.lock().real;
+                    // The load of somebody's own Deployment has another name.
+                    real.get(deployment).or_else(|| real.values().next()).map(Real::service)
+                };
                 let load = LoadPod::start(&self.store, object, address);
                 self.lock().loads.entry(load.name.clone()).or_insert(load);
             }

@@ -79,11 +79,16 @@ impl Lines {
 
 impl Looking {
     pub(crate) fn start(server: &Server, arguments: &[&str]) -> Self {
+        Self::command(server, &["watch"], arguments)
+    }
+
+    /// Another command that looks on.
+    pub(crate) fn command(server: &Server, command: &[&str], arguments: &[&str]) -> Self {
         let directory = tempfile::tempdir().expect("a temporary directory");
         let namespace =
             if arguments.contains(&"-n") { &[][..] } else { &["-n", crate::api::NAMESPACE] };
         let mut child = Command::new(env!("CARGO_BIN_EXE_websample"))
-            .arg("watch")
+            .args(command)
             .args(arguments)
             .args(namespace)
             .args(["--kubeconfig", &server.kubeconfig()])

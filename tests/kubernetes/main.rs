@@ -8,6 +8,7 @@
 mod api;
 mod behaviour;
 mod cleanup;
+mod deployment;
 mod errors;
 mod foreign;
 #[path = "../rollout/harness.rs"]

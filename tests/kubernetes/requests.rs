@@ -74,6 +74,7 @@ pub(crate) async fn answer(
         (&Method::GET, None) => list(&api, &about, &query),
         (&Method::GET, Some(name)) if about.subresource.is_some() => log(&api, &about, name),
         (&Method::GET, Some(name)) => get(&api, &about, name),
+        (&Method::PATCH, Some(name)) if is_strategic(&request) => patch(&api, &about, name, &body),
         (&Method::PATCH, Some(name)) => apply(&api, &about, name, &query, &body),
         (&Method::DELETE, Some(name)) => delete(&api, &about, name, &body),
         _ => Err(Refusal::new(405, "MethodNotAllowed", "not in this API")),
@@ -225,6 +226,53 @@ fn apply(api: &Api, about: &About, name: &str, query: &Query, body: &[u8]) -> An
     let object = api.store.get(&about.collection, name).unwrap_or(object);
     let code = if created { StatusCode::CREATED } else { StatusCode::OK };
     Ok(HttpResponse::build(code).json(object))
+}
+
+fn is_strategic(request: &HttpRequest) -> bool {
+    let kind = request.headers().get("content-type").and_then(|kind| kind.to_str().ok());
+    kind == Some("application/strategic-merge-patch+json")
+}
+
+/// A strategic merge patch of an object that is there.
+fn patch(api: &Api, about: &About, name: &str, body: &[u8]) -> Answer {
+    permitted(api, about, "patch")?;
+    let patch: Value = serde_json::from_slice(body).expect("JSON");
+    let mut object = api.store.get(&about.collection, name).ok_or_else(|| missing(about, name))?;
+    let before = object["spec"].clone();
+    strategic(&mut object, &patch);
+    if before != object["spec"] {
+        let generation = object["metadata"]["generation"].as_u64().unwrap_or(0);
+        object["metadata"]["generation"] = json!(generation + 1);
+    }
+    api.store.put(&about.collection, name, object.clone());
+    api.applied(&about.collection, name, &object);
+    Ok(HttpResponse::Ok().json(object))
+}
+
+/// Maps field by field, containers by their names, null for what is taken away.
+fn strategic(there: &mut Value, patch: &Value) {
+    match (there, patch) {
+        (Value::Object(there), Value::Object(patch)) => {
+            for (name, value) in patch {
+                if value.is_null() {
+                    there.remove(name);
+                } else {
+                    let fresh = if value.is_object() { json!({}) } else { Value::Null };
+                    strategic(there.entry(name.clone()).or_insert(fresh), value);
+                }
+            }
+        }
+        (Value::Array(there), Value::Array(patch)) => {
+            for item in patch {
+                let same = there.iter_mut().find(|known| known["name"] == item["name"]);
+                match same {
+                    Some(known) => strategic(known, item),
+                    None => there.push(item.clone()),
+                }
+            }
+        }
+        (there, patch) => *there = patch.clone(),
+    }
 }
 
 fn delete(api: &Api, about: &About, name: &str, body: &[u8]) -> Answer {

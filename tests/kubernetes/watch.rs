@@ -6,7 +6,7 @@ use nix::sys::signal::Signal;
 use serde_json::{Value, json};
 
 use crate::{
-    api::{NAMESPACE, Server},
+    api::{CLUSTER_IP, NAMESPACE, Server},
     behaviour::Behaviour,
     foreign::{Foreign, new, old},
     looking::{Looked, Looking},
@@ -150,7 +150,7 @@ fn programs_read_an_object_a_line() {
 }
 
 /// A Deployment of this project's server, which runs as real processes.
-fn real(mode: &str) -> Server {
+pub(crate) fn real(mode: &str) -> Server {
     let server = Server::start(Behaviour::Real, Behaviour::Real);
     let template = json!({
         "metadata": {"labels": {"app": "web"}},
@@ -177,7 +177,10 @@ fn real(mode: &str) -> Server {
     });
     let service = json!({
         "metadata": {"name": "web"},
-        "spec": {"selector": {"app": "web"}, "ports": [{"port": 80, "targetPort": "http"}]},
+        "spec": {
+            "selector": {"app": "web"}, "ports": [{"port": 80, "targetPort": "http"}],
+            "clusterIP": CLUSTER_IP,
+        },
     });
     server.api.store.put(&collection("", "services"), "web", service);
     roll_out(&server, |object| *object = deployment.clone());

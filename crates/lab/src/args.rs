@@ -36,6 +36,8 @@ Examples:
       Watched by Prometheus: scripts/observe starts one beside it.
   websample rollout --target kubernetes --context kind-kind
       The same on a cluster that has the images websample:v1 and websample:v2.
+  websample rollout --target kubernetes --deployment web -n shop --image web:v2 --undo
+      Somebody's own Deployment, under 10 requests/s from a Job; it asks before it changes anything.
   websample rollout -- ./my-server --host {host} --port {port}
       Somebody else's server; {version} is v1, then v2. The same is in the environment
       as HOST, PORT and VERSION.
@@ -134,9 +136,9 @@ pub struct RolloutArgs {
     #[arg(long, default_value_t = 3, value_name = "N")]
     pub failure_threshold: u32,
 
-    /// Requests a second; slow requests come on top, 4 for every 200
-    #[arg(long, default_value_t = 200.0)]
-    pub rate: f64,
+    /// Requests a second; slow requests come on top, 4 for every 200 [default: 200]
+    #[arg(long)]
+    pub rate: Option<f64>,
 
     /// The streams, instead of the default mix, such as '100/s new GET /, 50/s keep-alive POST
     /// /echo body=256'
@@ -203,6 +205,13 @@ pub struct RolloutArgs {
     /// Somebody else's server and its arguments: {host}, {port}, {version}, {mode} are filled in
     #[arg(last = true, value_name = "COMMAND")]
     pub command: Vec<String>,
+}
+
+impl RolloutArgs {
+    /// Requests a second to this project's server.
+    pub(crate) fn rate(&self) -> f64 {
+        self.rate.unwrap_or(200.0)
+    }
 }
 
 /// Where a rollout happens.

@@ -35,7 +35,7 @@ use super::{
 };
 
 /// The time limit of a request; above the slow requests' five seconds.
-const REQUEST_LIMIT: Duration = Duration::from_secs(20);
+pub(crate) const REQUEST_LIMIT: Duration = Duration::from_secs(20);
 
 /// An experiment on its way, as others may see it.
 #[derive(Debug)]

@@ -114,8 +114,8 @@ impl Plan {
         let variants = for_each_event(&args.event, variants)?;
         let fail_on_loss = fail_on_loss(args, &variants)?;
         let fail_on = fail_on(args, &variants)?;
-        if !(args.rate.is_finite() && args.rate > 0.0 && args.rate <= 100_000.0) {
-            return fail("--rate", format!("{} is not a rate from 0 to 100000", args.rate));
+        if !(args.rate().is_finite() && args.rate() > 0.0 && args.rate() <= 100_000.0) {
+            return fail("--rate", format!("{} is not a rate from 0 to 100000", args.rate()));
         }
         let mix = mix(args, foreign)?;
         Ok(Self {

@@ -22,6 +22,10 @@ const BELATED: Duration = Duration::from_secs(30);
 /// clears its network away.
 const TOLD_WITHIN: Duration = Duration::from_millis(2_500);
 
+/// A change is heard of so much later than it was made where a cluster is busy: measured on one of two
+/// processors that were.
+const HEARD_WITHIN: Duration = Duration::from_millis(300);
+
 /// Whoever waits longer for an answer has been let in.
 const QUICK: Duration = Duration::from_millis(100);
 
@@ -49,15 +53,27 @@ pub fn explain_unseen(
         first
     } else if met.iter().all(|(_, cause, _)| cause.root() == first.root()) {
         first.root()
+    } else if is_quick(attempt) && met.iter().any(|(_, cause, _)| is_stale(*cause)) {
+        // At one pod it would have been in flight at the end, at the other it came too late. A new
+        // connection that fails at once was hardly let in.
+        Cause::StaleEndpoint
     } else {
         Cause::Unexplained
     };
     let only = match (&met[..], cause) {
         (_, Cause::Unexplained) => None,
-        ([(pod, ..)], _) => pod.state_at(attempt.finished + NOTICED),
+        ([(pod, ..)], _) => pod.state_at(attempt.finished + HEARD_WITHIN),
         _ => None,
     };
     (cause, only)
+}
+
+fn is_quick(attempt: &Attempt) -> bool {
+    attempt.finished.saturating_sub(attempt.sent) < QUICK
+}
+
+fn is_stale(cause: Cause) -> bool {
+    cause.root() == Cause::StaleEndpoint
 }
 
 /// The end of a pod that was on its way out when a request failed, or had just gone.
@@ -73,7 +89,7 @@ struct End {
 
 impl End {
     fn of(pod: &PodRecord, attempt: &Attempt, exact: bool) -> Option<Self> {
-        let at = attempt.finished + NOTICED;
+        let at = attempt.finished + if exact { NOTICED } else { HEARD_WITHIN };
         let before = |found: Option<Duration>| found.filter(|found| *found <= at);
         let left = before(
             pod.first(|what| matches!(what, What::Deleted | What::HookCalled | What::Sigterm)),
@@ -100,22 +116,29 @@ impl End {
 
     /// When its process can have ended: from, to.
     fn window(&self) -> (Duration, Duration) {
-        let Some((told, _)) = self.ended else { return (self.stopped, Duration::MAX) };
+        let Some((told, _)) = self.ended else {
+            return (self.stopped.saturating_sub(self.slack()), Duration::MAX);
+        };
         let early = if self.exact { NOTICED } else { TOLD_WITHIN };
         let from = told.saturating_sub(early);
         // A process that SIGKILL ended had not ended before.
         let from = if self.killed || self.exact { from } else { from.min(self.stopped) };
-        (from.saturating_sub(NOTICED), told + NOTICED)
+        (from.saturating_sub(self.slack()), told + NOTICED)
+    }
+
+    /// So much later than it happened its beginning may have been heard of.
+    fn slack(&self) -> Duration {
+        if self.exact { NOTICED } else { HEARD_WITHIN }
     }
 
     /// Why it lost the request, if it can have; true where that fits its end in time.
     fn explain(&self, attempt: &Attempt) -> Option<(Cause, bool)> {
         let Attempt { sent, finished, outcome, status, .. } = *attempt;
-        let stopped = finished + NOTICED >= self.stopped;
+        let stopped = finished + self.slack() >= self.stopped;
         let (from, to) = self.window();
         let ending = (from..=to).contains(&finished);
         let dead = self.ended.is_some_and(|(told, _)| told <= sent);
-        let quick = finished.saturating_sub(sent) < QUICK;
+        let quick = is_quick(attempt);
         match outcome {
             // Nobody refuses for a process that lives and listens.
             Outcome::Refused if dead => Some((Cause::DeadPod, true)),

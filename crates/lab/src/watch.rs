@@ -12,13 +12,16 @@
 //! | `scene` | what there is to be looked at, and what may be |
 //! | `course` | how far a rollout is |
 //! | `line` | an event as a line, for people and for programs |
-//! | `probe` | requests beside it |
+//! | `probe`, `inside` | requests beside it, from here or from a Job |
+//! | `change` | what is changed where it is our own rollout of somebody's Deployment |
 //! | `failing` | what a gate looks for |
 //! | `outcome` | what was seen, in the end |
 
 mod args;
+mod change;
 mod course;
 mod failing;
+mod inside;
 mod line;
 mod outcome;
 mod probe;
@@ -45,15 +48,19 @@ pub use self::{
     probe::ProbeError,
 };
 use self::{
+    change::Change,
     course::{Course, Look},
+    inside::InsidePlan,
     line::Clock,
     outcome::Seen,
-    probe::Probe,
+    probe::{Probe, ProbePlan},
     scene::Scene,
 };
 use super::{
+    args::RolloutArgs,
     cluster::kubernetes::{
-        ClusterProblem, KubernetesError, NO_REVISION, View, Watch, revision, trouble::Trouble,
+        ClusterProblem, KubernetesError, NO_REVISION, Role, View, Watch, Workload, revision,
+        to_change, trouble::Trouble,
     },
     comparison::writable,
     experiment::Failure,
@@ -66,6 +73,10 @@ use super::{
 const LISTED_WITHIN: Duration = Duration::from_secs(30);
 /// From the end of a rollout to the end of the probe: some losses come late.
 const COOL_DOWN: Duration = Duration::from_secs(2);
+/// What the load's Job is made of, where nothing else is said.
+const LOAD_IMAGE: &str = "websample:v1";
+/// Load before a change is made, so that connections are established and kept.
+const WARM_UP: Duration = Duration::from_secs(2);
 /// Between two looks at what only gets wrong with time, and two lines about losses.
 const LOOK: Duration = Duration::from_secs(1);
 
@@ -76,6 +87,10 @@ pub trait Onlooker {
 
     /// Something about the watch itself.
     fn say(&self, text: &str);
+
+    /// Asks whether something shall be done; false where the answer is no. An error says that there is
+    /// nobody to ask.
+    fn ask(&mut self, question: &str) -> impl Future<Output = io::Result<bool>>;
 }
 
 /// Why nothing was looked at.
@@ -149,14 +164,156 @@ pub async fn watch(
     signals: &mut Signals,
     onlooker: &mut impl Onlooker,
 ) -> Result<Looked, WatchError> {
-    let probe = args.probe()?;
+    let source = args.probe()?.map(Source::Here);
     args.checked()?;
     writable(&args.out)?;
     let scene = tokio::select! {
         biased;
         signal = signals.next() => return Err(WatchError::Interrupted(signal)),
-        scene = Scene::find(args) => scene?,
+        scene = Scene::find(args, &[], Role::Watch) => scene?,
     };
+    looked(args, &scene, source, None, command, signals, onlooker).await
+}
+
+/// Rolls a Deployment out that exists, under load, and looks on; `None` where nothing was to be done, or
+/// somebody did not want it.
+///
+/// # Errors
+/// Says what could not be done, and names the state that the Deployment is left in.
+pub async fn roll_out(
+    args: &RolloutArgs,
+    command: Vec<String>,
+    signals: &mut Signals,
+    onlooker: &mut impl Onlooker,
+) -> Result<Option<Looked>, WatchError> {
+    let asked = &args.kubernetes.existing;
+    let watched = args::of_rollout(args)?;
+    let probe = watched.probe()?;
+    let inside = if probe.is_none() { Some(watched.mix("/")?) } else { None };
+    watched.checked()?;
+    let needed = to_change(args.kubernetes.url.is_none());
+    let scene = tokio::select! {
+        biased;
+        signal = signals.next() => return Err(WatchError::Interrupted(signal)),
+        scene = Scene::find(&watched, &needed, Role::Deployment) => scene?,
+    };
+    let image = asked.load_image.as_deref().unwrap_or(LOAD_IMAGE);
+    let here = probe.map(Source::Here);
+    let inside = inside.map(|mix| Source::Inside(InsidePlan::new(&scene, image, mix)));
+    let Some(source) = here.or(inside) else { unreachable!("there is one of both") };
+    let change = Change::new(asked, &scene, SystemTime::now())?;
+    let title = scene.reference.title(&scene.cluster.namespace);
+    if !scene.workload.complete() {
+        let missing = scene.workload.missing();
+        return Err(scene
+            .cluster
+            .failed(ClusterProblem::Unsettled { object: title, missing })
+            .into());
+    }
+    onlooker.say(&format!("{}: {title}: {}", scene.cluster.name, change.words));
+    onlooker.say(&source.announcement(&scene)?);
+    if asked.undo {
+        onlooker.say(&format!("--undo: in the end it is set back to {}", change.undo.1));
+    }
+    if asked.dry_run {
+        onlooker.say(&format!("--dry-run: nothing was changed; the patch: {}", change.patch));
+        return Ok(None);
+    }
+    writable(&watched.out)?;
+    if !asked.yes {
+        let agreed = tokio::select! {
+            biased;
+            signal = signals.next() => return Err(WatchError::Interrupted(signal)),
+            agreed = onlooker.ask("Change it?") => agreed,
+        };
+        match agreed {
+            Ok(true) => {}
+            Ok(false) => {
+                onlooker.say("nothing was changed");
+                return Ok(None);
+            }
+            Err(error) => {
+                let problem = format!("there is nobody to ask ({error}): add it to change {title}");
+                return Err(PlanError { option: "--yes", problem }.into());
+            }
+        }
+    }
+    let session = match &source {
+        Source::Inside(plan) => Some(Arc::clone(&plan.session)),
+        Source::Here(_) => None,
+    };
+    let mut making = Making { change, at: None, made: false };
+    let done =
+        looked(&watched, &scene, Some(source), Some(&mut making), command, signals, onlooker);
+    let done = done.await;
+    // The Job does not go with this process.
+    if let Some(session) = session {
+        tokio::select! {
+            said = session.close() => said.iter().for_each(|said| onlooker.say(&said.to_string())),
+            _ = signals.next() => onlooker.say(&session.left()),
+        }
+    }
+    // Whatever the end was: the state that it is left in has a name.
+    if !making.made {
+        onlooker.say(&format!("{title} was not changed"));
+    } else if asked.undo {
+        match Change::make(&scene, &making.change.undo.0).await {
+            Ok(()) => onlooker.say(&format!(
+                "{title} is set back to {}, which is a rollout too: it goes on",
+                making.change.undo.1
+            )),
+            Err(error) => onlooker.say(&format!("{title} could not be set back: {error}")),
+        }
+    } else {
+        onlooker.say(&format!(
+            "{title} is left with the change ({}); `kubectl rollout undo deployment/{} -n {}` takes it back",
+            making.change.words, scene.reference.name, scene.cluster.namespace,
+        ));
+    }
+    done.map(Some)
+}
+
+/// A change that is to be made, once there is load.
+struct Making {
+    change: Change,
+    at: Option<Instant>,
+    made: bool,
+}
+
+/// Where requests come from.
+enum Source {
+    /// This process.
+    Here(ProbePlan),
+    /// A Job in the cluster.
+    Inside(InsidePlan),
+}
+
+impl Source {
+    fn announcement(&self, scene: &Scene) -> Result<String, KubernetesError> {
+        match self {
+            Self::Here(plan) => Ok(plan.announcement()),
+            Self::Inside(plan) => plan.announcement(scene),
+        }
+    }
+
+    async fn start(self, scene: &Scene, timeline: &Timeline) -> Result<Probe, WatchError> {
+        Ok(match self {
+            Self::Here(plan) => Probe::start(plan, timeline).await?,
+            Self::Inside(plan) => Probe::inside(plan, scene, timeline).await?,
+        })
+    }
+}
+
+/// Looks on; with a change, makes it once there is load.
+async fn looked(
+    args: &WatchArgs,
+    scene: &Scene,
+    source: Option<Source>,
+    mut making: Option<&mut Making>,
+    command: Vec<String>,
+    signals: &mut Signals,
+    onlooker: &mut impl Onlooker,
+) -> Result<Looked, WatchError> {
     let begun = (Instant::now(), SystemTime::now());
     let timeline = Timeline::new(begun.0);
     // Before the watch: nothing is missed in between.
@@ -165,16 +322,18 @@ pub async fn watch(
     let listed = tokio::select! {
         biased;
         signal = signals.next() => return Err(WatchError::Interrupted(signal)),
-        listed = listed(&scene, &watch) => listed?,
+        listed = listed(scene, &watch) => listed?,
     };
     onlooker.say(&scene.announcement(&watch.view().borrow(), args));
-    let probe = match probe {
-        Some(plan) => {
-            onlooker.say(&plan.announcement());
+    let probe = match source {
+        Some(source) => {
+            if making.is_none() {
+                onlooker.say(&source.announcement(scene)?);
+            }
             let probe = tokio::select! {
                 biased;
                 signal = signals.next() => return Err(WatchError::Interrupted(signal)),
-                probe = Probe::start(plan, &timeline) => probe?,
+                probe = source.start(scene, &timeline) => probe?,
             };
             if let Some(trouble) = &probe.trouble {
                 onlooker.say(trouble);
@@ -183,8 +342,11 @@ pub async fn watch(
         }
         None => None,
     };
+    if let Some(making) = &mut making {
+        making.at = Some(Instant::now() + WARM_UP);
+    }
     let mut looking = Looking {
-        scene: &scene,
+        scene,
         args,
         course: Course::new(args.follow),
         clock: Clock::new(begun.1),
@@ -192,26 +354,25 @@ pub async fn watch(
         listed,
         timeline: timeline.clone(),
     };
-    let (ended, probe) = looking.look(&watch, &mut events, probe, signals, onlooker).await?;
-    let lost = match probe {
+    let looked = looking.look(&watch, &mut events, probe, making, signals, onlooker).await;
+    let (ended, probe) = looked?;
+    let sent = match probe {
         Some(probe) => {
-            let outstanding = probe.outstanding();
-            if outstanding {
+            if probe.outstanding() {
                 onlooker.say("waiting for the last answers; Ctrl-C ends the wait");
             }
             tokio::select! {
                 biased;
                 _ = signals.next() => None,
-                sent = probe.stop() => Some(sent?),
+                sent = probe.stop(&timeline) => Some(sent?),
             }
         }
         None => None,
     };
     let view = watch.view().borrow().clone();
     timeline.end();
-    let seen =
-        Seen { scene: &scene, args, view: &view, course: &looking.course, timeline: &timeline };
-    let outcome = seen.outcome(lost, listed, begun.1, command, &ended);
+    let seen = Seen { scene, args, view: &view, course: &looking.course, timeline: &timeline };
+    let outcome = seen.outcome(sent, listed, begun.1, command, &ended);
     outcome.write(args, ended).map_err(WatchError::Io)
 }
 
@@ -247,6 +408,7 @@ impl Looking<'_> {
         watch: &Watch,
         events: &mut tokio::sync::broadcast::Receiver<crate::timeline::PodEvent>,
         mut probe: Option<Probe>,
+        mut making: Option<&mut Making>,
         signals: &mut Signals,
         onlooker: &mut impl Onlooker,
     ) -> Result<(Ended, Option<Probe>), WatchError> {
@@ -257,6 +419,7 @@ impl Looking<'_> {
         let waits = self.args.wait.map(|wait| (wait, Instant::now() + wait));
         view.mark_changed();
         let ended = loop {
+            let due = making.as_ref().and_then(|making| making.at);
             let deadline = over.or(waits.filter(|_| self.course.waits()).map(|(_, until)| until));
             let read = tokio::select! {
                 biased;
@@ -289,7 +452,7 @@ impl Looking<'_> {
                     }
                 }
                 _ = ticks.tick() => {
-                    let lost = probe.as_ref().and_then(|probe| probe.lost_since());
+                    let lost = probe.as_ref().and_then(Probe::lost_since);
                     let told = lost.is_none_or(|(lost, detail)| {
                         let subject = "probe".to_owned();
                         let at = self.timeline.now();
@@ -297,7 +460,17 @@ impl Looking<'_> {
                     });
                     told && self.troubles(&view.borrow().clone(), onlooker)
                 }
-                failure = failed(probe.as_mut()) => return Err(failure.into()),
+                failure = failed(probe.as_mut()) => {
+                    return Err(failure.into());
+                }
+                () = tokio::time::sleep_until(due.unwrap_or_else(Instant::now)), if due.is_some() => {
+                    if let Some(making) = &mut making {
+                        // Before it is asked for: whatever the answer is, it may have been done.
+                        (making.at, making.made) = (None, true);
+                        Change::make(self.scene, &making.change.patch).await?;
+                    }
+                    true
+                }
                 () = tokio::time::sleep_until(deadline.unwrap_or_else(Instant::now)), if deadline.is_some() => {
                     break match (over, waits) {
                         (None, Some((wait, _))) => Ended::NotBegun(wait),
@@ -365,7 +538,7 @@ impl Looking<'_> {
 
     /// Tells what holds a rollout up, once. False once nobody reads it.
     fn troubles(&mut self, view: &View, onlooker: &mut impl Onlooker) -> bool {
-        let held = view.workload.as_deref().and_then(|workload| workload.held());
+        let held = view.workload.as_deref().and_then(Workload::held);
         let trouble = view.trouble(false).map(|trouble| trouble.what());
         for what in trouble.into_iter().chain(held.map(str::to_owned)) {
             if self.told.contains(&what) {

@@ -11,18 +11,18 @@ pub(super) fn mix(args: &RolloutArgs, foreign: bool) -> Result<Mix, PlanError> {
         None if foreign => {
             // Nothing is known of a foreign server but that it answers GET /.
             let get =
-                |protocol| StreamSpec::new(args.rate / 2.0, protocol, hyper::Method::GET, "/");
+                |protocol| StreamSpec::new(args.rate() / 2.0, protocol, hyper::Method::GET, "/");
             let streams = vec![get(Protocol::New), get(Protocol::KeepAlive)];
             return checked(Mix::new(streams), args);
         }
         None if args.through.program().is_some() => {
             // It is the pods' connections that are tried. A proxy closes its clients' for reasons
             // of its own: a client that does not look would count every reload of nginx.
-            let mix = Mix::default_at(args.rate);
+            let mix = Mix::default_at(args.rate());
             let looks = |stream: &StreamSpec| StreamSpec { stale_check: true, ..stream.clone() };
             return checked(Mix::new(mix.streams().iter().map(looks).collect()), args);
         }
-        None => Mix::default_at(args.rate),
+        None => Mix::default_at(args.rate()),
     };
     checked(Ok(mix), args)
 }

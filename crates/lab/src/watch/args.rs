@@ -7,7 +7,7 @@ use websample_load::{Accepted, Mix, Protocol, StreamSpec, target::Target};
 
 use super::{failing::Failing, probe::ProbePlan};
 use crate::{
-    args::accepted,
+    args::{GroundKind, RolloutArgs, accepted},
     cluster::kubernetes::{
         Location, Reference,
         args::{is_label, no_namespace},
@@ -131,48 +131,97 @@ impl WatchArgs {
         }
     }
 
-    /// What is sent, if anything is.
+    /// What is sent from here, if anything is.
     pub(super) fn probe(&self) -> Result<Option<ProbePlan>, PlanError> {
         let Some(url) = &self.url else { return Ok(None) };
         let target: Target = match url.parse() {
             Ok(target) => target,
             Err(error) => return fail("--url", format!("{error}")),
         };
+        if self.mix.is_some() && target.path != "/" {
+            let problem = "every stream of --mix has a path of its own";
+            return fail("--url", format!("{problem}: leave `{}` out", target.path));
+        }
+        let mix = self.mix(&target.path)?;
+        Ok(Some(ProbePlan { url: url.clone(), target, mix }))
+    }
+
+    /// The streams; with this path where they are not given.
+    pub(super) fn mix(&self, path: &str) -> Result<Mix, PlanError> {
         let rate = self.rate.unwrap_or(GENTLE);
         if !(rate.is_finite() && rate > 0.0 && rate <= 100_000.0) {
             return fail("--rate", format!("{rate} is not a rate from 0 to 100000"));
         }
-        let mix = match &self.mix {
-            Some(_) if target.path != "/" => {
-                let problem = "every stream of --mix has a path of its own";
-                return fail("--url", format!("{problem}: leave `{}` out", target.path));
-            }
-            Some(mix) => Ok(mix.clone()),
-            None => {
-                let get = |protocol| {
-                    StreamSpec::new(rate / 2.0, protocol, hyper::Method::GET, target.path.clone())
-                };
-                Mix::new(vec![get(Protocol::New), get(Protocol::KeepAlive)])
-            }
+        let get = |protocol| StreamSpec::new(rate / 2.0, protocol, hyper::Method::GET, path);
+        let streams = match &self.mix {
+            Some(mix) => mix.streams().to_vec(),
+            None => vec![get(Protocol::New), get(Protocol::KeepAlive)],
         };
-        let mix = match mix {
-            Ok(mix) => mix,
-            Err(error) => return fail("--url", error.to_string()),
+        let expecting = |stream: StreamSpec| match &self.expect {
+            Some(expect) => StreamSpec { expect: expect.clone(), ..stream },
+            None => stream,
         };
-        let mix = match &self.expect {
-            None => mix,
-            Some(expect) => {
-                let streams = mix.streams().iter();
-                let streams =
-                    streams.map(|stream| StreamSpec { expect: expect.clone(), ..stream.clone() });
-                match Mix::new(streams.collect()) {
-                    Ok(mix) => mix,
-                    Err(error) => return fail("--expect", error.to_string()),
-                }
-            }
-        };
-        Ok(Some(ProbePlan { url: url.clone(), target, mix }))
+        let mix = Mix::new(streams.into_iter().map(expecting).collect());
+        mix.or_else(|error| fail("--mix", error.to_string()))
     }
+}
+
+/// What is looked at in our own rollout of a Deployment that exists.
+pub(super) fn of_rollout(args: &RolloutArgs) -> Result<WatchArgs, PlanError> {
+    let existing = &args.kubernetes.existing;
+    let name = existing.deployment.clone().unwrap_or_default();
+    if args.target != GroundKind::Kubernetes {
+        return fail("--deployment", "only a cluster has this: add --target kubernetes");
+    }
+    if existing.image.is_none() && !existing.restart {
+        return fail("--deployment", "say what is to be changed: --image IMAGE, or --restart");
+    }
+    let own = "this project's server's; a Deployment that exists brings its own: leave it out";
+    for (option, given) in [
+        ("COMMAND", !args.command.is_empty()),
+        ("--modes", !args.modes.is_empty()),
+        ("--event", args.event.iter().any(|event| !event.is_update())),
+        ("--pre-stop", args.pre_stop.is_some()),
+        ("--readiness", args.readiness.is_some()),
+        ("--liveness", args.liveness.is_some()),
+        ("--image-v1", args.kubernetes.image_v1.is_some()),
+        ("--image-v2", args.kubernetes.image_v2.is_some()),
+        ("--keep", args.kubernetes.keep),
+        ("--results", args.results.is_some()),
+        ("--metrics", args.metrics.is_some()),
+        ("--listen", args.listen.is_some()),
+        ("--seed", args.seed.is_some()),
+        ("--repeat", args.repeat > 1),
+    ] {
+        if given {
+            return fail(option, own);
+        }
+    }
+    if let Some(other) = args.fail_on_loss.iter().find(|other| **other != name) {
+        return fail("--fail-on-loss", format!("{other} is not rolled out; it can be {name}"));
+    }
+    let reference: Result<Reference, _> = format!("deployment/{name}").parse();
+    let workload = match reference {
+        Ok(reference) => reference,
+        Err(error) => return fail("--deployment", error.to_string()),
+    };
+    Ok(WatchArgs {
+        workload,
+        namespace: args.kubernetes.namespace.clone(),
+        context: args.kubernetes.context.clone(),
+        kubeconfig: args.kubernetes.kubeconfig.clone(),
+        service: existing.service.clone(),
+        follow: false,
+        wait: None,
+        url: args.kubernetes.url.clone(),
+        rate: args.rate,
+        mix: args.mix.clone(),
+        expect: args.expect.clone(),
+        fail_on_loss: !args.fail_on_loss.is_empty(),
+        fail_on: Vec::new(),
+        output: Output::Text,
+        out: args.out.clone(),
+    })
 }
 
 fn fail<T>(option: &'static str, problem: impl Into<String>) -> Result<T, PlanError> {

@@ -73,16 +73,20 @@ impl Seen<'_> {
             }
         }
         let (streams, recorder, mix) = match sent {
-            Some(Sent { report, recorder, mix }) => (report.streams, recorder, Some(mix)),
+            Some(Sent { streams, recorder, mix, uncertainty }) => {
+                (streams, recorder, Some((mix, uncertainty)))
+            }
             None => (Vec::new(), Recorder::default(), None),
         };
+        let uncertainty = mix.as_ref().and_then(|(_, uncertainty)| *uncertainty);
+        let mix = mix.map(|(mix, _)| mix);
         let measured = Measured {
             load: &streams,
             recorder: &recorder,
             began,
             took,
             clock: Some(ClockReport {
-                load_uncertainty: mix.is_some().then_some(0.0),
+                load_uncertainty: uncertainty,
                 pods_uncertainty: nodes.uncertainty(),
                 watch_restarts: view.restarts,
             }),

@@ -8,9 +8,14 @@ use std::{
 };
 
 use tokio::sync::oneshot;
-use websample_load::{Attempt, LoadReport, Mix, Outcome, raise_file_limit, target::Target};
+use websample_load::{Attempt, LoadReport, Mix, Outcome, Tally, raise_file_limit, target::Target};
 
+use super::{
+    inside::{Inside, InsidePlan},
+    scene::Scene,
+};
 use crate::{
+    cluster::kubernetes::KubernetesError,
     experiment::{Failure, kubernetes::join::place, sending::Sending},
     recorder::Recorder,
     timeline::Timeline,
@@ -52,16 +57,23 @@ pub enum ProbeError {
 
 /// Requests on their way.
 pub(super) struct Probe {
-    sending: Sending,
+    source: Source,
     heard: Arc<Heard>,
-    mix: Mix,
     /// What is wrong with the first answer, should the rest be as it.
     pub(super) trouble: Option<String>,
 }
 
+/// Where they come from.
+enum Source {
+    /// This process.
+    Here(Sending, Mix),
+    /// A Job in the cluster.
+    Inside(Box<Inside>),
+}
+
 /// What was heard so far.
 #[derive(Default)]
-struct Heard {
+pub(super) struct Heard {
     recorder: Recorder,
     since: Mutex<Since>,
 }
@@ -75,9 +87,12 @@ struct Since {
 
 /// What was sent, and what became of it.
 pub(super) struct Sent {
-    pub(super) report: LoadReport,
+    /// By stream.
+    pub(super) streams: Vec<Tally>,
     pub(super) recorder: Recorder,
     pub(super) mix: Mix,
+    /// By how much their times can be wrong, in seconds.
+    pub(super) uncertainty: Option<f64>,
 }
 
 impl ProbePlan {
@@ -120,7 +135,18 @@ impl Probe {
             Err(_) => Some(format!("no answer within {} s", FIRST_WITHIN.as_secs())),
         };
         let trouble = trouble.map(|what| format!("the first request to {url} was lost: {what}"));
-        Ok(Self { sending, heard, mix, trouble })
+        Ok(Self { source: Source::Here(sending, mix), heard, trouble })
+    }
+
+    /// The same from inside the cluster.
+    pub(super) async fn inside(
+        plan: InsidePlan,
+        scene: &Scene,
+        timeline: &Timeline,
+    ) -> Result<Self, KubernetesError> {
+        let heard = Arc::new(Heard::default());
+        let inside = Inside::start(plan, scene, Arc::clone(&heard), timeline).await?;
+        Ok(Self { source: Source::Inside(Box::new(inside)), heard, trouble: None })
     }
 
     /// What was lost since this was last asked, if anything was: what to call it, and the rest.
@@ -141,21 +167,33 @@ impl Probe {
 
     /// Returns when nothing is sent any more although nobody stopped it.
     pub(super) async fn failed(&mut self) -> Failure {
-        self.sending.failed().await
+        match &mut self.source {
+            Source::Here(sending, _) => sending.failed().await,
+            Source::Inside(inside) => inside.failed().await.into(),
+        }
     }
 
     /// Stops, and waits for outstanding answers.
-    pub(super) async fn stop(self) -> Result<Sent, Failure> {
-        let Self { sending, heard, mix, .. } = self;
-        let report = sending.stop().await?;
-        // The engine's thread has ended, and with it the other owner; a copy would do as well.
-        let recorder = Arc::into_inner(heard).map(|heard| heard.recorder).unwrap_or_default();
-        Ok(Sent { report, recorder, mix })
+    pub(super) async fn stop(self, timeline: &Timeline) -> Result<Sent, Failure> {
+        let Self { source, heard, .. } = self;
+        match source {
+            Source::Here(sending, mix) => {
+                let LoadReport { streams, .. } = sending.stop().await?;
+                // The engine's thread has ended, and with it the other owner.
+                let heard = Arc::into_inner(heard);
+                let recorder = heard.map(|heard| heard.recorder).unwrap_or_default();
+                Ok(Sent { streams, recorder, mix, uncertainty: Some(0.0) })
+            }
+            Source::Inside(inside) => {
+                let (stopped, streams, recorder, mix) = inside.stop(timeline).await?;
+                Ok(Sent { streams, recorder, mix, uncertainty: stopped.offset.uncertainty() })
+            }
+        }
     }
 }
 
 impl Heard {
-    fn hear(&self, attempt: Attempt) {
+    pub(super) fn hear(&self, attempt: Attempt) {
         {
             let since = &mut *lock(&self.since);
             since.requests += 1;

@@ -9,8 +9,8 @@ use serde::de::DeserializeOwned;
 
 use super::WatchArgs;
 use crate::cluster::kubernetes::{
-    Cluster, ClusterProblem, HookTime, Kind, KubernetesError, Reference, Role, Seen, Served, View,
-    Watched, Workload, access, persist::persist, to_see, to_watch,
+    Cluster, ClusterProblem, HookTime, Kind, KubernetesError, Permission, Reference, Role, Seen,
+    Served, View, Watched, Workload, access, persist::persist, to_see, to_watch,
 };
 
 /// So many other workloads are named where one is not there.
@@ -32,16 +32,22 @@ pub(super) struct Scene {
 }
 
 impl Scene {
-    /// Finds what was asked for; changes nothing.
+    /// Finds what was asked for; changes nothing. `more` is what else has to be permitted, and `role` says
+    /// where all that is written down.
     ///
     /// # Errors
     /// No cluster, no permission, or no such workload.
-    pub(super) async fn find(args: &WatchArgs) -> Result<Self, KubernetesError> {
+    pub(super) async fn find(
+        args: &WatchArgs,
+        more: &[Permission],
+        role: Role,
+    ) -> Result<Self, KubernetesError> {
         let cluster = Cluster::connect(&args.location()).await?;
         let reference = args.workload.clone();
-        let missing = access::missing(&cluster, &to_watch(reference.kind)).await?;
+        let needed = [&to_watch(reference.kind), more].concat();
+        let missing = access::missing(&cluster, &needed).await?;
         if !missing.is_empty() {
-            return Err(access::forbidden(&cluster, &missing, Role::Watch));
+            return Err(access::forbidden(&cluster, &missing, role));
         }
         let mut notes = Vec::new();
         let mut may = async |seen: Seen, without: &str| {
@@ -57,9 +63,10 @@ impl Scene {
                 .await?;
         let workload = workload(&cluster, &reference).await?;
         let template = workload.template();
-        let service = match endpoints {
-            true => service(&cluster, args.service.as_deref(), template, &mut notes).await?,
-            false => None,
+        let service = if endpoints {
+            service(&cluster, args.service.as_deref(), template, &mut notes).await?
+        } else {
+            None
         };
         let spec = template.and_then(|template| template.spec.clone()).unwrap_or_default();
         let annotations = template.and_then(|template| template.metadata.as_ref());
@@ -151,14 +158,11 @@ async fn workload(cluster: &Cluster, wanted: &Reference) -> Result<Workload, Kub
     let object = wanted.title(&cluster.namespace);
     let found =
         found.map_err(|error| cluster.failed(ClusterProblem::of(&error, &object, "get")))?;
-    match found {
-        Some(workload) => Ok(workload),
-        None => {
-            let there = others(cluster).await;
-            let there = instead(wanted, &cluster.namespace, &there);
-            Err(cluster.failed(ClusterProblem::Missing { object, there }))
-        }
+    if let Some(workload) = found {
+        return Ok(workload);
     }
+    let there = instead(wanted, &cluster.namespace, &others(cluster).await);
+    Err(cluster.failed(ClusterProblem::Missing { object, there }))
 }
 
 async fn get<K>(cluster: &Cluster, name: &str) -> kube::Result<Option<K>>
@@ -233,9 +237,10 @@ async fn service(
             return Ok(Some(found.clone()));
         }
         let names: Vec<_> = all.iter().map(name).take(NAMED).collect();
-        let there = match names.is_empty() {
-            true => "the namespace has no Service".to_owned(),
-            false => format!("there are {}", names.join(", ")),
+        let there = if names.is_empty() {
+            "the namespace has no Service".to_owned()
+        } else {
+            format!("there are {}", names.join(", "))
         };
         let object = format!("Service {}/{wanted}", cluster.namespace);
         return Err(cluster.failed(ClusterProblem::Missing { object, there }));

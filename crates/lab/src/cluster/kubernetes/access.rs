@@ -65,6 +65,13 @@ pub fn to_watch(kind: Kind) -> Vec<Permission> {
     [workload, ("", "pods", FOLLOW)].iter().flat_map(each).collect()
 }
 
+/// What rolling a Deployment out that exists needs besides; `inside` with requests from a Job.
+pub fn to_change(inside: bool) -> Vec<Permission> {
+    let load = if inside { FOR_LOAD } else { &[] };
+    let change: Needed = ("apps", "deployments", &["patch"]);
+    [change].iter().chain(load).flat_map(each).collect()
+}
+
 /// What looking on sees more with: Services and their endpoints, and the cluster's events.
 pub fn to_see(resource: Seen) -> Vec<Permission> {
     let needed: &[Needed] = match resource {

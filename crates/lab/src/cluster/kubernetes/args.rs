@@ -13,8 +13,9 @@ const READY_WITHIN: Duration = Duration::from_secs(120);
 /// What only a real cluster is told.
 #[derive(Debug, Clone, Default, Args)]
 pub struct KubernetesArgs {
-    /// The namespace; made if it is missing, and then removed at the end [default: websample]
-    #[arg(long, value_name = "NAME", help_heading = "With --target kubernetes")]
+    /// The namespace; made if it is missing, and then removed at the end [default: websample; with
+    /// --deployment the context's]
+    #[arg(short, long, value_name = "NAME", help_heading = "With --target kubernetes")]
     pub namespace: Option<String>,
 
     /// The kubeconfig's context [default: its current one]
@@ -46,6 +47,58 @@ pub struct KubernetesArgs {
     /// Leave everything in the cluster at the end
     #[arg(long, help_heading = "With --target kubernetes")]
     pub keep: bool,
+
+    /// A Deployment that exists
+    #[command(flatten)]
+    pub existing: DeploymentArgs,
+}
+
+/// What is done to a Deployment that exists.
+#[derive(Debug, Clone, Default, Args)]
+#[allow(clippy::struct_excessive_bools)] // Flags, each of its own.
+pub struct DeploymentArgs {
+    /// Roll this Deployment out, which exists, instead of this project's server; 10 requests/s of GET /
+    /// unless --rate or --mix say otherwise
+    #[arg(long, value_name = "NAME", help_heading = "With --deployment")]
+    pub deployment: Option<String>,
+
+    /// Set this image
+    #[arg(
+        long,
+        value_name = "IMAGE",
+        requires = "deployment",
+        conflicts_with = "restart",
+        help_heading = "With --deployment"
+    )]
+    pub image: Option<String>,
+
+    /// In this container [default: the one that the Service leads to]
+    #[arg(long, value_name = "NAME", requires = "image", help_heading = "With --deployment")]
+    pub container: Option<String>,
+
+    /// Restart its pods, as `kubectl rollout restart` does
+    #[arg(long, requires = "deployment", help_heading = "With --deployment")]
+    pub restart: bool,
+
+    /// The Service that requests are sent to [default: one that selects the pods]
+    #[arg(long, value_name = "NAME", requires = "deployment", help_heading = "With --deployment")]
+    pub service: Option<String>,
+
+    /// The image of the Job that sends them, which has this program [default: websample:v1]
+    #[arg(long, value_name = "IMAGE", requires = "deployment", help_heading = "With --deployment")]
+    pub load_image: Option<String>,
+
+    /// Do not ask before it is changed
+    #[arg(long, requires = "deployment", help_heading = "With --deployment")]
+    pub yes: bool,
+
+    /// Only print what would be changed and sent
+    #[arg(long, requires = "deployment", help_heading = "With --deployment")]
+    pub dry_run: bool,
+
+    /// Change it back at the end, also after Ctrl-C
+    #[arg(long, requires = "deployment", help_heading = "With --deployment")]
+    pub undo: bool,
 }
 
 /// The images of the update.
@@ -84,6 +137,7 @@ impl KubernetesArgs {
             ("--url", self.url.is_some()),
             ("--ready-within", self.ready_within.is_some()),
             ("--keep", self.keep),
+            ("--deployment", self.existing.deployment.is_some()),
         ];
         given.into_iter().find_map(|(name, given)| given.then_some(name))
     }

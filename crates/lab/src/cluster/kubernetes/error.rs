@@ -13,6 +13,8 @@ pub enum Role {
     Rollout,
     /// To look on.
     Watch,
+    /// To roll a Deployment out that exists.
+    Deployment,
 }
 
 impl fmt::Display for Role {
@@ -20,6 +22,7 @@ impl fmt::Display for Role {
         f.write_str(match self {
             Self::Rollout => "deploy/kubernetes/rollout-role.yaml",
             Self::Watch => "deploy/kubernetes/watch-role.yaml",
+            Self::Deployment => "deploy/kubernetes/deployment-role.yaml",
         })
     }
 }
@@ -147,6 +150,16 @@ pub enum ClusterProblem {
         pod: String,
         /// What is known.
         reason: String,
+    },
+    /// A Deployment is not as it should be before it is changed.
+    #[error(
+        "{object} is not settled ({missing}): wait until it is, or look on with `websample watch`"
+    )]
+    Unsettled {
+        /// The Deployment.
+        object: String,
+        /// What is missing.
+        missing: String,
     },
     /// The load cannot be sent from here.
     #[error("--url: {0}")]

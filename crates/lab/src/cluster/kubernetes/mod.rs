@@ -42,8 +42,8 @@ mod watch;
 mod workload;
 
 pub use self::{
-    access::{Permission, Seen, permissions, to_see, to_watch},
-    args::{Images, KubernetesArgs, Options},
+    access::{Permission, Seen, permissions, to_change, to_see, to_watch},
+    args::{DeploymentArgs, Images, KubernetesArgs, Options},
     connect::{Cluster, Location},
     drained::Drained,
     error::{ClusterProblem, KubernetesError, Role},

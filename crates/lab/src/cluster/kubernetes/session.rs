@@ -69,7 +69,12 @@ impl Session {
     pub async fn open(options: Options, id: String) -> Result<Self, KubernetesError> {
         let cluster = Cluster::connect(&options.location).await?;
         access::check(&cluster, &access::permissions(options.url.is_none())).await?;
-        Ok(Self { cluster, options, id, placed: Mutex::default(), said: Mutex::default() })
+        Ok(Self::on(cluster, options, id))
+    }
+
+    /// One on a cluster of which it is known what may be done there.
+    pub(crate) fn on(cluster: Cluster, options: Options, id: String) -> Self {
+        Self { cluster, options, id, placed: Mutex::default(), said: Mutex::default() }
     }
 
     /// Makes the namespace, if it is missing.

@@ -141,6 +141,7 @@ pub struct Watch {
 }
 
 /// Something that arrived.
+#[allow(clippy::large_enum_variant)] // One at a time, and none is kept.
 enum Change {
     Pod(Event<Pod>),
     Slice(Event<EndpointSlice>),

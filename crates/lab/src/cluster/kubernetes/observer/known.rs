@@ -14,6 +14,16 @@ use crate::timeline::{Conditions, Exit, Timeline, What};
 /// Kubernetes' own default, should a pod not say.
 const GRACE: Duration = Duration::from_secs(30);
 
+/// What the container's process is doing.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub(super) enum Process {
+    /// It was never started.
+    #[default]
+    New,
+    Runs,
+    Ended,
+}
+
 /// What is known of a pod.
 #[derive(Debug, Clone, Default)]
 pub(super) struct Known {
@@ -22,9 +32,7 @@ pub(super) struct Known {
     pub(super) address: Option<SocketAddr>,
     /// Its object, as it was seen last.
     pub(super) object: Option<Arc<Pod>>,
-    /// Whether its container was ever started.
-    pub(super) started: bool,
-    pub(super) running: bool,
+    pub(super) process: Process,
     pub(super) restarts: i32,
     pub(super) ready: bool,
     pub(super) deleted: Option<Duration>,
@@ -33,10 +41,8 @@ pub(super) struct Known {
     pub(super) exited: Option<(Duration, Exit)>,
     pub(super) drained: Option<Drained>,
     pub(super) removed: bool,
-    /// Whether the kubelet has begun to end its container.
-    pub(super) killing: bool,
-    /// What the kubelet is going to do to it, and when.
-    pub(super) due: Vec<(Duration, What)>,
+    /// What the kubelet is going to do to its container and when, once it has begun to end it.
+    pub(super) due: Option<Vec<(Duration, What)>>,
 }
 
 impl Known {
@@ -50,13 +56,13 @@ impl Known {
         let mut new = Vec::new();
         let status = pod.status.as_ref();
         let container = served.status(pod);
-        let first = !self.started;
+        let first = self.process == Process::New;
         let restarted = container.map_or(0, |c| c.restart_count);
         let running = container.and_then(|c| c.state.as_ref()?.running.as_ref()).is_some();
         let terminated = container.and_then(|c| c.state.as_ref()?.terminated.as_ref());
         if first && (running || terminated.is_some() || restarted > 0) {
             new.push(What::Started);
-            (self.started, self.running) = (true, true);
+            self.process = Process::Runs;
         }
         let ready = status.is_some_and(|status| {
             let conditions = status.conditions.iter().flatten();
@@ -71,22 +77,21 @@ impl Known {
         }
         if restarted > self.restarts {
             let last = container.and_then(|c| c.last_state.as_ref()?.terminated.as_ref());
-            if let (true, Some(last)) = (self.running, last) {
+            if let (Process::Runs, Some(last)) = (self.process, last) {
                 new.extend(ended(last.exit_code, last.reason.as_deref()));
             }
-            self.running = false;
-            // Another process, which nobody has asked to end.
-            self.killing = false;
-            self.due.clear();
+            self.process = Process::Ended;
+            // Another process is to come, which nobody has asked to end.
+            self.due = None;
         }
-        if running && !self.running {
+        if running && self.process != Process::Runs {
             new.push(What::Restarted(restarted.cast_unsigned()));
-            self.running = true;
+            self.process = Process::Runs;
         }
         self.restarts = self.restarts.max(restarted);
-        if let (true, Some(terminated)) = (self.running, terminated) {
-            self.running = false;
-            self.due.clear();
+        if let (Process::Runs, Some(terminated)) = (self.process, terminated) {
+            self.process = Process::Ended;
+            self.over();
             self.exited = Some((at, exit_of(terminated.exit_code)));
             self.drained = terminated.message.as_deref().and_then(Drained::read);
             new.extend(ended(terminated.exit_code, terminated.reason.as_deref()));
@@ -101,18 +106,18 @@ impl Known {
     /// Learns what was told of it; events are the cluster's, and come in no order with its changes.
     pub(super) fn hear(&mut self, at: Duration, told: Told, served: &Served) -> Vec<What> {
         match told {
-            Told::Killing if self.killing || self.exited.is_some() => Vec::new(),
+            Told::Killing if self.due.is_some() || self.exited.is_some() => Vec::new(),
             Told::Killing => {
-                self.killing = true;
                 let spec = self.object.as_ref().and_then(|pod| pod.spec.as_ref());
                 let hook = spec.and_then(|spec| served.hook(spec));
                 let due = after_killing(hook, self.grace());
-                self.due = due.into_iter().map(|(after, what)| (at + after, what)).collect();
+                let due = due.into_iter().map(|(after, what)| (at + after, what));
+                self.due = Some(due.collect());
                 self.pass(at).into_iter().map(|(_, what)| what).collect()
             }
             // SIGTERM follows at once.
             Told::HookFailed(why) => {
-                self.due.clear();
+                self.over();
                 vec![What::HookFailed(why), What::Sigterm]
             }
             Told::Unhealthy(probe, reason) => vec![What::ProbeFailed { probe, reason }],
@@ -122,13 +127,21 @@ impl Known {
 
     /// When the kubelet does the next thing to it.
     pub(super) fn next_due(&self) -> Option<Duration> {
-        self.due.first().map(|(at, _)| *at)
+        self.due.iter().flatten().next().map(|(at, _)| *at)
     }
 
     /// What the kubelet has done to it by now.
     pub(super) fn pass(&mut self, now: Duration) -> Vec<(Duration, What)> {
-        let later = self.due.partition_point(|(at, _)| *at <= now);
-        self.due.drain(..later).collect()
+        let Some(due) = &mut self.due else { return Vec::new() };
+        let later = due.partition_point(|(at, _)| *at <= now);
+        due.drain(..later).collect()
+    }
+
+    /// The kubelet does no more to its container.
+    fn over(&mut self) {
+        if let Some(due) = &mut self.due {
+            due.clear();
+        }
     }
 
     /// The time it has to end.
@@ -146,7 +159,7 @@ impl Known {
         if !std::mem::replace(&mut self.removed, true) {
             // Gone without a word, while nobody looked: what must have been before it is not known.
             self.ready = false;
-            self.due.clear();
+            self.over();
             timeline.record_at(name, at, What::Removed);
         }
     }
