@@ -17,6 +17,10 @@ const SLOWLY: &str = "sleep \"$START\"; exec \"$0\" \"$@\"";
 pub(crate) struct Rollout {
     pub(crate) requests: u64,
     pub(crate) lost: u64,
+    /// Of those, idle connections that were closed under a request: no hook saves them (docs/check.md).
+    pub(crate) idle: u64,
+    /// Pods that ended by SIGKILL.
+    pub(crate) killed: u64,
     settings: Settings,
     outcomes: Value,
     err: String,
@@ -58,6 +62,8 @@ impl Rollout {
         Self {
             requests: run["requests"].as_u64().unwrap(),
             lost: run["lost"].as_u64().unwrap(),
+            idle: run["outcomes"]["reset_reused"].as_u64().unwrap_or(0),
+            killed: run["killed"].as_u64().unwrap(),
             settings: settings.clone(),
             outcomes: run["outcomes"].clone(),
             err,
