@@ -15,6 +15,7 @@ use axum::{
     },
     routing::{get, post},
 };
+use futures_util::{SinkExt as _, StreamExt as _};
 use tokio::{
     io::{AsyncReadExt as _, AsyncWriteExt as _},
     net::TcpStream,
@@ -22,6 +23,7 @@ use tokio::{
     sync::Notify,
     time::timeout,
 };
+use tokio_tungstenite::tungstenite::Message as Theirs;
 use websample_hyper::{
     Handle, RouteNames, Running, Server,
     lifecycle::{Delay, Drain, ExitReason, Lifecycle, Phase, Policy},
@@ -41,7 +43,7 @@ fn server(drain: Drain, app: Router) -> Server<Router> {
     server.bind("127.0.0.1:0").expect("a port")
 }
 
-async fn serving(running: &Running) -> (Handle, SocketAddr) {
+fn serving(running: &Running) -> (Handle, SocketAddr) {
     let handle = running.handle();
     let address = handle.addresses()[0];
     (handle, address)
@@ -72,7 +74,7 @@ async fn routes_are_named_bodies_are_read_and_the_peer_is_known() {
     });
     let registry = server.registry().clone();
     let running = server.run();
-    let (handle, address) = serving(&running).await;
+    let (handle, address) = serving(&running);
     let running = tokio::spawn(running);
     lifecycle.reached(Phase::Serving).await;
 
@@ -148,15 +150,13 @@ async fn an_upgraded_connection_may_be_served_on_another_runtime() {
         }),
     );
     let running = server(drain, app).run();
-    let (handle, address) = serving(&running).await;
+    let (handle, address) = serving(&running);
     let running = tokio::spawn(running);
     lifecycle.reached(Phase::Serving).await;
 
     let stream = TcpStream::connect(address).await.expect("it accepts");
     let request = format!("ws://{address}/ws");
     let (mut client, _) = tokio_tungstenite::client_async(request, stream).await.expect("101");
-    use futures_util::{SinkExt as _, StreamExt as _};
-    use tokio_tungstenite::tungstenite::Message as Theirs;
     // Larger than the pipe between the two.
     let large = "x".repeat(200_000);
     for text in ["hello", &large] {
@@ -189,7 +189,7 @@ async fn what_is_left_at_the_deadline_is_cut_and_named_by_its_route() {
     let (lifecycle, drain) = Lifecycle::new(policy).expect("a policy that adds up");
     let app = Router::new().route("/users/{id}", get(async || std::future::pending::<()>().await));
     let running = server(drain, app).known_route("/users/{id}", 200).run();
-    let (handle, address) = serving(&running).await;
+    let (handle, address) = serving(&running);
     let running = tokio::spawn(running);
     lifecycle.reached(Phase::Serving).await;
     let asks = tokio::spawn(async move { fetch(address, "/users/1").await });
@@ -226,7 +226,7 @@ async fn a_server_that_is_dropped_stops_its_threads_and_releases_its_port() {
     let app =
         Router::new().route("/", get(async move || format!("{}", Arc::strong_count(&kept.0))));
     let running = server(drain, app).run();
-    let (_, address) = serving(&running).await;
+    let (_, address) = serving(&running);
     let serves = tokio::spawn(running);
     lifecycle.reached(Phase::Serving).await;
     assert!(fetch(address, "/").await.starts_with("HTTP/1.1 200"));
@@ -248,7 +248,7 @@ async fn a_handler_that_panics_takes_its_connection_and_nothing_else() {
         .route("/", get(async || "well"))
         .route("/bug", get(async || -> &str { panic!("a bug") }));
     let running = server(drain, app).workers(1).run();
-    let (handle, address) = serving(&running).await;
+    let (handle, address) = serving(&running);
     let running = tokio::spawn(running);
     lifecycle.reached(Phase::Serving).await;
     assert_eq!(fetch(address, "/bug").await, "");
