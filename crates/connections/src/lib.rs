@@ -17,6 +17,7 @@
 //! | [`open`] | the connections of one worker, and telling them all to go |
 //! | [`opening`], [`dispatch`] | one from its first byte to its close |
 //! | [`state`] | what is known of one connection |
+//! | [`unsent`] | requests whose responses are complete, until they have left |
 //! | [`transport`], [`socket`] | the bytes of one, and what its dispatcher is given |
 //! | [`heads`] | where requests begin and end on an HTTP/1.1 connection |
 //! | [`frames`], [`goaway`] | HTTP/2's frames, and a GOAWAY between two of them |
@@ -47,6 +48,7 @@ pub mod threads;
 pub mod tls;
 pub mod token;
 pub mod transport;
+pub mod unsent;
 pub mod websocket;
 pub mod worker;
 

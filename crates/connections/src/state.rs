@@ -2,8 +2,6 @@
 
 use std::{
     cell::{Cell, RefCell},
-    collections::VecDeque,
-    fmt,
     rc::Rc,
     task::Waker,
     time::Duration,
@@ -11,9 +9,10 @@ use std::{
 
 use tokio::time::Instant;
 
-use websample_lifecycle::Phase;
-
-use super::heads::Heads;
+use super::{
+    heads::Heads,
+    unsent::{Finished, Sent, Unsent},
+};
 
 /// A connection that was just accepted gets this long to say something before it counts as idle.
 pub const FIRST_WORD: Duration = Duration::from_secs(1);
@@ -69,59 +68,6 @@ pub struct Connection {
     sender: RefCell<Option<Rc<dyn Sent>>>,
     /// Wakes the task that serves it.
     waker: RefCell<Waker>,
-}
-
-/// A request whose response is complete, for whoever counts it.
-#[derive(Debug, Clone, Copy)]
-pub struct Finished {
-    /// Its place in the list of those in flight.
-    pub key: usize,
-    /// The phase in which it came.
-    pub phase: Phase,
-    /// Its route, by its place in the list of patterns; `None` where no handler has answered.
-    pub route: Option<usize>,
-    /// The response's status.
-    pub status: u16,
-}
-
-/// Counts requests whose responses are complete, until they have left.
-pub trait Sent {
-    /// The request has left: it is nobody's any more, and ends on its connection
-    /// ([`Connection::end`]).
-    fn sent(&self, request: Finished, connection: &Connection);
-}
-
-impl fmt::Debug for dyn Sent {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str("Sent")
-    }
-}
-
-/// A queue that takes no further memory for one, which is what HTTP/1.1 has at a time.
-#[derive(Debug, Default)]
-struct Unsent {
-    first: Option<Finished>,
-    others: VecDeque<Finished>,
-}
-
-impl Unsent {
-    #[inline]
-    fn push(&mut self, request: Finished) {
-        if self.first.is_none() {
-            self.first = Some(request);
-        } else {
-            self.others.push_back(request);
-        }
-    }
-
-    #[inline]
-    fn pop(&mut self) -> Option<Finished> {
-        let first = self.first.take();
-        if first.is_some() {
-            self.first = self.others.pop_front();
-        }
-        first
-    }
 }
 
 #[derive(Debug, Clone, Copy, Default)]

@@ -16,7 +16,10 @@ use pin_project_lite::pin_project;
 use prometheus::IntCounter;
 use slab::Slab;
 use tokio::time::Instant;
-use websample_connections::state::{Connection, Finished, Sent};
+use websample_connections::{
+    state::Connection,
+    unsent::{Finished, Sent},
+};
 use websample_lifecycle::{Census, Guard, Lifecycle, Phase, Unfinished};
 use websample_metrics::Metrics;
 

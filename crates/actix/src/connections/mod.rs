@@ -23,7 +23,7 @@ mod serve;
 
 #[cfg(test)]
 use websample_connections::{frames, heads};
-use websample_connections::{open, socket, state};
+use websample_connections::{open, socket, state, unsent};
 
 pub(super) use self::{
     body::limit_body,
@@ -31,5 +31,6 @@ pub(super) use self::{
     open::OpenConnections,
     serve::{Services, serve},
     socket::Socket,
-    state::{Connection, Finished, Protocol, Sent},
+    state::{Connection, Protocol},
+    unsent::{Finished, Sent},
 };
