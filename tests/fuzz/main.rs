@@ -155,7 +155,8 @@ fn manifests() {
             Ok(report) => {
                 plain(&output::text(&report, false))?;
                 plain(&output::github(&report))?;
-                plain(&format!("{:#}", output::json(&report)))
+                plain(&output::printed(&output::json(&report)))?;
+                plain(&output::printed(&output::sarif(&report)))
             }
             Err(unusable) => {
                 prop_assert!(!unusable.problems.is_empty());

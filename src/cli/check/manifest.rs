@@ -158,9 +158,9 @@ pub(super) fn run(matches: &ArgMatches) -> Option<ExitCode> {
         Ok(Err(exit)) => return Some(exit),
         Err(unusable) => {
             match format {
-                "json" => print(&format!("{:#}\n", output::json_problems(&unusable))),
+                "json" => print(&output::printed(&output::json_problems(&unusable))),
                 "github" => print(&output::github_problems(&unusable)),
-                "sarif" => print(&format!("{:#}\n", output::sarif_problems(&unusable))),
+                "sarif" => print(&output::printed(&output::sarif_problems(&unusable))),
                 "junit" => print(&output::junit_problems(&unusable)),
                 _ => {}
             }
@@ -174,9 +174,9 @@ pub(super) fn run(matches: &ArgMatches) -> Option<ExitCode> {
     match format {
         // The patch is what was asked for there.
         _ if matches!(to, Some(To::Patch("-"))) => {}
-        "json" => print(&format!("{:#}\n", output::json(&report))),
+        "json" => print(&output::printed(&output::json(&report))),
         "github" => print(&output::github(&report)),
-        "sarif" => print(&format!("{:#}\n", output::sarif(&report))),
+        "sarif" => print(&output::printed(&output::sarif(&report))),
         "junit" => print(&output::junit(&report, strict)),
         _ => print(&output::text(&report, colour())),
     }

@@ -1,5 +1,7 @@
 //! One document, for programs.
 
+use std::fmt::Write as _;
+
 use serde_json::{Value, json};
 
 use super::super::{
@@ -23,6 +25,22 @@ pub fn json(report: &CheckReport) -> Value {
         "checked": report.checked.iter().map(checked).collect::<Vec<_>>(),
         "skipped": report.skipped,
     })
+}
+
+/// A document as it is printed. JSON asks for control characters below U+0020 to be escaped; those from
+/// U+007F to U+009F are too, since a terminal may take them for commands, and names are anybody's.
+pub fn printed(document: &Value) -> String {
+    let plain = format!("{document:#}\n");
+    let mut text = String::with_capacity(plain.len());
+    for character in plain.chars() {
+        if character.is_control() && character != '\n' {
+            // Only strings hold such characters, and all of them are of the basic plane.
+            let _ = write!(text, "\\u{:04x}", u32::from(character));
+        } else {
+            text.push(character);
+        }
+    }
+    text
 }
 
 /// What kept the input from being checked.
@@ -98,4 +116,17 @@ fn ending(ending: &Ending) -> Value {
         "drain_seconds": ending.drain.map(|duration| duration.as_secs_f64()),
         "grace_seconds": ending.grace.as_secs_f64(),
     })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn no_name_is_a_command_for_a_terminal() {
+        let document = json!({ "name": "a\u{85}\u{9b}31m\u{7f}\u{1b}[0m\u{e4}" });
+        let text = printed(&document);
+        assert_eq!(text, "{\n  \"name\": \"a\\u0085\\u009b31m\\u007f\\u001b[0m\u{e4}\"\n}\n");
+        assert_eq!(serde_json::from_str::<Value>(&text).expect("JSON"), document);
+    }
 }

@@ -8,7 +8,7 @@ mod text;
 
 pub use self::{
     github::{github, github_problems},
-    json::{json, json_problems},
+    json::{json, json_problems, printed},
     junit::{junit, junit_problems},
     sarif::{sarif, sarif_problems},
     text::text,
