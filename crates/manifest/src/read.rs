@@ -1,23 +1,21 @@
 //! From files to objects, or every reason why not.
 
+mod autoscalers;
 mod workloads;
 
 use std::{collections::BTreeSet, mem, rc::Rc};
 
 use k8s_openapi::{
-    api::{
-        autoscaling::{v1, v2},
-        batch::v1::{CronJobSpec, JobSpec},
-    },
+    api::batch::v1::{CronJobSpec, JobSpec},
     apimachinery::pkg::apis::meta::v1::ObjectMeta,
 };
-use serde::{Deserialize, Serialize, de::DeserializeOwned};
+use serde::{Serialize, de::DeserializeOwned};
 
 use super::{
     documents::{Document, documents},
     kinds, kustomization,
     node::{Content, Node},
-    objects::{Autoscaler, IngressClass, Job, Object, Objects, Origin, Unjudged, Unserved},
+    objects::{IngressClass, Job, Object, Objects, Origin, Unjudged, Unserved},
     problem::{Problem, Unusable},
     routes::Route,
     select::Labels,
@@ -308,22 +306,6 @@ impl Reader<'_> {
         Ok(())
     }
 
-    fn autoscaler(&self) -> Result<Object<Autoscaler>, Problem> {
-        let (origin, version, kind, name, min) = if self.version == "autoscaling/v1" {
-            let read = self.typed::<v1::HorizontalPodAutoscaler>()?;
-            let spec = read.object.spec;
-            let target = spec.scale_target_ref;
-            (read.origin, target.api_version, target.kind, target.name, spec.min_replicas)
-        } else {
-            let read = self.typed::<v2::HorizontalPodAutoscaler>()?;
-            let spec = read.object.spec;
-            let target = spec.scale_target_ref;
-            (read.origin, target.api_version, target.kind, target.name, spec.min_replicas)
-        };
-        let object = Autoscaler { version, kind, name, min: seconds(min).unwrap_or(1) };
-        Ok(Object { origin, object })
-    }
-
     /// Whether it is what a kustomization puts over an object that stands elsewhere.
     fn is_patch(&self) -> bool {
         let makes_pods = ["Deployment", "StatefulSet", "DaemonSet", "Rollout"];
@@ -338,21 +320,6 @@ impl Reader<'_> {
                 && !has("spec.selector")
                 && !has("spec.workloadRef")
                 && !is_whole())
-    }
-
-    /// KEDA's, of what it scales by default, and down to nothing by default (keda.sh/docs: ScaledObject
-    /// specification).
-    fn scaled_object(&self) -> Result<Object<Autoscaler>, Problem> {
-        let ScaledObject { scale_target_ref: target, min_replica_count, idle_replica_count } =
-            self.part("spec")?;
-        let min = seconds(min_replica_count).unwrap_or(0);
-        let object = Autoscaler {
-            version: Some(target.api_version.unwrap_or_else(|| "apps/v1".to_owned())),
-            kind: target.kind.unwrap_or_else(|| "Deployment".to_owned()),
-            name: target.name,
-            min: seconds(idle_replica_count).map_or(min, |idle| idle.min(min)),
-        };
-        Ok(Object { origin: self.bare()?, object })
     }
 
     /// A Job, or those of a CronJob; one that cannot be read is none, for nothing else depends on it.
@@ -481,23 +448,6 @@ impl Reader<'_> {
     fn problem(&self, path: &str, problem: &str, remedy: &str) -> Problem {
         self.place.problem(Some(self.node.line_of(path)), problem, remedy)
     }
-}
-
-/// What is read of a ScaledObject (keda.sh/v1alpha1).
-#[derive(Debug, Default, Deserialize)]
-#[serde(rename_all = "camelCase", default)]
-struct ScaledObject {
-    scale_target_ref: ScaleTarget,
-    min_replica_count: Option<i32>,
-    idle_replica_count: Option<i32>,
-}
-
-#[derive(Debug, Default, Deserialize)]
-#[serde(rename_all = "camelCase", default)]
-struct ScaleTarget {
-    api_version: Option<String>,
-    kind: Option<String>,
-    name: String,
 }
 
 /// A number that the API would refuse if it were negative.
