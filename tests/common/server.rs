@@ -114,7 +114,7 @@ impl Server {
     }
 
     #[track_caller]
-    fn start_as(mut command: Command, flags: &[&str]) -> Self {
+    pub(crate) fn start_as(mut command: Command, flags: &[&str]) -> Self {
         command.args(["serve", "--framework", framework()]);
         for (flag, value) in DEFAULTS {
             if !flags.contains(flag) {
@@ -169,7 +169,12 @@ impl Server {
 
     /// Everything that was logged so far.
     pub(crate) fn log(&self) -> Vec<Value> {
-        self.log.lines.lock().unwrap_or_else(PoisonError::into_inner).clone()
+        self.look(<[Value]>::to_vec)
+    }
+
+    /// Looks at everything that was logged so far: it may be much.
+    pub(crate) fn look<R>(&self, look: impl FnOnce(&[Value]) -> R) -> R {
+        look(&self.log.lines.lock().unwrap_or_else(PoisonError::into_inner))
     }
 
     /// How many lines say that a phase has begun.

@@ -112,10 +112,18 @@ impl Successor {
 
     /// Ends it. It has accepted nothing, so nothing is lost.
     pub(super) async fn give_up(mut self) {
-        // An error means that it has ended already.
-        let _ = self.child.start_kill();
-        if let Err(error) = self.child.wait().await {
+        if let Err(error) = self.child.kill().await {
             tracing::debug!(%error, "the successor cannot be waited for");
+        }
+    }
+}
+
+impl Drop for Successor {
+    fn drop(&mut self) {
+        // Else the end of its lifeline would tell it to take over.
+        if self.lifeline.is_some() {
+            // An error means that it has ended already.
+            let _ = self.child.start_kill();
         }
     }
 }
