@@ -1,5 +1,8 @@
 //! Sockets of an activator, and what a service manager is told.
 
+#[path = "../common/program.rs"]
+mod program;
+
 use std::{
     net::{SocketAddr, TcpListener},
     os::{fd::OwnedFd, unix::net::UnixDatagram},
@@ -39,7 +42,31 @@ fn sockets_are_taken_by_their_names() {
     let server = Server::start_as(activated(&[&admin, &web], "admin:web"), &[]);
     assert_eq!((server.app, server.admin), (web_address, admin_address));
     assert_eq!(Client::to(web_address).get("/").status, 201);
-    assert_eq!(Client::to(admin_address).get("/metrics").status, 200);
+    assert_eq!(Client::to(admin_address).get("/status").status, 200);
+    server.stop().clean();
+}
+
+#[test]
+fn systemds_own_activator_is_understood() {
+    let Some(activate) = program::find("systemd-socket-activate") else { return };
+    // It wants an address, and starts the server with the first connection.
+    let addresses = [socket(), socket()].map(|(_, address)| address);
+    let [web, admin] = addresses;
+    let mut command = Command::new(activate);
+    command.args(["-l", &web.to_string(), "-l", &admin.to_string(), "--fdname", "web:admin"]);
+    command.arg(binary().get_program());
+    let first = std::thread::spawn(move || {
+        let mut client = None;
+        eventually("the activator listens", || {
+            client = Client::try_to(web).ok();
+            client.is_some()
+        });
+        client.expect("it was waited for").get("/").status
+    });
+    let server = Server::start_as(command, &[]);
+    assert_eq!((server.app, server.admin), (web, admin));
+    assert_eq!(first.join().expect("no panic"), 201);
+    assert_eq!(Client::to(admin).get("/readiness").status, 200);
     server.stop().clean();
 }
 
