@@ -12,7 +12,12 @@ use serde_json::Value;
 
 use crate::{
     busy::{Load, Protocol},
-    common::{self, eventually, raw::Client, server::Server, tls},
+    common::{
+        self, eventually,
+        raw::Client,
+        server::{Server, binary},
+        tls,
+    },
 };
 
 const TAKES_OVER: &str = "the successor is ready and takes over";
@@ -27,7 +32,8 @@ struct Service {
 
 impl Service {
     fn start(flags: &[&str]) -> Self {
-        Self { server: Server::start(flags), handoffs: 0 }
+        let keep = |line: &str| !line.contains("\"target\":\"websample::request\"");
+        Self { server: Server::start_with(binary(), flags, keep), handoffs: 0 }
     }
 
     fn lines(&self, message: &str) -> Vec<Value> {
@@ -124,7 +130,7 @@ impl Next {
 
 /// The server under test as another version.
 fn version(name: &str) -> String {
-    let binary = common::server::binary();
+    let binary = binary();
     format!("WEBSAMPLE_VERSION={name} exec {} \"$@\"", binary.get_program().display())
 }
 
