@@ -16,7 +16,7 @@ use actix_http::{
     body::{BodySize, MessageBody},
     uri::PathAndQuery,
 };
-use actix_web::web::Bytes;
+use actix_web::{HttpRequest, web::Bytes};
 use pin_project_lite::pin_project;
 use prometheus::IntCounter;
 use slab::Slab;
@@ -51,6 +51,14 @@ struct Routes {
     by_pattern: HashMap<Rc<str>, Route, foldhash::fast::RandomState>,
     /// The counters that each route has needed so far: a few each.
     counters: Vec<Vec<(u16, Phase, IntCounter)>>,
+}
+
+impl Routes {
+    #[inline]
+    fn among_recent(&self, pattern: &str) -> Option<Route> {
+        let mut recent = self.recent.iter().flatten();
+        recent.find(|(known, _)| **known == *pattern).map(|(_, route)| *route)
+    }
 }
 
 /// What other threads may see of a worker's requests.
@@ -182,13 +190,24 @@ impl Tracker {
         Some(row.guard)
     }
 
+    /// The route that a request was for.
+    ///
+    /// actix puts a pattern together anew each time. Where nothing of the path was a parameter, the
+    /// path is the pattern, and one that is known needs not be asked for.
+    fn route_of(&self, request: &HttpRequest) -> Route {
+        if request.match_info().is_empty()
+            && let Some(route) = self.routes.borrow().among_recent(request.path())
+        {
+            return route;
+        }
+        self.route(request.match_pattern().as_deref().unwrap_or(UNMATCHED))
+    }
+
     fn route(&self, pattern: &str) -> Route {
         let mut routes = self.routes.borrow_mut();
         let routes = &mut *routes;
-        for (known, route) in routes.recent.iter().flatten() {
-            if **known == *pattern {
-                return *route;
-            }
+        if let Some(route) = routes.among_recent(pattern) {
+            return route;
         }
         let found = routes.by_pattern.get_key_value(pattern);
         let found = found.map(|(known, route)| (Rc::clone(known), *route));
@@ -261,11 +280,18 @@ impl TrackedRequest {
         self.connection.clone()
     }
 
-    /// The response's head is known.
-    pub(super) fn answered(&mut self, pattern: Option<&str>, status: u16) {
+    /// The response's head is known, which the application gave to this request.
+    pub(super) fn answered(&mut self, request: &HttpRequest, status: u16) {
         if let Some(finished) = &mut self.finished {
-            let route = self.tracker.route(pattern.unwrap_or(UNMATCHED));
-            finished.route = Some(route.index());
+            finished.route = Some(self.tracker.route_of(request).index());
+            finished.status = status;
+        }
+    }
+
+    /// The response's head is known, and it is of no route.
+    pub(super) fn answered_unmatched(&mut self, status: u16) {
+        if let Some(finished) = &mut self.finished {
+            finished.route = Some(self.tracker.route(UNMATCHED).index());
             finished.status = status;
         }
     }
