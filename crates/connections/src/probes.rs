@@ -85,7 +85,11 @@ impl Probes {
         if self.failed.load(Ordering::Relaxed) {
             return false;
         }
-        phase.is_ready() || (phase == Phase::LameDuck && self.on_drain == OnDrain::Keep)
+        // Whoever asks for the address by a connection that is still open means the other process.
+        if phase.is_ready() || self.lifecycle.is_handed_over() {
+            return true;
+        }
+        phase == Phase::LameDuck && self.on_drain == OnDrain::Keep
     }
 }
 
