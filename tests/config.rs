@@ -197,7 +197,7 @@ fn every_bad_value_is_named_with_key_value_source_and_remedy() {
         ("delay.quiet", "", "it is empty", "remove it, or set DURATION"),
         ("delay.max", "30d", "longer than 7 days", "use less"),
         ("close.spread", "1 fortnight", "not a duration", "500ms, 5s or 2m"),
-        ("readiness.on_drain", "503", "no such choice", "fail or keep"),
+        ("readiness.on_drain", "503", "no such choice", "fail, keep or auto"),
         ("hook.on_app_listener", "yes", "no such choice", "auto, true or false"),
         ("linger", "-1s", "not a duration", "500ms, 5s or 2m"),
         ("keep_alive", "75", "a bare number", "75s is seconds"),

@@ -107,7 +107,7 @@ fn load(rng: &mut StdRng, trial: &mut Trial) {
     let looks = |rng: &mut StdRng| through.is_some() || chance(rng, 50);
     let mut streams = Vec::new();
     for _ in 0..rng.random_range(2..=5) {
-        let rate = rng.random_range(4..90);
+        let rate = rng.random_range(4..120);
         let body = if chance(rng, 15) { 200_000 } else { rng.random_range(0..4_000) };
         let connections = rng.random_range(1..=12);
         let stale = if looks(rng) { "" } else { " stale-check=no" };
@@ -150,7 +150,7 @@ fn load(rng: &mut StdRng, trial: &mut Trial) {
     };
     streams.sort_by_key(name);
     streams.dedup_by_key(|stream| name(stream));
-    streams.push(format!("{}/s new GET /plain", rng.random_range(60..120)));
+    streams.push(format!("{}/s new GET /plain", rng.random_range(150..300)));
     trial.mix = streams;
 }
 

@@ -22,6 +22,9 @@ use super::{
     trial::{Trial, Unexpected},
 };
 
+/// In seconds: a WebSocket whose peer is silent for so long is told to leave.
+const SILENT: f64 = 0.1;
+
 /// Why a loss is not covered by the promise; `None` if it is.
 pub(super) fn excuse(
     loss: &Loss,
@@ -44,6 +47,12 @@ pub(super) fn excuse(
                 && loss.outcome == Outcome::Status(503) =>
         {
             return Some("a WebSocket sent elsewhere");
+        }
+        Cause::CutAtExit
+            if stream.as_ref().is_some_and(|stream| stream.protocol == Protocol::WebSocket)
+                && loss.at - loss.sent > SILENT =>
+        {
+            return Some("a WebSocket whose client was silent before its close");
         }
         Cause::IdleClosed if stream.as_ref().is_some_and(|stream| idles(stream, trial, run)) => {
             return Some("an idle connection, used first after delay.min");

@@ -37,7 +37,9 @@ pub(super) async fn harm(trial: &Trial, lab: u32, told: Told) {
         all.spawn(keep_coming(*client, lab));
     }
     if let Some(signal) = trial.signal {
-        all.spawn(send(signal, lab, told));
+        // The first probe comes within a second, the next after a period.
+        let seen = Duration::from_millis(1_500 + trial.probe_period_ms);
+        all.spawn(send(signal, seen, lab, told));
     }
     while all.join_next().await.is_some() {}
     std::future::pending::<()>().await;
@@ -85,20 +87,28 @@ async fn visit(client: Client, address: SocketAddr) {
     }
 }
 
-/// Sends what the trial says to a pod that is ready.
-async fn send(signal: Signal, lab: u32, told: Told) {
+/// Sends what the trial says to a pod that is ready, and that the kubelet has seen ready: in the lab, as
+/// at a terminal, a pod that ends before that is a mistake of whoever wrote the command.
+async fn send(signal: Signal, seen: Duration, lab: u32, told: Told) {
     sleep(Duration::from_millis(signal.after_ms)).await;
     let pod = loop {
-        let mut ready = None;
-        for pod in pods_of(lab) {
+        let pods = pods_of(lab);
+        let mut ready = Vec::new();
+        for pod in pods {
             if get(pod.admin, "/readiness").await == Some(200) {
-                ready = Some(pod);
+                ready.push(pod);
+            }
+        }
+        sleep(seen).await;
+        let mut still = None;
+        for pod in ready {
+            if get(pod.admin, "/readiness").await == Some(200) {
+                still = Some(pod);
                 break;
             }
         }
-        match ready {
-            Some(pod) => break pod,
-            None => sleep(Duration::from_millis(100)).await,
+        if let Some(pod) = still {
+            break pod;
         }
     };
     told.lock().unwrap_or_else(PoisonError::into_inner).push(pod.name.clone());

@@ -53,6 +53,7 @@ fn drain_begins(readiness: OnDrain) -> Moment {
     let readiness = match readiness {
         OnDrain::Fail => "readiness off",
         OnDrain::Keep => "readiness stays on (readiness.on_drain = keep)",
+        OnDrain::Auto => "readiness off for all but the kubelet (readiness.on_drain = auto)",
     };
     Moment {
         at: Duration::ZERO,

@@ -11,7 +11,7 @@ use std::{
 use actix_http::Extensions;
 use prometheus::Registry;
 use tokio_rustls::rustls::ServerConfig;
-use websample_connections::{BACKLOG, Timeouts, Tls, TlsError, Token, bind, probes::OnDrain};
+use websample_connections::{BACKLOG, Timeouts, Tls, TlsError, Token, bind, readiness::OnDrain};
 use websample_lifecycle::{Drain, StartupHold};
 use websample_metrics::BuildInfo;
 

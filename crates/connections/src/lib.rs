@@ -24,7 +24,8 @@
 //! | [`records`], [`tls`] | TLS: whether a record has come in part; certificates and their replacement |
 //! | [`websocket`] | a close frame between two others |
 //! | [`files`] | how many connections there may be |
-//! | [`probes`], [`hook`], [`token`] | what the kubelet asks; who may call the hook, and its secret |
+//! | [`probes`], [`readiness`] | what the kubelet asks, and what readiness answers in a termination |
+//! | [`hook`], [`token`] | who may call the hook, and its secret |
 //! | [`handle`] | talking to a server that runs, and its last words |
 
 pub mod accept;
@@ -40,6 +41,7 @@ pub mod hook;
 pub mod open;
 pub mod opening;
 pub mod probes;
+pub mod readiness;
 pub mod records;
 pub mod socket;
 pub mod state;

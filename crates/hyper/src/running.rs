@@ -17,6 +17,7 @@ use tokio::sync::Semaphore;
 use tower_service::Service;
 use websample_connections::{
     Acceptor, Handle, Places, Threads, hook::HookGuard, probes::Probes, publish,
+    readiness::Readiness,
 };
 use websample_lifecycle::{DrainReport, ExitReason, Lifecycle, Signals};
 use websample_metrics::Metrics;
@@ -103,7 +104,7 @@ where
     let failed = Arc::new(AtomicBool::new(false));
     let probes = Probes {
         lifecycle: lifecycle.clone(),
-        on_drain: server.on_drain,
+        readiness: Readiness::new(server.on_drain),
         guard: Arc::new(HookGuard::new(server.hook_token.clone(), hook_on_app_listener)),
         failed: Arc::clone(&failed),
     };

@@ -12,7 +12,7 @@ use http::Extensions;
 use prometheus::Registry;
 use tokio_rustls::rustls::ServerConfig;
 use websample_connections::{
-    BACKLOG, Connected, Timeouts, Tls, TlsError, Token, bind, probes::OnDrain,
+    BACKLOG, Connected, Timeouts, Tls, TlsError, Token, bind, readiness::OnDrain,
 };
 use websample_lifecycle::{Drain, StartupHold};
 use websample_metrics::BuildInfo;
