@@ -23,6 +23,7 @@
 //! | [`frames`], [`goaway`] | HTTP/2's frames, and a GOAWAY between two of them |
 //! | [`records`], [`tls`] | TLS: whether a record has come in part; certificates and their replacement |
 //! | [`websocket`] | a close frame between two others |
+//! | `limit` | how long a client may take |
 //! | [`files`] | how many connections there may be |
 //! | [`probes`], [`readiness`] | what the kubelet asks, and what readiness answers in a termination |
 //! | [`hook`], [`token`] | who may call the hook, and its secret |
@@ -38,6 +39,7 @@ pub mod goaway;
 pub mod handle;
 pub mod heads;
 pub mod hook;
+mod limit;
 pub mod open;
 pub mod opening;
 pub mod probes;
