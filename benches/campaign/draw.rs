@@ -75,7 +75,7 @@ fn delays(rng: &mut StdRng, trial: &mut Trial) {
     if chance(rng, 30) {
         trial.close_spread_ms = rng.random_range(1..20) * 100;
     }
-    trial.on_drain = if chance(rng, 30) { "keep" } else { "fail" }.to_owned();
+    trial.on_drain = one(rng, &["fail", "keep", "auto"]).to_owned();
     trial.pre_stop = match rng.random_range(0..10) {
         0 => format!("sleep:{}s", rng.random_range(1..=3)),
         1..=3 => "none".to_owned(),
@@ -94,7 +94,7 @@ fn delays(rng: &mut StdRng, trial: &mut Trial) {
     };
     if trial.event == Disruption::Liveness {
         // Here the readiness probe has to fail before any proxy can move.
-        trial.on_drain = "fail".to_owned();
+        trial.on_drain = one(rng, &["fail", "auto"]).to_owned();
         let told = trial.probe_period_ms * u64::from(trial.failure_threshold);
         trial.delay_min_ms += told;
         trial.delay_max_ms += told;
@@ -173,7 +173,7 @@ fn trouble(rng: &mut StdRng, trial: &mut Trial) {
             _ => Unexpected::TermTwice(rng.random_range(0..=trial.delay_max_ms)),
         };
         trial.signal = Some(Signal { what, after_ms: rng.random_range(0..6_000) });
-        trial.on_drain = "fail".to_owned();
+        trial.on_drain = one(rng, &["fail", "auto"]).to_owned();
     }
     if chance(rng, 4) {
         let after_ms = rng.random_range(0..9_000);

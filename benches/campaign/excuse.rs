@@ -10,6 +10,7 @@ use websample_lab::{
     causes::Cause,
     cluster::local::{PreStop, Propagation},
     disruption::Disruption,
+    gate,
     losses::Loss,
     report::RunReport,
     timeline::{PodRecord, What},
@@ -34,6 +35,7 @@ pub(super) fn excuse(
 ) -> Option<&'static str> {
     let pod = run.pods.iter().find(|pod| Some(&pod.name) == loss.pod.as_ref());
     let stream = stream(loss, trial);
+    let late = gate::invalid(std::slice::from_ref(run)).is_some();
     let told = loss.pod.as_ref().is_some_and(|name| ran.told.iter().any(|told| **told == **name));
     match loss.cause {
         Cause::NoEndpoint if may_be_without(trial) => return Some("no pod was there"),
@@ -60,6 +62,8 @@ pub(super) fn excuse(
         Cause::CutAtDeadline | Cause::CutAtKill if !fits(trial) => {
             return Some("a request longer than the deadline");
         }
+        // Nobody promises to answer in time where nothing had a processor for it.
+        Cause::TooSlow if late => return Some("too slow: the load itself was late"),
         Cause::ProxyClosed => return Some("the proxy closed its client's connection"),
         _ => {}
     }
@@ -114,7 +118,7 @@ pub(super) fn fits(trial: &Trial) -> bool {
 /// Whether a pod that fails its readiness is out of the proxy's table within `delay.min`.
 fn moves_by_readiness(trial: &Trial) -> bool {
     let seen = trial.probe_period_ms * u64::from(trial.failure_threshold + 1);
-    trial.on_drain == "fail"
+    trial.on_drain != "keep"
         && moves_within(trial).saturating_add(Duration::from_millis(seen))
             < Duration::from_millis(trial.delay_min_ms)
 }
