@@ -4,7 +4,6 @@
 
 #[path = "mod.rs"]
 mod campaign;
-mod state;
 
 use std::{
     env,
@@ -19,21 +18,22 @@ use clap::Parser;
 use tokio::{signal, task::JoinSet, time::interval};
 use websample_lab::through::Installed;
 
-use self::{
-    campaign::{
-        draw::draw,
-        judge::{Verdict, judge},
-        run::run,
-        shrink::shrink,
-        trial::Trial,
-    },
+use self::campaign::{
+    draw::draw,
+    judge::{Verdict, judge},
+    run::run,
+    shrink::shrink,
     state::{Entry, State},
+    trial::Trial,
 };
 
 const EXIT_FOUND: u8 = 1;
 const EXIT_USAGE: u8 = 64;
 const EXIT_UNAVAILABLE: u8 = 69;
 const EXIT_INTERRUPTED: u8 = 130;
+
+/// Findings of a rollout that are shown one by one.
+const SHOWN: usize = 3;
 
 /// How often it says how far it is.
 const TELL: Duration = Duration::from_secs(30);
@@ -184,8 +184,11 @@ async fn all(
                 let Some(ended) = ended else { return Ok(false) };
                 let (n, verdict) = ended?;
                 let verdict = verdict.with_context(|| format!("rollout {n}"))?;
-                for finding in &verdict.findings {
+                for finding in verdict.findings.iter().take(SHOWN) {
                     eprintln!("campaign: rollout {n}: {}: {}", finding.kind, finding.text);
+                }
+                if let Some(more) = verdict.findings.len().checked_sub(SHOWN).filter(|n| *n > 0) {
+                    eprintln!("campaign: rollout {n}: and {more} more");
                 }
                 state.add(Entry { n, verdict })?;
             }

@@ -14,6 +14,7 @@
 //! | `judge`, `excuse` | what must be so whatever was drawn, and which losses nobody promised to avoid |
 //! | `sums` | whether the report's numbers are what the clients saw |
 //! | `shrink` | the simplest trial that still fails |
+//! | `state` | what of a campaign is done |
 
 pub(crate) mod draw;
 mod excuse;
@@ -22,5 +23,6 @@ pub(crate) mod judge;
 mod processes;
 pub(crate) mod run;
 pub(crate) mod shrink;
+pub(crate) mod state;
 mod sums;
 pub(crate) mod trial;

@@ -11,7 +11,7 @@ use std::{
 use anyhow::{Context as _, Result};
 use serde::{Deserialize, Serialize};
 
-use super::campaign::judge::{Finding, Verdict};
+use super::judge::{Finding, Verdict};
 
 /// A rollout that is done.
 #[derive(Debug, Serialize, Deserialize)]
