@@ -26,6 +26,9 @@ use super::{
 /// In seconds: a WebSocket whose peer is silent for so long is told to leave.
 const SILENT: f64 = 0.1;
 
+/// In seconds: no request of a load that is sent in time is lost so slowly.
+const SLOW: f64 = 1.0;
+
 /// Why a loss is not covered by the promise; `None` if it is.
 pub(super) fn excuse(
     loss: &Loss,
@@ -41,6 +44,11 @@ pub(super) fn excuse(
     // takes it for another cause.
     if trial.event == Disruption::Crash {
         return Some("a crash");
+    }
+    // Nobody promises to answer in time where nothing has a processor; and a head that its client, or a
+    // proxy, could not send within limits.header_timeout is late.
+    if late && loss.at - loss.sent > SLOW {
+        return Some("slow, in a rollout whose load was late");
     }
     match loss.cause {
         Cause::NoEndpoint if may_be_without(trial) => return Some("no pod was there"),
@@ -59,14 +67,15 @@ pub(super) fn excuse(
         {
             return Some("a WebSocket whose client was silent before its close");
         }
-        Cause::IdleClosed if stream.as_ref().is_some_and(|stream| idles(stream, trial, run)) => {
+        Cause::IdleClosed | Cause::CutAtExit
+            if loss.outcome == Outcome::ResetReused
+                && stream.as_ref().is_some_and(|stream| idles(stream, trial, run)) =>
+        {
             return Some("an idle connection, used first after delay.min");
         }
         Cause::CutAtDeadline | Cause::CutAtKill if !fits(trial) => {
             return Some("a request longer than the deadline");
         }
-        // Nobody promises to answer in time where nothing had a processor for it.
-        Cause::TooSlow if late => return Some("too slow: the load itself was late"),
         Cause::ProxyClosed => return Some("the proxy closed its client's connection"),
         _ => {}
     }
