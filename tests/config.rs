@@ -51,7 +51,7 @@ impl Files {
             (_, "auto|true|false") => "false".to_owned(),
             ("tls.cert" | "tls.key", _) => self.path("cert.pem"),
             (_, "FILE") => self.path("termination.log"),
-            (_, "fail|keep") => "keep".to_owned(),
+            (_, "fail|keep|auto") => "keep".to_owned(),
             (_, "auto|human|json") => "json".to_owned(),
             ("log.level", _) => "debug".to_owned(),
             (_, "auto|on|off") => "on".to_owned(),

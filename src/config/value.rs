@@ -412,7 +412,7 @@ mod tests {
             (mode("xyzzy").unwrap_err(), "it takes ignore, immediate, graceful or drain"),
             (framework("axum").unwrap_err(), "it takes actix or hyper"),
             (auto_boolean("yes").unwrap_err(), "it takes auto, true or false"),
-            (on_drain("503").unwrap_err(), "it takes fail or keep"),
+            (on_drain("503").unwrap_err(), "it takes fail, keep or auto"),
             (log_format("jsno").unwrap_err(), "did you mean `json`?"),
             (log_level("warning").unwrap_err(), "did you mean `warn`?"),
             (switch("true").unwrap_err(), "it takes auto, on or off"),

@@ -43,13 +43,13 @@ const REMEMBERED: usize = 4;
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 pub enum OnDrain {
     /// 503.
-    #[default]
     Fail,
     /// 200 still: for a Service that falls back to terminating pods when no other is left.
     Keep,
     /// 503, but 200 to the kubelet while many requests come and there is time to take the pod out before
     /// the lame duck is over at the latest: three probe periods, as they were seen, and [`Delay::min`] and
     /// [`Delay::quiet`] before [`Delay::max`].
+    #[default]
     Auto,
 }
 
