@@ -12,7 +12,7 @@ use actix_http::Extensions;
 use prometheus::Registry;
 use tokio_rustls::rustls::ServerConfig;
 use websample_connections::{
-    BACKLOG, Handoff, Inherited, Ports, Timeouts, Tls, TlsError, Token, probes::OnDrain,
+    BACKLOG, Handoff, Inherited, Ports, Timeouts, Tls, TlsError, Token, readiness::OnDrain,
 };
 use websample_lifecycle::{Drain, StartupHold};
 use websample_metrics::BuildInfo;

@@ -12,7 +12,8 @@ use http::Extensions;
 use prometheus::Registry;
 use tokio_rustls::rustls::ServerConfig;
 use websample_connections::{
-    BACKLOG, Connected, Handoff, Inherited, Ports, Timeouts, Tls, TlsError, Token, probes::OnDrain,
+    BACKLOG, Connected, Handoff, Inherited, Ports, Timeouts, Tls, TlsError, Token,
+    readiness::OnDrain,
 };
 use websample_lifecycle::{Drain, StartupHold};
 use websample_metrics::BuildInfo;
