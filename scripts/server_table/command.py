@@ -85,6 +85,8 @@ def main():
     arguments = parser().parse_args()
     if arguments.check and not arguments.render:
         parser().error("--check needs --render")
+    # A shell that starts this in the background has it ignore Ctrl-C, and what it starts as well.
+    signal.signal(signal.SIGINT, signal.default_int_handler)
     # As Ctrl-C: the rollout ends its pods, and nothing is left.
     signal.signal(signal.SIGTERM, lambda *_: sys.exit(128 + signal.SIGTERM))
     try:

@@ -116,7 +116,7 @@ def anchor(server):
 
 
 def heading(server):
-    return f"{server['title']} {server['version']}"
+    return f"{server['title']} ({server['version']})"
 
 
 def table_row(server):

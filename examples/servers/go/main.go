@@ -82,12 +82,12 @@ func routes(version string, leaving *atomic.Bool) http.Handler {
 		answer(w)
 	})
 	mux.HandleFunc("/sleep/", func(w http.ResponseWriter, r *http.Request) {
-		seconds, err := strconv.Atoi(strings.TrimPrefix(r.URL.Path, "/sleep/"))
-		if err != nil || seconds < 0 || seconds > longestSleep {
+		seconds, err := strconv.ParseFloat(strings.TrimPrefix(r.URL.Path, "/sleep/"), 64)
+		if err != nil || !(seconds >= 0 && seconds <= longestSleep) {
 			http.Error(w, "use /sleep/0 to /sleep/60", http.StatusBadRequest)
 			return
 		}
-		time.Sleep(time.Duration(seconds) * time.Second)
+		time.Sleep(time.Duration(seconds * float64(time.Second)))
 		answer(w)
 	})
 	mux.HandleFunc("/echo", func(w http.ResponseWriter, r *http.Request) {

@@ -10,7 +10,8 @@ import org.eclipse.jetty.server.handler.StatisticsHandler;
 /**
  * Jetty 9.4 with the settings of its distribution: {@code java JettyServer HOST PORT [best]}.
  *
- * <p>{@code best} adds the StatisticsHandler, without which Jetty does not know what is in flight.
+ * <p>{@code best} adds the StatisticsHandler, without which Jetty does not know what is in flight; the
+ * preStop hook that it goes with is GET /leave.
  */
 public final class JettyServer {
     private static final String VERSION = System.getenv().getOrDefault("VERSION", "unknown");
@@ -36,19 +37,35 @@ public final class JettyServer {
     }
 
     private static final class Application extends AbstractHandler {
+        /** Longer than a proxy needs to hear that the pod is leaving. */
+        private static final int LEAVING_FOR = 5;
+
+        private volatile boolean leaving;
+
         @Override
         public void handle(String target, Request base, HttpServletRequest request,
                 HttpServletResponse response) throws IOException {
             if (target.startsWith("/sleep/")) {
-                try {
-                    Thread.sleep(Math.min(Integer.parseInt(target.substring(7)), 60) * 1000L);
-                } catch (InterruptedException interrupted) {
-                    Thread.currentThread().interrupt();
-                }
+                pause(Math.min(Double.parseDouble(target.substring(7)), 60));
+            } else if (target.equals("/leave")) {
+                // From now on clients are told to leave by themselves, while the server still accepts.
+                leaving = true;
+                pause(LEAVING_FOR);
+            }
+            if (leaving) {
+                response.setHeader("Connection", "close");
             }
             response.setContentType("text/plain");
             response.getWriter().print(VERSION);
             base.setHandled(true);
+        }
+
+        private static void pause(double seconds) {
+            try {
+                Thread.sleep(Math.round(seconds * 1000));
+            } catch (InterruptedException interrupted) {
+                Thread.currentThread().interrupt();
+            }
         }
     }
 

@@ -33,7 +33,7 @@ public final class Plain {
     private static void handle(HttpExchange exchange) throws IOException {
         var path = exchange.getRequestURI().getPath();
         if (path.startsWith("/sleep/")) {
-            pause(Math.min(Integer.parseInt(path.substring(7)), 60));
+            pause(Math.min(Double.parseDouble(path.substring(7)), 60));
         } else if (path.equals("/leave")) {
             // From now on clients are told to leave by themselves, while the server still accepts.
             leaving = true;
@@ -48,9 +48,9 @@ public final class Plain {
         exchange.close();
     }
 
-    private static void pause(int seconds) {
+    private static void pause(double seconds) {
         try {
-            Thread.sleep(seconds * 1000L);
+            Thread.sleep(Math.round(seconds * 1000));
         } catch (InterruptedException interrupted) {
             Thread.currentThread().interrupt();
         }

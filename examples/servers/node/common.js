@@ -8,7 +8,6 @@ const { values: options } = parseArgs({
   options: {
     host: { type: 'string', default: '127.0.0.1' },
     port: { type: 'string', default: '5000' },
-    'health-port': { type: 'string', default: '9000' },
     best: { type: 'boolean', default: false },
   },
 });
@@ -22,7 +21,7 @@ let leaving = false;
 // then on every answer says `Connection: close`, so that clients leave by themselves while the
 // server still accepts.
 async function handle(request, response) {
-  const sleep = /^\/sleep\/(\d+)$/.exec(request.url);
+  const sleep = /^\/sleep\/([\d.]+)$/.exec(request.url);
   if (sleep) await wait(Math.min(Number(sleep[1]), 60) * 1000);
   if (request.url === '/leave') {
     leaving = true;

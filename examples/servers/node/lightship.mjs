@@ -1,4 +1,4 @@
-// lightship, with the server's close() as its shutdown handler. Probes are answered on --health-port.
+// lightship, with the server's close() as its shutdown handler.
 // --best waits for close(), instead of a second for what is in flight.
 import http from 'node:http';
 import { createLightship } from 'lightship';
@@ -9,7 +9,8 @@ const { handle, options, port } = common;
 const lightship = await createLightship({
   // Without Kubernetes around it lightship would take a random port, and not delay anything.
   detectKubernetes: false,
-  port: Number(options['health-port']),
+  // Of its own probes, which it answers on all addresses: any here, 9000 in a container.
+  port: 0,
   // What its shutdown handler is given: 5 s by default.
   ...(options.best && { shutdownHandlerTimeout: 20_000 }),
 });

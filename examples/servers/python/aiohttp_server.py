@@ -23,7 +23,7 @@ async def index(_request):
 
 
 async def sleep(request):
-    await asyncio.sleep(min(int(request.match_info["seconds"]), 60))
+    await asyncio.sleep(min(float(request.match_info["seconds"]), 60))
     return web.Response(text=VERSION)
 
 

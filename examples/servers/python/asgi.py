@@ -24,7 +24,7 @@ async def app(scope, receive, send):
         leaving = True
         await asyncio.sleep(LEAVING_FOR)
     elif path.startswith("/sleep/"):
-        await asyncio.sleep(min(int(path[7:]), 60))
+        await asyncio.sleep(min(float(path[7:]), 60))
     headers = [(b"content-type", b"text/plain"), (b"content-length", str(len(VERSION)).encode())]
     if leaving:
         headers.append((b"connection", b"close"))

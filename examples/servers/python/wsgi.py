@@ -12,7 +12,7 @@ VERSION = os.environ.get("VERSION", "unknown").encode()
 def app(environ, start_response):
     path = environ["PATH_INFO"]
     if path.startswith("/sleep/"):
-        time.sleep(min(int(path[7:]), 60))
+        time.sleep(min(float(path[7:]), 60))
     headers = [("Content-Type", "text/plain"), ("Content-Length", str(len(VERSION)))]
     start_response("200 OK", headers)
     return [VERSION]

@@ -33,11 +33,13 @@ SERVERS = [
     Server(
         name="jetty", title="Jetty", kind="java", package="jetty",
         command="java -cp .:lib/* JettyServer {host} {port}",
-        best="java -cp .:lib/* JettyServer {host} {port} best",
+        best="java -cp .:lib/* JettyServer {host} {port} best", best_hook="http:/leave",
         sigterm="With `stopAtShutdown`, as its distribution has it, the listener is closed and the server "
                 "stopped; it waits for requests in flight only if a `StatisticsHandler` counts them.",
         source=f"{JETTY}/Server.html#setStopAtShutdown(boolean)",
-        fix="Sleep in the hook, a `StatisticsHandler`, and a `stopTimeout` longer than the slowest request.",
+        fix="A `StatisticsHandler`, a `stopTimeout` longer than the slowest request, and, since it then answers "
+            "503 to what still comes on kept-alive connections, a preStop hook that calls the application, "
+            "which from then on answers with `Connection: close`.",
         fix_source=f"{JETTY}/handler/StatisticsHandler.html",
     ),
 ]

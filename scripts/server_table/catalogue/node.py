@@ -26,7 +26,8 @@ SERVERS = [
         name="node-close", title="Node http, close()", kind="node", package="node",
         command=started("http-close.js"), best_hook=LEAVE,
         sigterm="`server.close()` stops accepting, closes idle connections at once (since Node 19), and "
-                "waits for those with a request, which it does not tell to close.",
+                "waits for those with a request, which it does not tell to close: a busy client keeps the "
+                "process until SIGKILL.",
         source=CLOSE,
         fix=f"{AWAY}; then nobody uses a connection that `close()` closes.",
         fix_source=f"{NODE}/http.html#responsesetheadername-value",
@@ -71,8 +72,8 @@ SERVERS = [
     ),
     Server(
         name="lightship", title="lightship", kind="node", package="lightship",
-        command=started("lightship.mjs", " --health-port {admin_port}"),
-        best=started("lightship.mjs", " --health-port {admin_port} --best"), best_hook="none",
+        command=started("lightship.mjs"),
+        best=started("lightship.mjs", " --best"), best_hook="none",
         sigterm="It fails its readiness, goes on serving for `shutdownDelay` (5 s, and none where it finds "
                 "no Kubernetes around it), then runs the shutdown handlers, and exits a second later.",
         source="https://github.com/gajus/lightship#readme",

@@ -29,8 +29,9 @@ SERVERS = [
         name="gunicorn-sync", title="gunicorn, sync workers", kind="python", package="gunicorn",
         command="gunicorn --workers 4 --bind {host}:{port} wsgi:app",
         best="gunicorn --workers 4 --graceful-timeout 20 --bind {host}:{port} wsgi:app",
-        sigterm="The arbiter closes the listeners and has the workers finish their current request, for "
-                "`--graceful-timeout` (30 s); sync workers keep no connection alive, and so cut none.",
+        sigterm="The arbiter closes its listeners and has the workers finish their current request, for "
+                "`--graceful-timeout` (30 s); who waits in the accept queue until the last worker has ended "
+                "is reset. Sync workers keep no connection alive, and so cut none.",
         source=f"{GUNICORN}/gunicorn/arbiter.py",
         fix="Sleep in the hook, and set `--graceful-timeout` to less than what the hook leaves of the grace "
             "period.",
