@@ -4,6 +4,8 @@
 #[path = "../common/program.rs"]
 mod program;
 
+mod ci;
+
 use std::{
     collections::BTreeSet,
     fs,
