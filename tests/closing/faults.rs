@@ -9,6 +9,9 @@ use tempfile::TempDir;
 
 use crate::common::{raw::Client, server::Server};
 
+/// Long enough for what has to be asked in it.
+const LONG: [&str; 4] = ["--delay.min", "2s", "--delay.max", "2s"];
+
 /// A library that is loaded before all others. In it the wall clock steps by an hour, back and forth, with
 /// every look at it, and whoever resolves a name ends the process.
 const SHIM: &str = r"
@@ -55,7 +58,8 @@ fn shim() -> Option<(TempDir, PathBuf)> {
 fn drains(server: Server) -> crate::common::server::Ended {
     let mut kept = Client::to(server.app);
     assert_eq!(kept.get("/").status, 201);
-    let mut slow = Client::to(server.app).ask_for("/sleep/0.5");
+    let mut slow = Client::to(server.app);
+    slow.ask("/sleep/3");
     server.until_counts(1, 2);
     server.sigterm().phase("lame_duck");
     assert!(kept.get("/").says_close());
@@ -68,7 +72,7 @@ fn drains(server: Server) -> crate::common::server::Ended {
 fn a_clock_that_steps_moves_no_deadline_and_nobody_asks_for_names() {
     let Some((_directory, library)) = shim() else { return };
     let preload = format!("export LD_PRELOAD={}", library.display());
-    let server = Server::start_after(&preload, &["--grace_period", "20s", "--delay.max", "1s"]);
+    let server = Server::start_after(&preload, &LONG);
     let ended = drains(server);
     // Measured by a clock that does not step.
     let took =
@@ -84,6 +88,6 @@ fn a_termination_message_that_cannot_be_written_costs_nothing() {
     let below_a_file = file.join("termination-log");
     for path in [directory.path(), Path::new("/dev/full"), &below_a_file] {
         let path = path.to_str().expect("text");
-        drains(Server::start(&["--delay.max", "1s", "--termination_log", path]));
+        drains(Server::start(&[&LONG[..], &["--termination_log", path]].concat()));
     }
 }
