@@ -51,6 +51,9 @@ fn unmet(loss: &Loss, trial: &Trial, run: &RunReport, ran: &Ran) -> Option<&'sta
     }
     match loss.cause {
         Cause::NoEndpoint if may_be_without(trial) => return Some("no pod was there"),
+        Cause::NoEndpoint if run.pods.iter().any(timed_out) => {
+            return Some("no pod was there: a probe got no answer in time");
+        }
         // The proxy's own words for it.
         Cause::Proxy if may_be_without(trial) => return Some("no pod was there"),
         // Of a pod that somebody else has told to go the lab does not know that it is leaving.
@@ -98,6 +101,16 @@ fn unmet(loss: &Loss, trial: &Trial, run: &RunReport, ran: &Ran) -> Option<&'sta
         return Some("a stray hook");
     }
     moved_late(pod, trial, loss).then_some("the proxy moved after delay.min")
+}
+
+/// Whether a readiness probe of a pod timed out, which on a busy machine takes it out.
+fn timed_out(pod: &PodRecord) -> bool {
+    pod.events.iter().any(|event| match &event.what {
+        What::ProbeFailed { probe, reason } => {
+            *probe == "readiness" && reason.starts_with("no answer within")
+        }
+        _ => false,
+    })
 }
 
 /// Whether a pod's process ended by a signal that forced it.
