@@ -121,7 +121,7 @@ fn wrong_end(trial: &Trial, run: &RunReport, ran: &Ran, pod: &PodRecord) -> Opti
     }
     let cut =
         hang || !fits(trial) || run.losses.iter().any(|loss| loss.pod.as_ref() == Some(&pod.name));
-    match pod.exit().map(|exit| exit.status()) {
+    match pod.exit().map(websample_lab::timeline::Exit::status) {
         None | Some(0) => None,
         Some(CUT) if cut => None,
         Some(_) if forced(pod) && (told || !ready) => None,
