@@ -12,6 +12,8 @@
 //! | `corners` | upgrades that are none, heads and bodies in one segment, empty lines |
 //! | `faults` | messages that cannot be written, clocks that step, names that nobody resolves |
 //! | `outside` | the log, files, descriptors, signals and what can be wrong with them |
+//! | `handoff` | restarts that close no port |
+//! | `service` | sockets of an activator, and what a service manager is told |
 //! | `busy` | many drains under many clients that move |
 //! | `idle` | thousands of idle connections |
 
@@ -22,6 +24,7 @@ mod busy;
 mod corners;
 mod deadline;
 mod faults;
+mod handoff;
 mod hostile;
 mod hostile_http2;
 mod http1;
@@ -29,5 +32,6 @@ mod http2;
 mod idle;
 mod outside;
 mod queue;
+mod service;
 mod tls;
 mod upgraded;

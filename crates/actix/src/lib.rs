@@ -37,7 +37,7 @@ pub use self::{
     server::Server,
 };
 pub use websample_connections::{
-    Handle, TlsError, Token, check_certificate,
+    Handle, Handoff, Inherited, TlsError, Token, check_certificate,
     hook::TOKEN_HEADER,
     probes::{LIVENESS, PRESTOP, READINESS},
     readiness::OnDrain,

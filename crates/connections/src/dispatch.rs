@@ -64,6 +64,14 @@ pub async fn dispatch<F: Future>(
             }
             let (stalled, partial, due, window, body_due) = {
                 let io = &mut *io.borrow_mut();
+                // What most polls of HTTP/1 find: there is nothing to arrange.
+                if io.is_calm() && connection.is_untroubled() {
+                    connection.sent(0);
+                    if connection.body_due().is_none() && !io.is_partial(connection) {
+                        partial_since = None;
+                        return Poll::Pending;
+                    }
+                }
                 let (window, given_up) = io.limit_windows(timeouts.write_timeout);
                 if let Poll::Ready(Err(_)) = io.poll_leave(connection, cx, When::Quiet) {
                     return Poll::Ready(End::Finished);

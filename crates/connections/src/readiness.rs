@@ -112,6 +112,8 @@ impl Readiness {
         let seen = self.seen(lifecycle, call, now);
         match (phase, self.on_drain) {
             (phase, _) if phase.is_ready() => true,
+            // Whoever asks for the address by a connection that is still open means the other process.
+            _ if lifecycle.is_handed_over() => true,
             (Phase::LameDuck, OnDrain::Keep) => true,
             (Phase::LameDuck, OnDrain::Auto) => {
                 let began = lifecycle.subscribe().borrow().at;

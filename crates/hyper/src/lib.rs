@@ -48,7 +48,7 @@ mod tracking;
 mod worker;
 
 pub use websample_connections::{
-    Connected, Handle, TlsError, Token, check_certificate,
+    Connected, Handle, Handoff, Inherited, TlsError, Token, check_certificate,
     hook::TOKEN_HEADER,
     probes::{LIVENESS, PRESTOP, READINESS},
     readiness::OnDrain,
