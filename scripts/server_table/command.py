@@ -74,7 +74,7 @@ def parser():
     found.add_argument("--again", action="store_true",
                        help="measure what was measured already, too")
     found.add_argument("--websample", metavar="PROGRAM",
-                       help="what measures [default: the newest of target/{dist,release,debug}]")
+                       help="what measures [default: the first of target/{dist,release,debug}]")
     found.add_argument("--list", action="store_true", help="name the servers, and end")
     found.add_argument("--render", action="store_true", help="only write servers.md anew")
     found.add_argument("--check", action="store_true", help="with --render: only compare")

@@ -49,6 +49,7 @@ def machine():
         "memory_gib": round(int(memory) / 2**20) if memory.isdigit() else None,
         "system": found(r"^PRETTY_NAME=(.+)$", "/etc/os-release"),
         "architecture": platform.machine(),
+        "python": platform.python_version(),
     }
 
 
