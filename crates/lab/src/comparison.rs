@@ -13,12 +13,13 @@ use tokio::{sync::Notify, time::Instant};
 use tokio_util::sync::CancellationToken;
 use websample_lifecycle::{Signal, Signals};
 use websample_load::raise_file_limit;
+use websample_manifest::output::printed;
 
 use super::{
     args::RolloutArgs,
     audience::{Audience, Said},
-    cluster::kubernetes::{KubernetesError, Session},
-    experiment::{Cue, Experiment, ExperimentError, run_id},
+    cluster::kubernetes::{KubernetesError, Room, Session},
+    experiment::{Cue, Experiment, ExperimentError, made, run_id},
     gate,
     ground::Ground,
     junit::junit,
@@ -26,6 +27,7 @@ use super::{
     page,
     plan::{Plan, PlanError, Variant},
     report::{Environment, Report, RunReport},
+    sarif::sarif,
     saved::Saved,
     summary,
     through::{Installed, ProxyError},
@@ -139,16 +141,22 @@ pub async fn rollout(
         plan.fail_on.iter().filter_map(|condition| condition.met(run)).collect()
     };
     let broken = report.runs.iter().flat_map(broken_by).collect();
-    if let Some(file) = &plan.junit {
-        std::fs::write(file, junit(&report.runs, &failed, broken_by)).map_err(|error| {
-            io::Error::new(
-                error.kind(),
-                format!("--junit: cannot write {}: {error}", file.display()),
-            )
-        })?;
-    }
     let invalid = gate::invalid(&report.runs);
+    if let Some(file) = &plan.junit {
+        written("--junit", file, &junit(&report.runs, &failed, broken_by))?;
+    }
+    if let Some(file) = &plan.sarif {
+        let log = sarif(&report.runs, &path, &failed, broken_by, invalid.as_deref());
+        written("--sarif", file, &printed(&log))?;
+    }
     Ok(Compared { report, path, page, failed, broken, invalid, endpoint })
+}
+
+/// Writes what an option asks for.
+fn written(option: &str, file: &Path, text: &str) -> io::Result<()> {
+    std::fs::write(file, text).map_err(|error| {
+        io::Error::new(error.kind(), format!("{option}: cannot write {}: {error}", file.display()))
+    })
 }
 
 /// Finds what it needs, and changes nothing.
@@ -194,12 +202,16 @@ async fn repeats(
     endpoint: Option<&Endpoint>,
     audience: &impl Audience,
 ) -> Result<Vec<RunReport>, RolloutError> {
+    let mut alone = false;
     if let Ground::Kubernetes(session) = ground {
-        session.prepare().await?;
+        session.prepare(|said| audience.tell(said)).await?;
+        alone = is_one_by_one(plan, session, audience).await;
     }
     let mut runs = Vec::new();
     for repeat in 0..plan.repeat {
-        for round in plan.rounds() {
+        let rounds =
+            plan.rounds().flat_map(|round| round.chunks(if alone { 1 } else { round.len() }));
+        for round in rounds {
             let done = side_by_side(plan, round, ground, metrics, endpoint, repeat, audience);
             runs.extend(done.await?);
         }
@@ -210,6 +222,38 @@ async fn repeats(
         }
     }
     Ok(runs)
+}
+
+/// Whether the variants run one after the other, since the nodes have no room for all of them at once.
+async fn is_one_by_one(plan: &Plan, session: &Session, audience: &impl Audience) -> bool {
+    let options = &session.options;
+    if options.side_by_side {
+        return false;
+    }
+    // Where nobody may look at the nodes, a pod without a place is told of when there is one.
+    let Some(room) = Room::look(&session.cluster).await else { return false };
+    let pods = |variant: &Variant| made(variant, plan.seed).pods(options.url.is_none());
+    let fit = |variants: &[Variant]| room.clone().place(variants.iter().flat_map(pods));
+    if plan.rounds().all(fit) {
+        return false;
+    }
+    let several = plan.rounds().any(|round| round.len() > 1);
+    let all = plan.rounds().map(|round| round.iter().flat_map(pods).count()).max().unwrap_or(0);
+    let one = plan.variants.iter().map(|variant| pods(variant).len()).max().unwrap_or(0);
+    let one_fits = plan.variants.iter().all(|variant| fit(std::slice::from_ref(variant)));
+    let mut text = format!("the nodes have no room for {all} pods");
+    if several {
+        text += ": one mode after the other (--side-by-side: all at once, where nodes are added for them)";
+    }
+    if !one_fits {
+        let alone =
+            if several { format!("; nor have they for one mode's {one}") } else { String::new() };
+        text += &format!(
+            "{alone}, as far as requests tell: take fewer --replicas, unless nodes are added"
+        );
+    }
+    audience.tell(Said::Warning(text));
+    several
 }
 
 /// Holds the results for the scrape that takes them away; whoever does not want to wait says so.
