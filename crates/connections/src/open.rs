@@ -41,7 +41,7 @@ impl Age {
         // Neighbours become far apart: a multiplication by the golden ratio.
         let spread = (key as u32).wrapping_mul(0x9E37_79B9);
         let share = f64::from(spread) / f64::from(u32::MAX);
-        self.limit - self.limit / PARTS + (self.limit / PARTS * 2).mul_f64(share)
+        self.limit / PARTS * (PARTS - 1) + (self.limit / PARTS * 2).mul_f64(share)
     }
 }
 
