@@ -5,6 +5,8 @@ mod asynchronous;
 #[cfg(feature = "attack")]
 mod attack;
 mod check;
+#[cfg(all(test, feature = "lab"))]
+mod documented;
 #[cfg(feature = "lab")]
 mod lab;
 mod serve;

@@ -56,8 +56,8 @@ settings! {
             "Most time to go on accepting, whatever still arrives";
         CLOSE_SPREAD: Time = Fixed("0s"), "close.spread",
             "Idle connections are closed spread over this long, so that clients do not reconnect all at once";
-        READINESS_ON_DRAIN: OnDrainName = Fixed("fail"), "readiness.on_drain",
-            "Readiness after a termination has begun: fail answers 503, keep goes on answering 200";
+        READINESS_ON_DRAIN: OnDrainName = Fixed("auto"), "readiness.on_drain",
+            "Readiness after a termination has begun: fail answers 503, keep 200, auto 503 to all but the kubelet, which gets 200 while there is time to fail it later";
         HOOK_TOKEN: Secret = Unset, "hook.token",
             "What a preStop call must carry in X-Prestop-Token; prefer the environment, flags show in ps";
         HOOK_ON_APP_LISTENER: AutoBool = Fixed("auto"), "hook.on_app_listener",

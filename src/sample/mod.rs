@@ -16,6 +16,7 @@ mod answer;
 mod dropped;
 mod echo;
 mod events;
+mod leaving;
 mod on_hyper;
 mod seconds;
 mod sleep;

@@ -46,12 +46,18 @@ fn a_loss_of_a_named_mode_is_exit_code_1() {
 }
 
 #[test]
-fn conditions_fail_a_result_and_a_junit_file_says_which() {
+fn conditions_fail_a_result_and_files_for_other_systems_say_which() {
     let directory = tempfile::tempdir().unwrap();
     let file = directory.path().join("junit.xml");
     let few = ["--replicas", "2", "--mix", "50/s new GET /", "--modes", "immediate,drain"];
     let conditions = "immediate:lost>0,drain:lost>1000,replaced>1h";
-    let told = ["--fail-on", conditions, "--junit", file.to_str().unwrap()];
+    let log = directory.path().join("rollout.sarif");
+    let told = [
+        ["--fail-on", conditions],
+        ["--junit", file.to_str().unwrap()],
+        ["--sarif", log.to_str().unwrap()],
+    ]
+    .concat();
     let ran = rollout_with(&[SHORT], &[&few[..], &SLOW, &told].concat());
     assert_eq!(ran.code, Some(1), "{ran:?}");
     let lost = ran.report()["runs"][0]["lost"].as_u64().unwrap();
@@ -63,6 +69,15 @@ fn conditions_fail_a_result_and_a_junit_file_says_which() {
         junit.contains("name=\"immediate, repeat 0\"") && junit.contains("<failure "),
         "{junit}"
     );
+    let log: serde_json::Value =
+        serde_json::from_str(&std::fs::read_to_string(log).unwrap()).unwrap();
+    let results = log["runs"][0]["results"].as_array().unwrap();
+    assert!(results.iter().any(|result| result["ruleId"] == "fail-on"), "{log}");
+    // Nothing was told not to lose anything: what was lost is a warning.
+    let cause = results.iter().find(|result| result["ruleId"] == "dead_pod").unwrap();
+    assert_eq!(cause["level"], "warning");
+    let place = &cause["locations"][0]["physicalLocation"]["artifactLocation"]["uri"];
+    assert!(place.as_str().unwrap().ends_with("report.json"), "{place}");
 }
 
 #[test]

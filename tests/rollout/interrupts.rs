@@ -1,7 +1,9 @@
 //! Whoever ends the lab in the middle finds nothing left of it.
 
 use std::{
+    io::Write as _,
     net::{SocketAddr, TcpListener},
+    process::Command,
     thread,
     time::{Duration, Instant},
 };
@@ -60,4 +62,32 @@ fn sigterm_is_143_and_leaves_nothing() {
 fn after_sigkill_the_watchdog_ends_the_pods() {
     let ran = interrupted_by(Signal::SIGKILL);
     assert_eq!(ran.code, None, "{ran:?}");
+}
+
+/// As PID 1 of a container, whose end ends everything in it; an image of the lab alone has no shell.
+#[test]
+fn as_the_first_process_of_a_container_it_needs_no_shell() {
+    let unshare = |script: &str| {
+        let mut command = Command::new("unshare");
+        command
+            .args(["--mount", "--pid", "--fork", "--kill-child", "bash", "-ec", script])
+            .env("WEBSAMPLE", env!("CARGO_BIN_EXE_websample"));
+        command
+    };
+    if !unshare("true").output().is_ok_and(|output| output.status.success()) {
+        // Not by a macro, whose output the test runner keeps to itself.
+        let _ =
+            writeln!(std::io::stderr(), "skipped: only root may have namespaces of its own here");
+        return;
+    }
+    let directory = tempfile::tempdir().unwrap();
+    let mix = "--mix '20/s new GET /'";
+    let script = format!(
+        "mount --bind \"$(type -P false)\" \"$(readlink -f /bin/sh)\"
+         ! /bin/sh -c true
+         exec \"$WEBSAMPLE\" rollout --modes immediate --replicas 1 {mix}"
+    );
+    let output = unshare(&script).current_dir(directory.path()).output().unwrap();
+    assert!(output.status.success(), "{output:?}");
+    assert!(directory.path().join("websample-rollout/report.html").is_file());
 }

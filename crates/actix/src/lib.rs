@@ -39,7 +39,8 @@ pub use self::{
 pub use websample_connections::{
     Handle, Handoff, Inherited, TlsError, Token, check_certificate,
     hook::TOKEN_HEADER,
-    probes::{LIVENESS, OnDrain, PRESTOP, READINESS},
+    probes::{LIVENESS, PRESTOP, READINESS},
+    readiness::OnDrain,
 };
 /// The core: phases, tokens, what is in flight, the report.
 pub use websample_lifecycle as lifecycle;

@@ -17,6 +17,7 @@ use actix_web::{
 };
 use websample_connections::{
     Handle, Serving, Threads, hook::HookGuard, probes::Probes as Replies, publish,
+    readiness::Readiness,
 };
 use websample_lifecycle::{DrainReport, ExitReason, Lifecycle, Signals};
 use websample_metrics::Metrics;
@@ -132,7 +133,7 @@ where
     let failed = Arc::new(AtomicBool::new(false));
     let probes = Probes(Replies {
         lifecycle: lifecycle.clone(),
-        on_drain: server.on_drain,
+        readiness: Readiness::new(server.on_drain),
         guard: Arc::new(HookGuard::new(server.hook_token.clone(), hook_on_app_listener)),
         failed: Arc::clone(&failed),
     });

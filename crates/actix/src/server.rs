@@ -12,7 +12,7 @@ use actix_http::Extensions;
 use prometheus::Registry;
 use tokio_rustls::rustls::ServerConfig;
 use websample_connections::{
-    BACKLOG, Handoff, Inherited, Ports, Timeouts, Tls, TlsError, Token, probes::OnDrain,
+    BACKLOG, Handoff, Inherited, Ports, Timeouts, Tls, TlsError, Token, readiness::OnDrain,
 };
 use websample_lifecycle::{Drain, StartupHold};
 use websample_metrics::BuildInfo;
@@ -297,7 +297,7 @@ impl<F> Server<F> {
         self
     }
 
-    /// What readiness says in the lame duck.
+    /// What readiness says in the lame duck; [`OnDrain::Auto`] by default.
     pub fn readiness_on_drain(mut self, on_drain: OnDrain) -> Self {
         self.on_drain = on_drain;
         self

@@ -26,8 +26,10 @@
 //! | [`frames`], [`goaway`] | HTTP/2's frames, and a GOAWAY between two of them |
 //! | [`records`], [`tls`] | TLS: whether a record has come in part; certificates and their replacement |
 //! | [`websocket`] | a close frame between two others |
+//! | `limit` | how long a client may take |
 //! | [`files`] | how many connections there may be |
-//! | [`probes`], [`hook`], [`token`] | what the kubelet asks; who may call the hook, and its secret |
+//! | [`probes`], [`readiness`] | what the kubelet asks, and what readiness answers in a termination |
+//! | [`hook`], [`token`] | who may call the hook, and its secret |
 //! | [`handle`] | talking to a server that runs, and its last words |
 
 pub mod accept;
@@ -42,11 +44,13 @@ pub mod handoff;
 pub mod heads;
 pub mod hook;
 pub mod inherited;
+mod limit;
 mod notify;
 pub mod open;
 pub mod opening;
 pub mod ports;
 pub mod probes;
+pub mod readiness;
 pub mod records;
 pub mod socket;
 pub mod state;

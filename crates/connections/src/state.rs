@@ -347,9 +347,9 @@ impl Connection {
         self.unsent.borrow_mut().push(request);
     }
 
+    #[inline]
     fn tell_sent(&self, request: Finished) {
-        let sender = self.sender.borrow().clone();
-        if let Some(sender) = sender {
+        if let Some(sender) = &*self.sender.borrow() {
             sender.sent(request, self);
         }
     }

@@ -360,9 +360,16 @@ impl Io {
         Pin::new(&mut self.transport).poll_write(cx, bytes)
     }
 
-    /// Flushes what was written.
+    /// Flushes what was written: with TLS, bytes may be left of a write that was taken.
+    #[inline]
     pub fn poll_flush(&mut self, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
-        // With TLS, bytes may be left of a write that was taken.
+        match &self.transport {
+            Either::Left(_) => Poll::Ready(Ok(())),
+            Either::Right(_) => self.poll_flush_tls(cx),
+        }
+    }
+
+    fn poll_flush_tls(&mut self, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
         let flushed = Pin::new(&mut self.transport).poll_flush(cx);
         self.progress(&flushed);
         flushed

@@ -12,7 +12,9 @@ use bytes::Bytes;
 use http::{Request, Response};
 use http_body::Body as HttpBody;
 use tower_service::Service;
-use websample_connections::{Handle, Serving, Threads, hook::HookGuard, probes::Probes, publish};
+use websample_connections::{
+    Handle, Serving, Threads, hook::HookGuard, probes::Probes, publish, readiness::Readiness,
+};
 use websample_lifecycle::{DrainReport, ExitReason, Lifecycle, Signals};
 use websample_metrics::Metrics;
 
@@ -95,7 +97,7 @@ where
     let failed = Arc::new(AtomicBool::new(false));
     let probes = Probes {
         lifecycle: lifecycle.clone(),
-        on_drain: server.on_drain,
+        readiness: Readiness::new(server.on_drain),
         guard: Arc::new(HookGuard::new(server.hook_token.clone(), hook_on_app_listener)),
         failed: Arc::clone(&failed),
     };

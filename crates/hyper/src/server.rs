@@ -13,7 +13,7 @@ use prometheus::Registry;
 use tokio_rustls::rustls::ServerConfig;
 use websample_connections::{
     BACKLOG, Connected, Handoff, Inherited, Ports, Timeouts, Tls, TlsError, Token, open::Age,
-    probes::OnDrain,
+    readiness::OnDrain,
 };
 use websample_lifecycle::{Drain, StartupHold};
 use websample_metrics::BuildInfo;
@@ -319,7 +319,7 @@ impl<S> Server<S> {
         self
     }
 
-    /// What readiness says in the lame duck.
+    /// What readiness says in the lame duck; [`OnDrain::Auto`] by default.
     pub fn readiness_on_drain(mut self, on_drain: OnDrain) -> Self {
         self.on_drain = on_drain;
         self

@@ -172,6 +172,10 @@ pub struct RolloutArgs {
     #[arg(long, value_name = "FILE.xml")]
     pub junit: Option<PathBuf>,
 
+    /// Also write a SARIF file, for code scanning: why requests were lost, and what --fail-on found
+    #[arg(long, value_name = "FILE.sarif")]
+    pub sarif: Option<PathBuf>,
+
     /// Where report.json goes
     #[arg(long, default_value = "websample-rollout", value_name = "DIR")]
     pub out: PathBuf,

@@ -13,6 +13,7 @@ use tokio::{sync::Notify, time::Instant};
 use tokio_util::sync::CancellationToken;
 use websample_lifecycle::{Signal, Signals};
 use websample_load::raise_file_limit;
+use websample_manifest::output::printed;
 
 use super::{
     args::RolloutArgs,
@@ -26,6 +27,7 @@ use super::{
     page,
     plan::{Plan, PlanError, Variant},
     report::{Environment, Report, RunReport},
+    sarif::sarif,
     saved::Saved,
     summary,
     through::{Installed, ProxyError},
@@ -139,16 +141,22 @@ pub async fn rollout(
         plan.fail_on.iter().filter_map(|condition| condition.met(run)).collect()
     };
     let broken = report.runs.iter().flat_map(broken_by).collect();
-    if let Some(file) = &plan.junit {
-        std::fs::write(file, junit(&report.runs, &failed, broken_by)).map_err(|error| {
-            io::Error::new(
-                error.kind(),
-                format!("--junit: cannot write {}: {error}", file.display()),
-            )
-        })?;
-    }
     let invalid = gate::invalid(&report.runs);
+    if let Some(file) = &plan.junit {
+        written("--junit", file, &junit(&report.runs, &failed, broken_by))?;
+    }
+    if let Some(file) = &plan.sarif {
+        let log = sarif(&report.runs, &path, &failed, broken_by, invalid.as_deref());
+        written("--sarif", file, &printed(&log))?;
+    }
     Ok(Compared { report, path, page, failed, broken, invalid, endpoint })
+}
+
+/// Writes what an option asks for.
+fn written(option: &str, file: &Path, text: &str) -> io::Result<()> {
+    std::fs::write(file, text).map_err(|error| {
+        io::Error::new(error.kind(), format!("{option}: cannot write {}: {error}", file.display()))
+    })
 }
 
 /// Finds what it needs, and changes nothing.

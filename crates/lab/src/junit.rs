@@ -2,6 +2,8 @@
 
 use std::fmt::Write as _;
 
+use websample_manifest::output::xml_escaped as escaped;
+
 use super::report::RunReport;
 
 /// Writes the runs as JUnit's XML. `failed` are the modes that must not have lost anything, and `broken`
@@ -43,23 +45,6 @@ pub(super) fn junit(
         "<?xml version=\"1.0\" encoding=\"UTF-8\"?>\n<testsuite name=\"websample rollout\" \
          tests=\"{tests}\" failures=\"{failures}\" errors=\"0\" skipped=\"0\">\n{cases}</testsuite>\n"
     )
-}
-
-/// As text and as an attribute's value; control characters are none of XML's.
-fn escaped(text: &str) -> String {
-    let mut escaped = String::with_capacity(text.len());
-    for character in text.chars() {
-        match character {
-            '&' => escaped.push_str("&amp;"),
-            '<' => escaped.push_str("&lt;"),
-            '>' => escaped.push_str("&gt;"),
-            '"' => escaped.push_str("&quot;"),
-            '\n' | '\t' => escaped.push(' '),
-            control if control.is_control() => escaped.push('\u{FFFD}'),
-            other => escaped.push(other),
-        }
-    }
-    escaped
 }
 
 #[cfg(test)]

@@ -16,7 +16,7 @@
 //! | `causes`, `unseen`, `losses` | why each lost request was lost, and what they add up to |
 //! | `report`, `summary`, `confidence` | the results: as JSON, as a table, and how sure they are |
 //! | `watch` | the same of somebody else's rollout, which is only looked at |
-//! | `page`, `markdown` | the results for others: a page with charts, a comment |
+//! | `page`, `markdown`, `junit`, `sarif` | the results for others: a page with charts, a comment, files for other systems |
 //! | `saved`, `rebuild` | reports read back, and `websample report` |
 //! | `metrics` | the same for Prometheus, and the pods as its targets |
 //! | `audience` | who looks on, and what is told meanwhile |
@@ -43,6 +43,7 @@ pub mod plan;
 pub mod rebuild;
 pub mod recorder;
 pub mod report;
+mod sarif;
 pub mod saved;
 pub mod summary;
 pub mod through;

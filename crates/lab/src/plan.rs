@@ -79,6 +79,8 @@ pub struct Plan {
     pub fail_on: Vec<Condition>,
     /// Where a JUnit file goes, if one does.
     pub junit: Option<PathBuf>,
+    /// Where a SARIF file goes, if one does.
+    pub sarif: Option<PathBuf>,
     /// Where the results go.
     pub out: PathBuf,
     /// Whether single results are written, and how.
@@ -128,6 +130,7 @@ impl Plan {
             fail_on_loss,
             fail_on,
             junit: args.junit.clone(),
+            sarif: args.sarif.clone(),
             out: args.out.clone(),
             results: args.results,
             listen: args.listen,

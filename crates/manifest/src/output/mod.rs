@@ -3,15 +3,19 @@
 mod github;
 mod json;
 mod junit;
+mod log;
 mod sarif;
 mod text;
+mod xml;
 
 pub use self::{
     github::{github, github_problems},
     json::{json, json_problems, printed},
     junit::{junit, junit_problems},
+    log::{sarif_log, sarif_place},
     sarif::{sarif, sarif_problems},
     text::text,
+    xml::xml_escaped,
 };
 
 /// What a file is called in sentences.

@@ -1,6 +1,6 @@
 //! SARIF 2.1.0, which code hosts and editors read (OASIS: Static Analysis Results Interchange Format).
 
-use std::{collections::BTreeSet, fmt::Write};
+use std::collections::BTreeSet;
 
 use serde_json::{Value, json};
 
@@ -13,6 +13,7 @@ use super::{
         rule::{Rule, Severity},
     },
     link,
+    log::{sarif_log, sarif_place},
 };
 
 /// The report; what is ignored is there too, as suppressed.
@@ -57,22 +58,7 @@ fn document(rules: &BTreeSet<Rule>, results: &[Value], problems: &[Problem]) -> 
             })
         })
         .collect();
-    json!({
-        "$schema": "https://json.schemastore.org/sarif-2.1.0.json",
-        "version": "2.1.0",
-        "runs": [{
-            "tool": { "driver": {
-                "name": "websample check",
-                "version": env!("CARGO_PKG_VERSION"),
-                "rules": rules,
-            } },
-            "invocations": [{
-                "executionSuccessful": problems.is_empty(),
-                "toolExecutionNotifications": notifications,
-            }],
-            "results": results,
-        }],
-    })
+    sarif_log("websample check", &rules, results, &notifications)
 }
 
 fn result(finding: &Finding) -> Value {
@@ -91,26 +77,7 @@ fn places(file: &str, line: Option<usize>) -> Vec<Value> {
     if file == STANDARD_INPUT {
         return Vec::new();
     }
-    let mut place = json!({ "artifactLocation": { "uri": uri(file) } });
-    if let Some(line) = line {
-        place["region"] = json!({ "startLine": line });
-    }
-    vec![json!({ "physicalLocation": place })]
-}
-
-/// A path as a reference: what a URI does not have is written by its number (RFC 3986).
-fn uri(path: &str) -> String {
-    let plain = |byte: u8| byte.is_ascii_alphanumeric() || b"/-._~".contains(&byte);
-    let mut uri = String::with_capacity(path.len());
-    for byte in path.bytes() {
-        if plain(byte) {
-            uri.push(char::from(byte));
-        } else {
-            // Writing to a string cannot fail.
-            let _ = write!(uri, "%{byte:02X}");
-        }
-    }
-    uri
+    vec![sarif_place(file, line)]
 }
 
 fn level(severity: Severity) -> &'static str {

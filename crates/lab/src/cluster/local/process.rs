@@ -36,12 +36,17 @@ struct Children {
     groups: HashSet<i32>,
     /// Nothing may be started any more.
     closed: bool,
-    watchdog: Watchdog,
+    /// None where the lab is PID 1: the kernel ends everything in a container with it, and an image of
+    /// the lab alone has no shell.
+    watchdog: Option<Watchdog>,
 }
 
 impl Processes {
     pub(super) fn new() -> io::Result<Self> {
-        let watchdog = Watchdog::start()?;
+        let watchdog = match std::process::id() {
+            1 => None,
+            _ => Some(Watchdog::start()?),
+        };
         Ok(Self(Arc::new(Mutex::new(Children { groups: HashSet::new(), closed: false, watchdog }))))
     }
 
@@ -65,7 +70,8 @@ impl Processes {
         let group = child.id().and_then(|id| i32::try_from(id).ok());
         let group = group.ok_or_else(|| io::Error::other("the process has no id"))?;
         children.groups.insert(group);
-        if let Err(error) = children.watchdog.watch(group) {
+        let watched = children.watchdog.as_mut().map_or(Ok(()), |watchdog| watchdog.watch(group));
+        if let Err(error) = watched {
             let _ = killpg(Pid::from_raw(group), Signal::SIGKILL);
             children.groups.remove(&group);
             return Err(io::Error::other(format!("the watchdog is gone: {error}")));
@@ -96,7 +102,9 @@ impl Processes {
         let mut children = self.lock();
         let _ = killpg(Pid::from_raw(group), Signal::SIGKILL);
         children.groups.remove(&group);
-        children.watchdog.forget(group);
+        if let Some(watchdog) = &mut children.watchdog {
+            watchdog.forget(group);
+        }
     }
 
     /// The addresses at which any of them listens.
