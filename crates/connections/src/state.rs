@@ -243,6 +243,12 @@ impl Connection {
         self.in_flight.get() == 0
     }
 
+    /// Whether a request on it has no complete response yet.
+    #[inline]
+    pub fn is_being_answered(&self) -> bool {
+        self.in_flight.get() as usize > self.unsent.borrow().len()
+    }
+
     /// Whether a time limit has passed.
     #[inline]
     pub fn has_expired(&self) -> bool {

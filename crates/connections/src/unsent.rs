@@ -50,6 +50,11 @@ impl Unsent {
     }
 
     #[inline]
+    pub(super) fn len(&self) -> usize {
+        usize::from(self.first.is_some()) + self.others.len()
+    }
+
+    #[inline]
     pub(super) fn pop(&mut self) -> Option<Finished> {
         let first = self.first.take();
         if first.is_some() {

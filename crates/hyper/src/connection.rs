@@ -206,7 +206,7 @@ async fn http1<R: Respond>(
                 if let Poll::Ready(served) = connection.as_mut().poll(cx) {
                     return Poll::Ready(served);
                 }
-                if !served.connection.is_idle() && place.outlet().is_gone(cx) {
+                if served.connection.is_being_answered() && place.outlet().is_gone(cx) {
                     tracing::debug!("a client has gone before its answer");
                     return Poll::Ready(Ok(()));
                 }
