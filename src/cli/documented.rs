@@ -73,7 +73,7 @@ fn own_words(line: &str) -> Option<Vec<String>> {
         start == 0 || plain(&words[start - 1]) || ["docker", "uvx"].contains(&words[0].as_str());
     let ends = |word: &&String| !matches!(word.as_str(), "|" | ">" | "&&" | ";" | "&" | ")");
     let mut own: Vec<_> = words[start..].iter().take_while(ends).cloned().collect();
-    own[0] = "websample".to_owned();
+    "websample".clone_into(&mut own[0]);
     starts.then_some(own)
 }
 
