@@ -39,7 +39,10 @@ fn help_has_examples_and_a_wrong_name_is_told() {
     assert!(code(&help) == 0 && text.contains("Examples:\n  scripts/servers\n"), "{text}");
     let wrong = servers(&["--only", "uvicron"]);
     let said = String::from_utf8_lossy(&wrong.stderr);
-    assert!(code(&wrong) == 64 && said.contains("'uvicron'") && said.contains("'uvicorn'"), "{said}");
+    assert!(
+        code(&wrong) == 64 && said.contains("'uvicron'") && said.contains("'uvicorn'"),
+        "{said}"
+    );
 }
 
 #[test]
@@ -71,7 +74,10 @@ fn every_server_is_measured_in_three_variants_and_explained() {
         let text = |key: &str| row[key].as_str().unwrap_or_default();
         assert!(!text("title").is_empty() && !text("version").is_empty(), "{row}");
         for sentence in ["sigterm", "fix"] {
-            assert!(text(sentence).len() > 15 && text(sentence).ends_with('.'), "{sentence}: {row}");
+            assert!(
+                text(sentence).len() > 15 && text(sentence).ends_with('.'),
+                "{sentence}: {row}"
+            );
         }
         for source in ["source", "fix_source"] {
             assert!(text(source).starts_with("https://"), "{source}: {row}");
