@@ -43,7 +43,7 @@ fn termination(settings: &Settings) -> Termination {
         longest_delay: policy.longest_delay(),
         drain,
         fails_readiness: settings.mode == Mode::Drain
-            && settings.readiness_on_drain == OnDrain::Fail,
+            && settings.readiness_on_drain != OnDrain::Keep,
         port: settings.listen.port(),
         admin_port: settings.admin_listen.map(|address| address.port()),
         hook: OwnHook {

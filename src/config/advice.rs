@@ -66,13 +66,20 @@ pub(super) fn advise(settings: &Settings) -> Vec<Advice> {
             }
         }
     }
-    if settings.readiness_on_drain == OnDrain::Keep && settings.mode == Mode::Drain {
-        say(
-            "readiness.on_drain",
-            "keep leaves readiness at 200: a Service whose other endpoints are all gone falls \
-             back to this pod, but balancers that trust only the probe go on sending"
-                .to_owned(),
-        );
+    let readiness = match settings.readiness_on_drain {
+        OnDrain::Auto => None,
+        OnDrain::Keep => Some(
+            "keep leaves readiness at 200: a Service whose other endpoints are all gone falls back to \
+             this pod, but balancers that trust only the probe go on sending, and so does the Service \
+             where only the container is killed, for its liveness probe; auto does the first alone",
+        ),
+        OnDrain::Fail => Some(
+            "fail takes the pod from a Service that has no other left, where all go at once: requests \
+             are refused until new ones are ready; auto waits with that, for the kubelet's probe alone",
+        ),
+    };
+    if let Some(what) = readiness.filter(|_| settings.mode == Mode::Drain) {
+        say("readiness.on_drain", what.to_owned());
     }
     if settings.keep_alive < LOAD_BALANCER_IDLE {
         say(

@@ -56,12 +56,16 @@ settings! {
             "Most time to go on accepting, whatever still arrives";
         CLOSE_SPREAD: Time = Fixed("0s"), "close.spread",
             "Idle connections are closed spread over this long, so that clients do not reconnect all at once";
-        READINESS_ON_DRAIN: OnDrainName = Fixed("fail"), "readiness.on_drain",
-            "Readiness after a termination has begun: fail answers 503, keep goes on answering 200";
+        READINESS_ON_DRAIN: OnDrainName = Fixed("auto"), "readiness.on_drain",
+            "Readiness after a termination has begun: fail answers 503, keep 200, auto 503 to all but the kubelet, which gets 200 while there is time to fail it later";
         HOOK_TOKEN: Secret = Unset, "hook.token",
             "What a preStop call must carry in X-Prestop-Token; prefer the environment, flags show in ps";
         HOOK_ON_APP_LISTENER: AutoBool = Fixed("auto"), "hook.on_app_listener",
             "Whether /prestop is served on the application's listener too; auto is only where there is no admin.listen";
+        HANDOFF_PROGRAM: Path = Unset, "handoff.program",
+            "What SIGUSR2 starts to take over the listening sockets, with the same arguments; none is this program";
+        HANDOFF_TIMEOUT: PositiveTime = Fixed("60s"), "handoff.timeout",
+            "It has to be ready within this, or it is ended and this server serves on";
         LINGER: Time = Fixed("20s"), "linger",
             "Longest wait for the last scrape once everything is drained; never past the deadline";
         TERMINATION_LOG: Path = Fixed("/dev/termination-log"), "termination_log",

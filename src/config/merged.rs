@@ -10,7 +10,7 @@ use super::{
     key::Setting,
     keys::{self, KEYS},
     layer::{Layer, leaves},
-    settings::{Hook, Limits, Log, Settings, Tls},
+    settings::{Handoff, Hook, Limits, Log, Settings, Tls},
     value::{Refusal, Value},
 };
 
@@ -124,6 +124,10 @@ impl Merged {
             hook: Hook {
                 token: self.read_if_set(&keys::HOOK_TOKEN)?,
                 on_app_listener: self.read(&keys::HOOK_ON_APP_LISTENER)?,
+            },
+            handoff: Handoff {
+                program: self.read_if_set(&keys::HANDOFF_PROGRAM)?,
+                timeout: self.read(&keys::HANDOFF_TIMEOUT)?,
             },
             linger: self.read(&keys::LINGER)?,
             termination_log: self.read(&keys::TERMINATION_LOG)?,

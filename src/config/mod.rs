@@ -41,7 +41,7 @@ pub use self::{
     keys::KEYS,
     load::Loaded,
     merged::Effective,
-    settings::{Hook, Limits, Log, Settings, Tls},
+    settings::{Handoff, Hook, Limits, Log, Settings, Tls},
     sources::{ConfigFile, DEFAULT_FILE, Sources},
     timeline::{Moment, timeline},
 };

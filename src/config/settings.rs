@@ -39,6 +39,8 @@ pub struct Settings {
     pub readiness_on_drain: OnDrain,
     /// Who may call the preStop hook, and where.
     pub hook: Hook,
+    /// What is started to take over.
+    pub handoff: Handoff,
     /// Bound of the wait for the last scrape.
     pub linger: Duration,
     /// Where the termination message goes, if that file exists.
@@ -61,6 +63,15 @@ pub struct Hook {
     /// Whether the hook is served on the application's listener too; see
     /// [`Settings::has_hook_on_app_listener`].
     pub on_app_listener: Switch,
+}
+
+/// A restart that closes no port.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Handoff {
+    /// The program that takes over; `None` is this one.
+    pub program: Option<PathBuf>,
+    /// How long it may take to be ready; not zero.
+    pub timeout: Duration,
 }
 
 /// Files that could be read when the settings were loaded; they are not parsed yet.

@@ -51,8 +51,9 @@ pub fn timeline(settings: &Settings) -> Vec<Moment> {
 
 fn drain_begins(readiness: OnDrain) -> Moment {
     let readiness = match readiness {
-        OnDrain::Fail => "readiness off",
+        OnDrain::Fail => "readiness off (readiness.on_drain = fail)",
         OnDrain::Keep => "readiness stays on (readiness.on_drain = keep)",
+        OnDrain::Auto => "readiness off, to the kubelet when it has to be",
     };
     Moment {
         at: Duration::ZERO,
@@ -106,7 +107,7 @@ mod tests {
             (
                 "drain",
                 &[
-                    (0, "readiness off, still accepting"),
+                    (0, "readiness off, to the kubelet when it has to be, still accepting"),
                     (5, "no new request has come for 1s: closes; what is in flight has 23s"),
                     (15, "latest end of the lame duck: closes; what is in flight has 13s"),
                     (28, "deadline"),

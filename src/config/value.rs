@@ -90,7 +90,7 @@ values! {
     Path: PathBuf, "FILE", path;
     /// The path of a file that can be read.
     File: PathBuf, "FILE", file, IS_FILE;
-    OnDrainName: OnDrain, "fail|keep", on_drain;
+    OnDrainName: OnDrain, "fail|keep|auto", on_drain;
     Format: LogFormat, "auto|human|json", log_format;
     Level: LevelFilter, "off|error|warn|info|debug|trace", log_level;
     SwitchName: Switch, "auto|on|off", switch;
@@ -282,7 +282,7 @@ fn auto_boolean(text: &str) -> Parsed<Switch> {
 }
 
 fn on_drain(text: &str) -> Parsed<OnDrain> {
-    choice(&[("fail", OnDrain::Fail), ("keep", OnDrain::Keep)], text)
+    choice(&[("fail", OnDrain::Fail), ("keep", OnDrain::Keep), ("auto", OnDrain::Auto)], text)
 }
 
 fn log_format(text: &str) -> Parsed<LogFormat> {
@@ -399,6 +399,7 @@ mod tests {
         assert_eq!(framework("hyper"), Ok(Framework::Hyper));
         assert_eq!(auto_boolean("false"), Ok(Switch::Off));
         assert_eq!(on_drain("keep"), Ok(OnDrain::Keep));
+        assert_eq!(on_drain("auto"), Ok(OnDrain::Auto));
         assert_eq!(log_format("json"), Ok(LogFormat::Json));
         assert_eq!(log_level("trace"), Ok(LevelFilter::TRACE));
         assert_eq!(switch("auto"), Ok(Switch::Auto));
@@ -411,7 +412,7 @@ mod tests {
             (mode("xyzzy").unwrap_err(), "it takes ignore, immediate, graceful or drain"),
             (framework("axum").unwrap_err(), "it takes actix or hyper"),
             (auto_boolean("yes").unwrap_err(), "it takes auto, true or false"),
-            (on_drain("503").unwrap_err(), "it takes fail or keep"),
+            (on_drain("503").unwrap_err(), "it takes fail, keep or auto"),
             (log_format("jsno").unwrap_err(), "did you mean `json`?"),
             (log_level("warning").unwrap_err(), "did you mean `warn`?"),
             (switch("true").unwrap_err(), "it takes auto, on or off"),

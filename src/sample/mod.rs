@@ -16,6 +16,7 @@ mod answer;
 mod dropped;
 mod echo;
 mod events;
+mod leaving;
 mod on_hyper;
 mod seconds;
 mod sleep;
@@ -25,7 +26,7 @@ mod ws;
 use std::{io, net::SocketAddr, rc::Rc, time::Duration};
 
 use actix_web::{App, dev::HttpServiceFactory, web};
-use websample_actix::{Server, ServerError};
+use websample_actix::{Handoff, Inherited, Server, ServerError};
 use websample_lifecycle::{DrainReport, Lifecycle, Signals};
 use websample_metrics::BuildInfo;
 
@@ -120,7 +121,8 @@ pub async fn run(settings: Settings, signals: Signals) -> Result<DrainReport, Se
         server = server.tls(&tls.cert, &tls.key)?;
     }
     server.registry().register(Box::new(DroppedLines::new())).map_err(io::Error::other)?;
-    server = server.bind(settings.listen)?;
+    server =
+        server.inherit(Inherited::take()?).handoff(handoff(&settings)?).bind(settings.listen)?;
     if let Some(admin) = settings.admin_listen {
         server = server.admin(admin)?;
     }
@@ -132,6 +134,15 @@ pub async fn run(settings: Settings, signals: Signals) -> Result<DrainReport, Se
         ended = server.run() => ended,
         () = log_connections(lifecycle) => unreachable!("it logs for ever"),
     }
+}
+
+/// What takes over when SIGUSR2 comes, which is caught from here on.
+fn handoff(settings: &Settings) -> io::Result<Handoff> {
+    let mut handoff = Handoff::on_sigusr2()?.longest_start(settings.handoff.timeout);
+    if let Some(program) = &settings.handoff.program {
+        handoff = handoff.program(program);
+    }
+    Ok(handoff)
 }
 
 fn announce(settings: &Settings, listen: &[SocketAddr], admin: &[SocketAddr]) {

@@ -5,15 +5,15 @@ use std::time::Duration;
 use actix_web::{Error, HttpRequest, HttpResponse, web};
 use actix_ws::{AggregatedMessage, CloseCode, CloseReason, Session};
 use futures_util::StreamExt as _;
-use tokio::time::{sleep, timeout};
+use tokio::time::timeout;
 
-use super::{Sample, events::spread};
+use super::{Sample, events::spread, leaving::Leaving};
 
 /// A peer that takes nothing for this long is given up.
 const SEND: Duration = Duration::from_secs(10);
 
 /// Echoes text and binary messages until either side closes, or the server leaves: then it
-/// closes with 1001, "going away", some time within `close.spread`.
+/// closes with 1001, "going away", some time within `close.spread`, once what has come is answered.
 pub(super) async fn ws(
     sample: web::Data<Sample>,
     request: HttpRequest,
@@ -22,18 +22,14 @@ pub(super) async fn ws(
     let (response, mut session, messages) = actix_ws::handle(&request, body)?;
     let mut messages =
         messages.aggregate_continuations().max_continuation_size(sample.settings.limits.body);
-    let lame_duck = sample.lifecycle.lame_duck();
     let spread = spread(sample.settings.close_spread);
+    let mut leaving = Leaving::new(sample.lifecycle.lame_duck(), spread);
     actix_web::rt::spawn(async move {
-        let mut leaving = std::pin::pin!(async {
-            lame_duck.cancelled().await;
-            sleep(spread).await;
-        });
         let reason = loop {
             let message = tokio::select! {
                 biased;
-                () = &mut leaving => break Some(CloseCode::Away.into()),
-                message = messages.next() => message,
+                message = messages.next(), if !leaving.is_over() => message,
+                () = leaving.silent() => break Some(CloseCode::Away.into()),
             };
             match message {
                 Some(Ok(message)) => match echo(&mut session, message).await {

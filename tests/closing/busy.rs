@@ -16,6 +16,8 @@ use futures_util::future::join_all;
 use tokio::{
     io::{AsyncRead, AsyncReadExt as _, AsyncWrite, AsyncWriteExt as _},
     net::TcpStream,
+    runtime::Runtime,
+    task::JoinHandle,
 };
 use tokio_rustls::{TlsConnector, rustls::pki_types::ServerName};
 
@@ -62,11 +64,19 @@ impl Field {
 }
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-enum Protocol {
+pub(crate) enum Protocol {
     Http1,
+    /// A connection for each request.
+    Once,
     Http2,
     Http1Tls,
     Http2Tls,
+}
+
+impl Protocol {
+    pub(crate) fn is_tls(self) -> bool {
+        matches!(self, Self::Http1Tls | Self::Http2Tls)
+    }
 }
 
 const ALPN_H1: &[&[u8]] = &[b"http/1.1"];
@@ -79,7 +89,7 @@ async fn connect(field: &Field, protocol: Protocol) -> std::io::Result<Box<dyn I
     let tcp = TcpStream::connect(field.target()).await?;
     tcp.set_nodelay(true)?;
     let alpn = match protocol {
-        Protocol::Http1 | Protocol::Http2 => return Ok(Box::new(tcp)),
+        Protocol::Http1 | Protocol::Once | Protocol::Http2 => return Ok(Box::new(tcp)),
         Protocol::Http1Tls => ALPN_H1,
         Protocol::Http2Tls => ALPN_H2,
     };
@@ -110,7 +120,7 @@ async fn http1(field: Arc<Field>, protocol: Protocol) {
             match ask(&mut io, &mut unread, body(number).as_deref()).await {
                 Ok(told) => {
                     field.answered();
-                    if told {
+                    if told || protocol == Protocol::Once {
                         continue 'connections;
                     }
                 }
@@ -239,58 +249,90 @@ fn http(post: bool) -> hyper::http::Request<()> {
     hyper::http::Request::builder().method(method).uri(uri).body(()).expect("a request")
 }
 
+/// Clients that ask all the time.
+pub(crate) struct Load {
+    field: Arc<Field>,
+    runtime: Runtime,
+    tasks: Vec<JoinHandle<()>>,
+}
+
+impl Load {
+    /// Begins to ask this server.
+    pub(crate) fn begin(protocol: Protocol, target: SocketAddr) -> Self {
+        let field = Arc::new(Field {
+            target: Mutex::new(target),
+            stop: AtomicBool::new(false),
+            answered: AtomicU64::new(0),
+            lost: Mutex::default(),
+        });
+        let runtime = tokio::runtime::Builder::new_multi_thread()
+            .worker_threads(2)
+            .enable_all()
+            .build()
+            .expect("a runtime");
+        let tasks = match protocol {
+            Protocol::Http1 | Protocol::Http1Tls | Protocol::Once => {
+                (0..clients()).map(|_| runtime.spawn(http1(Arc::clone(&field), protocol))).collect()
+            }
+            Protocol::Http2 | Protocol::Http2Tls => (0..clients() / STREAMS)
+                .map(|_| runtime.spawn(http2(Arc::clone(&field), protocol)))
+                .collect(),
+        };
+        Self { field, runtime, tasks }
+    }
+
+    /// Waits until so many were answered, or something is lost.
+    pub(crate) fn until(&self, answered: u64) {
+        crate::common::eventually("enough requests", || {
+            self.answered() >= answered
+                || !self.field.lost.lock().expect("nobody panics with it").is_empty()
+        });
+    }
+
+    /// How many were answered so far.
+    pub(crate) fn answered(&self) -> u64 {
+        self.field.answered.load(Ordering::Relaxed)
+    }
+
+    /// Whoever is told to leave goes there.
+    fn moves_to(&self, target: SocketAddr) {
+        *self.field.target.lock().expect("nobody panics with it") = target;
+    }
+
+    /// Stops asking; how many were answered, and what was lost.
+    pub(crate) fn end(self) -> (u64, Vec<String>) {
+        self.field.stop.store(true, Ordering::Relaxed);
+        self.runtime.block_on(async {
+            for task in self.tasks {
+                tokio::time::timeout(Duration::from_secs(10), task)
+                    .await
+                    .expect("an end")
+                    .expect("no panic");
+            }
+        });
+        let answered = self.field.answered.load(Ordering::Relaxed);
+        (answered, std::mem::take(&mut *self.field.lost.lock().expect("nobody panics with it")))
+    }
+}
+
 /// Drains one server after the other under these clients; returns requests and losses.
 fn drain_under(protocol: Protocol, drains: usize, flags: &[&str]) -> (u64, Vec<String>) {
     let pair = tls::Pair::new("busy");
-    let flags = match protocol {
-        Protocol::Http1 | Protocol::Http2 => flags.to_vec(),
-        Protocol::Http1Tls | Protocol::Http2Tls => pair.flags(flags),
-    };
+    let flags = if protocol.is_tls() { pair.flags(flags) } else { flags.to_vec() };
     let mut server = Server::start(&flags);
-    let field = Arc::new(Field {
-        target: Mutex::new(server.app),
-        stop: AtomicBool::new(false),
-        answered: AtomicU64::new(0),
-        lost: Mutex::default(),
-    });
-    let runtime = tokio::runtime::Builder::new_multi_thread()
-        .worker_threads(2)
-        .enable_all()
-        .build()
-        .expect("a runtime");
-    let tasks: Vec<_> = match protocol {
-        Protocol::Http1 | Protocol::Http1Tls => {
-            (0..clients()).map(|_| runtime.spawn(http1(Arc::clone(&field), protocol))).collect()
-        }
-        Protocol::Http2 | Protocol::Http2Tls => (0..clients() / STREAMS)
-            .map(|_| runtime.spawn(http2(Arc::clone(&field), protocol)))
-            .collect(),
-    };
+    let load = Load::begin(protocol, server.app);
     let start = Instant::now();
     for number in 1..=drains as u64 {
-        crate::common::eventually("enough requests", || {
-            field.answered.load(Ordering::Relaxed) >= number * requests()
-                || !field.lost.lock().expect("nobody panics with it").is_empty()
-        });
+        load.until(number * requests());
         let next = Server::start(&flags);
-        *field.target.lock().expect("nobody panics with it") = next.app;
+        load.moves_to(next.app);
         let ended = std::mem::replace(&mut server, next).stop();
         // The naive modes end in other ways, which are not looked at here.
         if !flags.contains(&"--mode") {
             ended.clean();
         }
     }
-    field.stop.store(true, Ordering::Relaxed);
-    runtime.block_on(async {
-        for task in tasks {
-            tokio::time::timeout(Duration::from_secs(10), task)
-                .await
-                .expect("an end")
-                .expect("no panic");
-        }
-    });
-    let answered = field.answered.load(Ordering::Relaxed);
-    let lost = std::mem::take(&mut *field.lost.lock().expect("nobody panics with it"));
+    let (answered, lost) = load.end();
     println!(
         "{protocol:?}: {drains} drains, {} clients, {answered} requests, {} lost, {:.0} s",
         clients(),

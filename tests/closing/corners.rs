@@ -296,3 +296,31 @@ fn empty_lines_do_not_hold_the_exit() {
     assert!(ended.took < Duration::from_secs(3), "{:?}", ended.took);
     client.ends();
 }
+
+#[test]
+fn the_time_in_which_the_server_was_stopped_is_not_its_clients() {
+    let server = Server::start(&["--limits.header_timeout", "2s"]);
+    let connect = || Client::to(server.app);
+    let mut half: Vec<_> = (0..5).map(|_| connect()).collect();
+    for client in &mut half {
+        // The limit of a first request is the dispatcher's own; this one is of a later one.
+        assert_eq!(client.get("/").status, 201);
+        client.send("GET /half HTTP/1.1\r\n");
+    }
+    let mut silent: Vec<_> = (0..5).map(|_| connect()).collect();
+    server.until_counts(0, 10);
+    server.freeze();
+    for client in &mut half {
+        client.send("Host: x\r\n\r\n");
+    }
+    for client in &mut silent {
+        client.ask("/");
+    }
+    // As for want of a processor, or of a whole machine: all limits pass, a half head's is a second longer.
+    std::thread::sleep(Duration::from_millis(3_500));
+    server.thaw();
+    for client in half.iter_mut().chain(&mut silent) {
+        assert_eq!(client.response().status, 201);
+    }
+    server.stop().clean();
+}

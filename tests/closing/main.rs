@@ -11,6 +11,8 @@
 //! | `hostile`, `hostile_http2` | clients that are slow on purpose, or want more than anybody gives |
 //! | `corners` | upgrades that are none, heads and bodies in one segment, empty lines |
 //! | `outside` | the log, files, descriptors, signals and what can be wrong with them |
+//! | `handoff` | restarts that close no port |
+//! | `service` | sockets of an activator, and what a service manager is told |
 //! | `busy` | many drains under many clients that move |
 //! | `idle` | thousands of idle connections |
 
@@ -20,6 +22,7 @@ mod common;
 mod busy;
 mod corners;
 mod deadline;
+mod handoff;
 mod hostile;
 mod hostile_http2;
 mod http1;
@@ -27,5 +30,6 @@ mod http2;
 mod idle;
 mod outside;
 mod queue;
+mod service;
 mod tls;
 mod upgraded;

@@ -114,7 +114,14 @@ impl Server {
     }
 
     #[track_caller]
-    fn start_as(mut command: Command, flags: &[&str]) -> Self {
+    pub(crate) fn start_as(command: Command, flags: &[&str]) -> Self {
+        Self::start_with(command, flags, |_| true)
+    }
+
+    /// The same, and only these lines of the log are kept. A server drops what nobody takes in time,
+    /// so under load others have to be let go of quickly.
+    #[track_caller]
+    pub(crate) fn start_with(mut command: Command, flags: &[&str], keep: fn(&str) -> bool) -> Self {
         command.args(["serve", "--framework", framework()]);
         for (flag, value) in DEFAULTS {
             if !flags.contains(flag) {
@@ -128,7 +135,7 @@ impl Server {
         let reader = std::thread::spawn({
             let log = Arc::clone(&log);
             move || {
-                for line in stdout.lines().map_while(Result::ok) {
+                for line in stdout.lines().map_while(Result::ok).filter(|line| keep(line)) {
                     let line = serde_json::from_str(&line).unwrap_or(Value::String(line));
                     log.lines.lock().unwrap_or_else(PoisonError::into_inner).push(line);
                     log.more.notify_all();
@@ -169,7 +176,12 @@ impl Server {
 
     /// Everything that was logged so far.
     pub(crate) fn log(&self) -> Vec<Value> {
-        self.log.lines.lock().unwrap_or_else(PoisonError::into_inner).clone()
+        self.look(<[Value]>::to_vec)
+    }
+
+    /// Looks at everything that was logged so far: it may be much.
+    pub(crate) fn look<R>(&self, look: impl FnOnce(&[Value]) -> R) -> R {
+        look(&self.log.lines.lock().unwrap_or_else(PoisonError::into_inner))
     }
 
     /// How many lines say that a phase has begun.

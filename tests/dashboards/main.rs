@@ -7,6 +7,7 @@
 //! | `families` | the metrics: those of the code and those that are asked for |
 //! | `promtool` | what Prometheus itself says to every expression, and the alerts' cases |
 //! | `alerts` | alerts, their cases and their runbook |
+//! | `mixin` | the alerts and rules in other forms |
 //! | `documents` | what the documentation and the provisioning say |
 
 #![cfg(feature = "lab")]
@@ -15,6 +16,7 @@ mod alerts;
 mod board;
 mod documents;
 mod families;
+mod mixin;
 mod mutations;
 mod promql;
 mod promtool;

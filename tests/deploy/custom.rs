@@ -47,6 +47,53 @@ pub(crate) struct Relabeling {
     pub(crate) action: String,
 }
 
+/// monitoring.coreos.com/v1, of the Prometheus Operator.
+#[derive(Debug, Deserialize)]
+#[serde(rename_all = "camelCase", deny_unknown_fields)]
+pub(crate) struct PrometheusRule {
+    #[serde(rename = "apiVersion")]
+    _api_version: String,
+    #[serde(rename = "kind")]
+    _kind: String,
+    pub(crate) metadata: ObjectMeta,
+    #[serde(rename = "spec")]
+    _spec: PrometheusRuleSpec,
+}
+
+#[derive(Debug, Deserialize)]
+#[serde(rename_all = "camelCase", deny_unknown_fields)]
+struct PrometheusRuleSpec {
+    #[serde(rename = "groups")]
+    _groups: Vec<RuleGroup>,
+}
+
+#[derive(Debug, Deserialize)]
+#[serde(rename_all = "camelCase", deny_unknown_fields)]
+struct RuleGroup {
+    #[serde(rename = "name")]
+    _name: String,
+    #[serde(rename = "rules")]
+    _rules: Vec<Rule>,
+}
+
+/// An alert, or something recorded; Prometheus itself reads the expressions elsewhere.
+#[derive(Debug, Deserialize)]
+#[serde(rename_all = "camelCase", deny_unknown_fields)]
+struct Rule {
+    #[serde(rename = "alert")]
+    _alert: Option<String>,
+    #[serde(rename = "record")]
+    _record: Option<String>,
+    #[serde(rename = "expr")]
+    _expr: String,
+    #[serde(rename = "for")]
+    _for: Option<String>,
+    #[serde(rename = "labels", default)]
+    _labels: BTreeMap<String, String>,
+    #[serde(rename = "annotations", default)]
+    _annotations: BTreeMap<String, String>,
+}
+
 /// gateway.networking.k8s.io/v1.
 #[derive(Debug, Deserialize)]
 #[serde(rename_all = "camelCase", deny_unknown_fields)]

@@ -1,11 +1,12 @@
 //! What is in `deploy/`: manifests that a cluster takes and that agree with the server's settings,
-//! an image that the Dockerfile can make, and the compose file.
+//! an image that the Dockerfile can make, the compose files, and what there is without Kubernetes.
 
 #![cfg(feature = "lab")]
 
 mod check;
 mod compose;
 mod custom;
+mod elsewhere;
 mod image;
 mod monitoring;
 mod objects;

@@ -14,7 +14,7 @@ use k8s_openapi::{
 use serde::{Serialize, de::DeserializeOwned};
 use serde_json::Value;
 
-use crate::custom::{HttpRoute, PodMonitor};
+use crate::custom::{HttpRoute, PodMonitor, PrometheusRule};
 
 /// Every kind of object that the manifests hold.
 #[derive(Debug)]
@@ -27,6 +27,7 @@ pub(crate) enum Object {
     Ingress(Ingress),
     HttpRoute(HttpRoute),
     PodMonitor(PodMonitor),
+    PrometheusRule(PrometheusRule),
     Rbac(ObjectMeta),
     ConfigMap(ObjectMeta),
 }
@@ -63,6 +64,8 @@ impl Object {
             Self::HttpRoute(serde_json::from_value(value).map_err(|error| error.to_string())?)
         } else if is(("monitoring.coreos.com/v1", "PodMonitor")) {
             Self::PodMonitor(serde_json::from_value(value).map_err(|error| error.to_string())?)
+        } else if is(("monitoring.coreos.com/v1", "PrometheusRule")) {
+            Self::PrometheusRule(serde_json::from_value(value).map_err(|error| error.to_string())?)
         } else {
             return Err(format!("{api_version} {kind} is not a kind that is used here"));
         })
@@ -78,6 +81,7 @@ impl Object {
             Self::Ingress(object) => &object.metadata,
             Self::HttpRoute(object) => &object.metadata,
             Self::PodMonitor(object) => &object.metadata,
+            Self::PrometheusRule(object) => &object.metadata,
             Self::Rbac(metadata) | Self::ConfigMap(metadata) => metadata,
         }
     }

@@ -21,6 +21,7 @@ mod real;
 mod requests;
 mod role;
 mod rollout;
+mod room;
 mod store;
 mod watch;
 mod watches;

@@ -42,7 +42,9 @@ fn a_drain_loses_nothing_however_pods_are_replaced_or_taken_away() {
 #[test]
 fn a_container_killed_for_its_probe_drains_and_one_that_crashes_cannot() {
     let events = ["--event", "liveness,crash", "--fail-on-loss", "drain"];
-    let ran = rollout_with(&[SHORT], &[&events[..], &FEW].concat());
+    // The traffic stays until readiness fails, which is as late as it can be.
+    let max = ("WEBSAMPLE_DELAY__MAX", "9s");
+    let ran = rollout_with(&[SHORT, max], &[&events[..], &FEW].concat());
     assert_eq!(ran.code, Some(1), "{ran:?}");
     let runs = runs(&ran);
     let [liveness, crash] = runs.as_slice() else { panic!("two runs: {ran:?}") };

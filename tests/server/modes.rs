@@ -143,6 +143,38 @@ fn readiness_can_stay_on_in_the_lame_duck() {
     assert_eq!(server.exit(), 0);
 }
 
+/// What `/readiness` answers to whoever calls himself this.
+fn readiness(server: &Server, agent: &str) -> u16 {
+    let mut client = connect(server.admin);
+    send(&mut client, "GET", "/readiness", &[("user-agent", agent)], b"");
+    response(&mut client).status
+}
+
+#[test]
+fn readiness_can_hold_for_the_kubelet_while_requests_still_come() {
+    let long = ["--grace_period", "2m", "--delay.quiet", "5s", "--delay.max", "90s"];
+    let auto = [&["--delay.min", "30s", "--readiness.on_drain", "auto"], &long[..]].concat();
+    let mut server = Server::start(&auto);
+    let requests = |n| (0..n).for_each(|_| assert_eq!(server.get("/").status, 201));
+    let kubelet = || readiness(&server, "kube-probe/1.36");
+    // How often it asks is learned from its probes.
+    assert_eq!(kubelet(), 200);
+    requests(30);
+    assert_eq!(kubelet(), 200);
+    server.sigterm();
+    server.reaches("lame_duck");
+    requests(30);
+    assert_eq!(kubelet(), 200);
+    assert_eq!(readiness(&server, "GoogleHC/1.0"), 503, "a load balancer is told at once");
+    assert_eq!(server.get("/readiness").status, 503);
+    // Nobody else came: the traffic has moved away.
+    assert_eq!(kubelet(), 503);
+    requests(30);
+    assert_eq!(kubelet(), 200);
+    server.signal(SIGINT);
+    assert_eq!(server.exit(), 0);
+}
+
 #[test]
 fn a_second_signal_while_draining_forces_the_exit() {
     let mut server = Server::start(&flags(&[]));

@@ -68,12 +68,18 @@ impl Serve for Admin {
                 Answer::Now(response) => response,
                 Answer::Later(response) => response.await,
             };
-            if lifecycle.phase() == Phase::Drained {
+            if leaves(&lifecycle) {
                 response.head_mut().set_connection_type(ConnectionType::Close);
             }
             Ok(response.map_body(|_, body| TrackedBody::new(body, held)))
         })
     }
+}
+
+/// Whether this connection's next request is for somebody else: the admin side drains last, and where
+/// another process has taken over, that one is asked how it is.
+fn leaves(lifecycle: &Lifecycle) -> bool {
+    lifecycle.phase() == Phase::Drained || lifecycle.is_handed_over()
 }
 
 impl Admin {

@@ -206,8 +206,7 @@ where
                 let connection = if leaves { in_flight.connection() } else { None };
                 let mut response = match answered {
                     Ok(answered) => {
-                        let pattern = answered.request().match_pattern();
-                        in_flight.answered(pattern.as_deref(), answered.status().as_u16());
+                        in_flight.answered(answered.request(), answered.status().as_u16());
                         let mut response: Response<B> = answered.into();
                         let status = response.status();
                         if status == StatusCode::SWITCHING_PROTOCOLS {
@@ -230,7 +229,7 @@ where
                     }
                     Err(error) => {
                         let response: Response<BoxBody> = error.into();
-                        in_flight.answered(None, response.status().as_u16());
+                        in_flight.answered_unmatched(response.status().as_u16());
                         response.map_body(|_, body| {
                             EitherBody::right(TrackedBody::new(body, Held::Request(in_flight)))
                         })
@@ -254,7 +253,7 @@ where
                     say_close(&mut response, held.connection().as_deref());
                 }
                 if let Held::Request(in_flight) = &mut held {
-                    in_flight.answered(None, response.status().as_u16());
+                    in_flight.answered_unmatched(response.status().as_u16());
                 }
                 Poll::Ready(Ok(
                     response.map_body(|_, body| EitherBody::right(TrackedBody::new(body, held)))

@@ -37,9 +37,10 @@ pub use self::{
     server::Server,
 };
 pub use websample_connections::{
-    Handle, TlsError, Token, check_certificate,
+    Handle, Handoff, Inherited, TlsError, Token, check_certificate,
     hook::TOKEN_HEADER,
-    probes::{LIVENESS, OnDrain, PRESTOP, READINESS},
+    probes::{LIVENESS, PRESTOP, READINESS},
+    readiness::OnDrain,
 };
 /// The core: phases, tokens, what is in flight, the report.
 pub use websample_lifecycle as lifecycle;

@@ -11,7 +11,9 @@ use std::{
 use actix_http::Extensions;
 use prometheus::Registry;
 use tokio_rustls::rustls::ServerConfig;
-use websample_connections::{BACKLOG, Timeouts, Tls, TlsError, Token, bind, probes::OnDrain};
+use websample_connections::{
+    BACKLOG, Handoff, Inherited, Ports, Timeouts, Tls, TlsError, Token, readiness::OnDrain,
+};
 use websample_lifecycle::{Drain, StartupHold};
 use websample_metrics::BuildInfo;
 
@@ -70,8 +72,7 @@ pub struct Server<F> {
     pub(super) drain: Drain,
     pub(super) app: F,
     pub(super) startup: StartupHold,
-    pub(super) traffic: Vec<TcpListener>,
-    pub(super) admin: Vec<TcpListener>,
+    pub(super) ports: Ports,
     pub(super) tls: Option<Arc<Tls>>,
     pub(super) workers: usize,
     pub(super) backlog: i32,
@@ -96,8 +97,7 @@ pub struct Server<F> {
 impl<F> fmt::Debug for Server<F> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("Server")
-            .field("traffic", &self.traffic)
-            .field("admin", &self.admin)
+            .field("ports", &self.ports)
             .field("workers", &self.workers)
             .finish_non_exhaustive()
     }
@@ -114,8 +114,7 @@ impl<F> Server<F> {
             drain,
             app,
             startup,
-            traffic: Vec::new(),
-            admin: Vec::new(),
+            ports: Ports::default(),
             tls: None,
             workers: std::thread::available_parallelism().map_or(1, usize::from),
             backlog: BACKLOG,
@@ -143,18 +142,45 @@ impl<F> Server<F> {
         }
     }
 
-    /// Listens for traffic on these addresses.
+    /// Takes the listening sockets that this process was given: by systemd's socket units
+    /// (`LISTEN_FDS`), or by the server whose place it takes. Those named `admin` are for the admin
+    /// listener, all others for traffic; a side that has one binds nothing, so call this before
+    /// [`bind`](Self::bind) and [`admin`](Self::admin).
+    ///
+    /// On an inherited socket nothing is accepted before the server is ready.
+    pub fn inherit(mut self, inherited: Inherited) -> Self {
+        self.ports.inherit(inherited);
+        self
+    }
+
+    /// Restarts without closing a port: see [`Handoff`].
+    ///
+    /// Who takes over has to [`inherit`](Self::inherit).
+    pub fn handoff(mut self, handoff: Handoff) -> Self {
+        self.ports.handoff(handoff);
+        self
+    }
+
+    /// Tells the service manager nothing. By default one that has set `NOTIFY_SOCKET`, such as systemd
+    /// for `Type=notify`, hears when the server is ready, when it leaves and how long that may take, and
+    /// that it lives (`WATCHDOG_USEC`).
+    pub fn without_service_manager(mut self) -> Self {
+        self.ports.without_manager();
+        self
+    }
+
+    /// Listens for traffic on these addresses, unless sockets for that were [inherited](Self::inherit).
     ///
     /// # Errors
     /// Names the address that cannot be bound.
     pub fn bind(mut self, addresses: impl ToSocketAddrs) -> io::Result<Self> {
-        self.traffic.extend(bind(addresses, self.backlog)?);
+        self.ports.bind(addresses, self.backlog)?;
         Ok(self)
     }
 
     /// Listens for traffic on a socket that is bound already, such as one that was inherited.
     pub fn listen(mut self, listener: TcpListener) -> Self {
-        self.traffic.push(listener);
+        self.ports.listen(listener);
         self
     }
 
@@ -165,12 +191,13 @@ impl<F> Server<F> {
         self
     }
 
-    /// Listens for `/metrics`, `/status` and the probes on these addresses.
+    /// Listens for `/metrics`, `/status` and the probes on these addresses, unless sockets for that were
+    /// [inherited](Self::inherit).
     ///
     /// # Errors
     /// Names the address that cannot be bound.
     pub fn admin(mut self, addresses: impl ToSocketAddrs) -> io::Result<Self> {
-        self.admin.extend(bind(addresses, BACKLOG)?);
+        self.ports.bind_admin(addresses, BACKLOG)?;
         Ok(self)
     }
 
@@ -316,11 +343,11 @@ impl<F> Server<F> {
 
     /// The addresses that traffic is served on.
     pub fn addresses(&self) -> Vec<SocketAddr> {
-        self.traffic.iter().filter_map(|listener| listener.local_addr().ok()).collect()
+        self.ports.addresses()
     }
 
     /// The addresses of the admin listeners.
     pub fn admin_addresses(&self) -> Vec<SocketAddr> {
-        self.admin.iter().filter_map(|listener| listener.local_addr().ok()).collect()
+        self.ports.admin_addresses()
     }
 }

@@ -16,7 +16,7 @@ use actix_http::{
     body::{BodySize, MessageBody},
     uri::PathAndQuery,
 };
-use actix_web::web::Bytes;
+use actix_web::{HttpRequest, web::Bytes};
 use pin_project_lite::pin_project;
 use prometheus::IntCounter;
 use slab::Slab;
@@ -37,6 +37,34 @@ pub(super) struct Tracker {
     metrics: Metrics,
     table: Arc<Table>,
     routes: RefCell<Routes>,
+    paths: RefCell<Paths>,
+}
+
+/// What held the paths of requests that have ended, for those that come.
+///
+/// To share a path with its request would allocate, once for every request.
+#[derive(Default)]
+struct Paths(Vec<String>);
+
+impl Paths {
+    /// How many are kept, and how long each may be.
+    const MOST: usize = 64;
+    const LONGEST: usize = 256;
+
+    #[inline]
+    fn take(&mut self, path: &str) -> String {
+        let mut kept = self.0.pop().unwrap_or_default();
+        kept.push_str(path);
+        kept
+    }
+
+    #[inline]
+    fn keep(&mut self, mut path: String) {
+        if path.capacity() <= Self::LONGEST && self.0.len() < Self::MOST {
+            path.clear();
+            self.0.push(path);
+        }
+    }
 }
 
 /// What the worker's thread keeps of its routes.
@@ -53,6 +81,14 @@ struct Routes {
     counters: Vec<Vec<(u16, Phase, IntCounter)>>,
 }
 
+impl Routes {
+    #[inline]
+    fn among_recent(&self, pattern: &str) -> Option<Route> {
+        let mut recent = self.recent.iter().flatten();
+        recent.find(|(known, _)| **known == *pattern).map(|(_, route)| *route)
+    }
+}
+
 /// What other threads may see of a worker's requests.
 struct Table {
     in_flight: Mutex<Slab<Row>>,
@@ -61,18 +97,12 @@ struct Table {
 
 struct Row {
     method: Method,
-    /// `None` where the request is for a host, as with CONNECT.
-    target: Option<PathAndQuery>,
+    /// Empty where the request is for a host, as with CONNECT.
+    path: String,
     began: Instant,
     route: Option<Route>,
     // Last, so that a count of zero means that everything else is recorded.
     guard: Guard,
-}
-
-impl Row {
-    fn path(&self) -> &str {
-        self.target.as_ref().map_or("", PathAndQuery::path)
-    }
 }
 
 impl Table {
@@ -85,7 +115,7 @@ impl Table {
 struct Old {
     began: Instant,
     route: Option<Route>,
-    target: Option<PathAndQuery>,
+    path: String,
 }
 
 impl Census for Table {
@@ -103,14 +133,14 @@ impl Census for Table {
                 by_age.truncate(most);
             }
             let copy =
-                |row: &Row| Old { began: row.began, route: row.route, target: row.target.clone() };
+                |row: &Row| Old { began: row.began, route: row.route, path: row.path.clone() };
             by_age.iter().filter_map(|(_, key)| in_flight.get(*key)).map(copy).collect()
         };
         // Before its handler has answered, a request is named by the pattern of an earlier one that
         // fits its path, or by the path itself.
         let mut fitting: HashMap<&str, String> = HashMap::new();
         let named = old.iter().map(|old| {
-            let path = old.target.as_ref().map_or("", PathAndQuery::path);
+            let path = old.path.as_str();
             let what = match old.route {
                 Some(route) => self.patterns.get(route),
                 None => fitting
@@ -139,7 +169,13 @@ impl Tracker {
     pub(super) fn new(lifecycle: Lifecycle, metrics: Metrics, patterns: Arc<Patterns>) -> Rc<Self> {
         let table = Arc::new(Table { in_flight: Mutex::default(), patterns });
         lifecycle.register_census(Arc::clone(&table) as Arc<dyn Census>);
-        Rc::new(Self { lifecycle, metrics, table, routes: RefCell::default() })
+        Rc::new(Self {
+            lifecycle,
+            metrics,
+            table,
+            routes: RefCell::default(),
+            paths: RefCell::default(),
+        })
     }
 
     /// Counts a request from now until what this returns is dropped.
@@ -152,8 +188,9 @@ impl Tracker {
         let guard = self.lifecycle.request(phase);
         let began = Instant::now();
         let head = request.head();
-        let target = head.uri.path_and_query().cloned();
-        let row = Row { method: head.method.clone(), target, began, route: None, guard };
+        let path = head.uri.path_and_query().map_or("", PathAndQuery::path);
+        let path = self.paths.borrow_mut().take(path);
+        let row = Row { method: head.method.clone(), path, began, route: None, guard };
         let key = self.table.lock().insert(row);
         if let Some(connection) = &connection {
             connection.begin();
@@ -173,22 +210,34 @@ impl Tracker {
         tracing::info!(
             target: "websample::request",
             method = %row.method,
-            path = row.path(),
+            path = row.path,
             status,
             phase = phase.name(),
             seconds,
             "request"
         );
+        self.paths.borrow_mut().keep(row.path);
         Some(row.guard)
+    }
+
+    /// The route that a request was for.
+    ///
+    /// actix puts a pattern together anew each time. Where nothing of the path was a parameter, the
+    /// path is the pattern, and one that is known needs not be asked for.
+    fn route_of(&self, request: &HttpRequest) -> Route {
+        if request.match_info().is_empty()
+            && let Some(route) = self.routes.borrow().among_recent(request.path())
+        {
+            return route;
+        }
+        self.route(request.match_pattern().as_deref().unwrap_or(UNMATCHED))
     }
 
     fn route(&self, pattern: &str) -> Route {
         let mut routes = self.routes.borrow_mut();
         let routes = &mut *routes;
-        for (known, route) in routes.recent.iter().flatten() {
-            if **known == *pattern {
-                return *route;
-            }
+        if let Some(route) = routes.among_recent(pattern) {
+            return route;
         }
         let found = routes.by_pattern.get_key_value(pattern);
         let found = found.map(|(known, route)| (Rc::clone(known), *route));
@@ -261,11 +310,18 @@ impl TrackedRequest {
         self.connection.clone()
     }
 
-    /// The response's head is known.
-    pub(super) fn answered(&mut self, pattern: Option<&str>, status: u16) {
+    /// The response's head is known, which the application gave to this request.
+    pub(super) fn answered(&mut self, request: &HttpRequest, status: u16) {
         if let Some(finished) = &mut self.finished {
-            let route = self.tracker.route(pattern.unwrap_or(UNMATCHED));
-            finished.route = Some(route.index());
+            finished.route = Some(self.tracker.route_of(request).index());
+            finished.status = status;
+        }
+    }
+
+    /// The response's head is known, and it is of no route.
+    pub(super) fn answered_unmatched(&mut self, status: u16) {
+        if let Some(finished) = &mut self.finished {
+            finished.route = Some(self.tracker.route(UNMATCHED).index());
             finished.status = status;
         }
     }
@@ -280,7 +336,8 @@ impl TrackedRequest {
     }
 
     /// The response's body is complete: what is left is for its connection to send.
-    fn complete(mut self) {
+    #[inline]
+    fn complete(&mut self) {
         if let Some(connection) = self.connection.take_if(|connection| !connection.is_closed())
             && let Some(finished) = self.finished.take()
         {
@@ -319,8 +376,7 @@ pin_project! {
 
     impl<B> PinnedDrop for TrackedBody<B> {
         fn drop(this: Pin<&mut Self>) {
-            let held = std::mem::replace(this.project().in_flight, Held::Connection(None));
-            if let Held::Request(in_flight) = held {
+            if let Held::Request(in_flight) = this.project().in_flight {
                 in_flight.complete();
             }
         }

@@ -17,6 +17,7 @@ use tokio::{
     sync::{OwnedSemaphorePermit, Semaphore},
     time::{Instant, timeout_at},
 };
+use tokio_util::sync::CancellationToken;
 use websample_lifecycle::{Count, Guard, Lifecycle, Mode};
 
 use super::{
@@ -78,6 +79,18 @@ pub struct Acceptor<'a> {
     /// Held until its queue is empty: the drain waits for that, too.
     #[expect(dead_code, reason = "held for its drop")]
     open: Guard,
+    custody: Custody,
+}
+
+/// Whose a listening socket is, which several processes may have.
+#[derive(Debug, Default)]
+pub(super) struct Custody {
+    /// Cancelled when this process may accept; `None` where it always may.
+    pub(super) begins: Option<CancellationToken>,
+    /// Cancelled when another process has taken over, whose queue it is then.
+    pub(super) ends: CancellationToken,
+    /// An activator holds it too: its queue is for the next process.
+    pub(super) is_activated: bool,
 }
 
 impl<'a> Acceptor<'a> {
@@ -98,7 +111,14 @@ impl<'a> Acceptor<'a> {
         let connections = in_flight.connections.clone();
         // From now on, not from when it is first polled: a signal may come before that.
         let open = in_flight.listeners.enter();
-        Ok(Self { listener, reactor, tls, workers, places, connections, open })
+        let custody = Custody::default();
+        Ok(Self { listener, reactor, tls, workers, places, connections, open, custody })
+    }
+
+    /// For a socket that is not this process' alone.
+    pub(super) fn within(mut self, custody: Custody) -> Self {
+        self.custody = custody;
+        self
     }
 
     /// Runs it to its end; where it fails, nobody should be sent here any more.
@@ -116,10 +136,22 @@ impl<'a> Acceptor<'a> {
     /// When it will never accept again.
     pub async fn run(self, lifecycle: &Lifecycle) -> io::Result<()> {
         let draining = lifecycle.draining();
+        let taken_over = self.custody.ends.clone();
+        if let Some(begins) = &self.custody.begins {
+            tokio::select! {
+                biased;
+                // Whoever has given the socket serves its queue.
+                () = taken_over.cancelled() => return Ok(()),
+                () = draining.cancelled() => return Ok(()),
+                () = begins.cancelled() => {}
+            }
+        }
         let mut last = None;
         loop {
             let accepted = tokio::select! {
                 biased;
+                // The queue is the other process' own, and so is the port: nobody is turned away.
+                () = taken_over.cancelled() => return Ok(()),
                 () = draining.cancelled() => break,
                 accepted = self.reactor.accept() => accepted,
             };
@@ -143,7 +175,7 @@ impl<'a> Acceptor<'a> {
                 }
             }
         }
-        if lifecycle.policy().mode == Mode::Drain {
+        if lifecycle.policy().mode == Mode::Drain && !self.custody.is_activated {
             let deadline = lifecycle.deadline();
             tokio::select! {
                 biased;

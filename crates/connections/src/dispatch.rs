@@ -14,6 +14,7 @@ use websample_lifecycle::{Lifecycle, Unfinished};
 use super::{
     accepted::Timeouts,
     goaway::When,
+    limit::missed,
     state::{Connection, FIRST_WORD, Stage},
     transport::Io,
 };
@@ -46,6 +47,8 @@ pub async fn dispatch<F: Future>(
 ) -> End {
     let mut alarm = Alarm::default();
     let mut partial_since: Option<Instant> = None;
+    // Where the process has missed the end of that.
+    let mut head_until: Option<Instant> = None;
     // The last instant of `Io::due` that has been acted on.
     let mut acted: Option<Instant> = None;
     poll_fn(|cx| {
@@ -61,6 +64,14 @@ pub async fn dispatch<F: Future>(
             }
             let (stalled, partial, due, window, body_due) = {
                 let io = &mut *io.borrow_mut();
+                // What most polls of HTTP/1 find: there is nothing to arrange.
+                if io.is_calm() && connection.is_untroubled() {
+                    connection.sent(0);
+                    if connection.body_due().is_none() && !io.is_partial(connection) {
+                        partial_since = None;
+                        return Poll::Pending;
+                    }
+                }
                 let (window, given_up) = io.limit_windows(timeouts.write_timeout);
                 if let Poll::Ready(Err(_)) = io.poll_leave(connection, cx, When::Quiet) {
                     return Poll::Ready(End::Finished);
@@ -76,7 +87,7 @@ pub async fn dispatch<F: Future>(
             };
             let any = stalled.or(due).or(window).or(body_due);
             if !partial && any.is_none() {
-                partial_since = None;
+                (partial_since, head_until) = (None, None);
                 return Poll::Pending;
             }
 
@@ -85,9 +96,9 @@ pub async fn dispatch<F: Future>(
             // with an answer, and therefore comes first.
             let head_due = if partial && !connection.has_expired() {
                 let since = *partial_since.get_or_insert_with(Instant::now);
-                Some(since + timeouts.header_timeout + FIRST_WORD)
+                Some(head_until.unwrap_or(since + timeouts.header_timeout + FIRST_WORD))
             } else {
-                partial_since = None;
+                (partial_since, head_until) = (None, None);
                 None
             };
             let all = [head_due, body_due, stalled, due, window];
@@ -101,8 +112,12 @@ pub async fn dispatch<F: Future>(
             if stalled.is_some_and(|at| now >= at) {
                 return Poll::Ready(End::Stalled);
             }
-            if head_due.is_some_and(|at| now >= at) {
-                connection.expire();
+            if let Some(at) = head_due.filter(|at| now >= *at) {
+                match missed(at, now) {
+                    // What has come since is still to be read.
+                    Some(until) => head_until = Some(until),
+                    None => connection.expire(),
+                }
             }
             if body_due.is_some_and(|at| now >= at) {
                 connection.end_wait();

@@ -12,7 +12,10 @@
 //!
 //! | module | its subject |
 //! |---|---|
-//! | [`accept`] | listening sockets, and closing them without dropping what they hold |
+//! | [`ports`], [`accept`] | listening sockets, and closing them without dropping what they hold |
+//! | [`inherited`] | sockets that systemd, or a predecessor, has given to this process |
+//! | [`handoff`], `successor` | a restart that closes no port |
+//! | `notify` | what a service manager is told |
 //! | [`worker`], [`threads`] | threads with a runtime, which are given connections; their end |
 //! | [`open`] | the connections of one worker, and telling them all to go |
 //! | [`opening`], [`dispatch`] | one from its first byte to its close |
@@ -23,8 +26,10 @@
 //! | [`frames`], [`goaway`] | HTTP/2's frames, and a GOAWAY between two of them |
 //! | [`records`], [`tls`] | TLS: whether a record has come in part; certificates and their replacement |
 //! | [`websocket`] | a close frame between two others |
+//! | `limit` | how long a client may take |
 //! | [`files`] | how many connections there may be |
-//! | [`probes`], [`hook`], [`token`] | what the kubelet asks; who may call the hook, and its secret |
+//! | [`probes`], [`readiness`] | what the kubelet asks, and what readiness answers in a termination |
+//! | [`hook`], [`token`] | who may call the hook, and its secret |
 //! | [`handle`] | talking to a server that runs, and its last words |
 
 pub mod accept;
@@ -35,15 +40,22 @@ pub mod files;
 pub mod frames;
 pub mod goaway;
 pub mod handle;
+pub mod handoff;
 pub mod heads;
 pub mod hook;
+pub mod inherited;
+mod limit;
+mod notify;
 pub mod open;
 pub mod opening;
+pub mod ports;
 pub mod probes;
+pub mod readiness;
 pub mod records;
 pub mod socket;
 pub mod state;
 pub mod status;
+mod successor;
 pub mod threads;
 pub mod tls;
 pub mod token;
@@ -58,6 +70,9 @@ pub use self::{
     connected::Connected,
     files::Places,
     handle::{Handle, publish},
+    handoff::Handoff,
+    inherited::Inherited,
+    ports::{Ports, Serving},
     status::status,
     threads::Threads,
     tls::{Tls, TlsError, check_certificate},

@@ -3,19 +3,17 @@
 use std::{
     future::{Future, poll_fn},
     io,
-    pin::{Pin, pin},
+    pin::pin,
     task::Poll,
 };
 
-use tokio::{
-    net::TcpStream,
-    time::{Sleep, sleep_until},
-};
+use tokio::net::TcpStream;
 use tokio_rustls::TlsAcceptor;
 
 use super::{
     accepted::Timeouts,
     frames::PREFACE,
+    limit::Limit,
     records::Records,
     state::{Connection, FIRST_WORD, Protocol, Stage},
     transport::{Transport, has_unread},
@@ -31,8 +29,8 @@ pub async fn open(
 ) -> Option<(Transport, Vec<u8>)> {
     // Like actix: a response of two writes must not wait for an acknowledgement.
     tcp.set_nodelay(true).ok()?;
-    let mut limit = pin!(sleep_until(connection.accepted() + timeouts.header_timeout));
-    if !first_byte(&tcp, connection, limit.as_mut()).await {
+    let mut limit = Limit::new(connection.accepted() + timeouts.header_timeout);
+    if !first_byte(&tcp, connection, &mut limit).await {
         return None;
     }
     let mut opening = pin!(async {
@@ -58,14 +56,14 @@ pub async fn open(
         if connection.stage() >= Stage::Abrupt {
             return Poll::Ready(None);
         }
-        limit.as_mut().poll(cx).map(|()| None)
+        limit.poll(cx).map(|()| None)
     })
     .await
 }
 
 /// Waits for the client to say anything; tells whether it did.
-async fn first_byte(tcp: &TcpStream, connection: &Connection, mut limit: Pin<&mut Sleep>) -> bool {
-    let mut grace: Option<Pin<Box<Sleep>>> = None;
+async fn first_byte(tcp: &TcpStream, connection: &Connection, limit: &mut Limit) -> bool {
+    let mut grace: Option<Limit> = None;
     poll_fn(|cx| {
         connection.set_waker(cx.waker());
         if tcp.poll_read_ready(cx).is_ready() {
@@ -76,11 +74,11 @@ async fn first_byte(tcp: &TcpStream, connection: &Connection, mut limit: Pin<&mu
             // A client that has just come wants to ask something.
             Stage::Closing => {
                 let until = connection.accepted() + FIRST_WORD;
-                grace.get_or_insert_with(|| Box::pin(sleep_until(until))).as_mut().poll(cx)
+                grace.get_or_insert_with(|| Limit::new(until)).poll(cx)
             }
             Stage::Abrupt | Stage::Cut => Poll::Ready(()),
         };
-        if over.is_ready() || limit.as_mut().poll(cx).is_ready() {
+        if over.is_ready() || limit.poll(cx).is_ready() {
             return Poll::Ready(has_unread(tcp));
         }
         Poll::Pending

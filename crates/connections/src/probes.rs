@@ -7,32 +7,25 @@ use std::sync::{
 
 use websample_lifecycle::{Lifecycle, Phase};
 
-use super::hook::{Call, HookGuard, On};
+use super::{
+    hook::{Call, HookGuard, On},
+    readiness::Readiness,
+};
 
 /// Path of the liveness probe: 200 in every phase, so that nobody restarts a draining pod.
 pub const LIVENESS: &str = "/liveness";
-/// Path of the readiness probe: 200 while serving, else 503.
+/// Path of the readiness probe: 200 while serving, else what [`Readiness`] says.
 pub const READINESS: &str = "/readiness";
 /// Path of the preStop hook: answers when traffic has had its time to move away.
 pub const PRESTOP: &str = "/prestop";
-
-/// What readiness answers once a termination has begun.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
-pub enum OnDrain {
-    /// 503.
-    #[default]
-    Fail,
-    /// 200 still: for a Service that falls back to terminating pods when no other is left.
-    Keep,
-}
 
 /// Answers probes and hooks.
 #[derive(Debug, Clone)]
 pub struct Probes {
     /// Of whose phase they are asked.
     pub lifecycle: Lifecycle,
-    /// What readiness answers once a termination has begun.
-    pub on_drain: OnDrain,
+    /// Answers for readiness.
+    pub readiness: Readiness,
     /// Who may call the hook.
     pub guard: Arc<HookGuard>,
     /// A listener has failed for good: nobody should be sent here any more.
@@ -77,15 +70,10 @@ impl Probes {
             });
         }
         let phase = self.lifecycle.phase();
-        let ok = path == LIVENESS || self.is_ready(phase);
+        let ok = path == LIVENESS
+            || (self.readiness.is_ready(phase, &self.lifecycle, call)
+                && !self.failed.load(Ordering::Relaxed));
         Some(Reply::State(if ok { 200 } else { 503 }, phase))
-    }
-
-    fn is_ready(&self, phase: Phase) -> bool {
-        if self.failed.load(Ordering::Relaxed) {
-            return false;
-        }
-        phase.is_ready() || (phase == Phase::LameDuck && self.on_drain == OnDrain::Keep)
     }
 }
 

@@ -59,6 +59,8 @@ pub struct Connection {
     /// Requests that have come on it, as long as it is HTTP/1.1's.
     heads: RefCell<Heads>,
     accepted: Instant,
+    /// When the last request on it ended, as far as that is told.
+    idle_since: Cell<Instant>,
     body_timeout: Duration,
     /// When a body must have gone on that its handler waits for.
     body_due: Cell<Option<Instant>>,
@@ -97,6 +99,7 @@ impl Connection {
             flags: Cell::default(),
             heads: RefCell::default(),
             accepted,
+            idle_since: Cell::new(accepted),
             body_timeout,
             body_due: Cell::default(),
             unsent: RefCell::default(),
@@ -301,6 +304,18 @@ impl Connection {
         self.heads.borrow_mut().end_body(bytes, chunked);
     }
 
+    /// A request on it was answered or given up, at this instant.
+    #[inline]
+    pub fn end_at(&self, now: Instant) {
+        self.idle_since.set(now);
+        self.end();
+    }
+
+    /// When its last request ended, if [`end_at`](Self::end_at) told; else when it was accepted.
+    pub fn idle_since(&self) -> Instant {
+        self.idle_since.get()
+    }
+
     /// A request on it was answered or given up.
     #[inline]
     pub fn end(&self) {
@@ -326,9 +341,9 @@ impl Connection {
         self.unsent.borrow_mut().push(request);
     }
 
+    #[inline]
     fn tell_sent(&self, request: Finished) {
-        let sender = self.sender.borrow().clone();
-        if let Some(sender) = sender {
+        if let Some(sender) = &*self.sender.borrow() {
             sender.sent(request, self);
         }
     }

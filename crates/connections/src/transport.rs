@@ -104,6 +104,12 @@ impl Io {
         self
     }
 
+    /// Whether it is HTTP/1 that is written as it comes, with nothing hidden.
+    #[inline]
+    pub fn is_calm(&self) -> bool {
+        matches!(self.wire, Wire::Plain) && self.stalled.is_none() && !self.half_closed
+    }
+
     /// Whether the end of what the client says was hidden, and may be seen now.
     pub fn may_see_the_end(&mut self, connection: &Connection) -> bool {
         let may = self.half_closed && connection.is_idle();
@@ -144,13 +150,12 @@ impl Io {
 
     /// When something has to happen on this connection without its client doing anything.
     pub fn due(&self, connection: &Connection) -> Option<Instant> {
-        let first_word = connection.accepted() + FIRST_WORD;
         match &self.wire {
-            Wire::Http2(h2) => h2.due(connection, first_word),
+            Wire::Http2(h2) => h2.due(connection, connection.accepted() + FIRST_WORD),
             Wire::Plain | Wire::WebSocket(_) => (connection.stage() >= Stage::Closing
                 && connection.is_idle()
                 && !connection.has_spoken())
-            .then_some(first_word),
+            .then(|| connection.accepted() + FIRST_WORD),
         }
     }
 
@@ -272,6 +277,7 @@ impl Io {
     }
 
     /// Whether an idle client has begun to say something and not finished.
+    #[inline]
     pub fn is_partial(&self, connection: &Connection) -> bool {
         if !connection.is_idle() {
             return false;
@@ -354,9 +360,16 @@ impl Io {
         Pin::new(&mut self.transport).poll_write(cx, bytes)
     }
 
-    /// Flushes what was written.
+    /// Flushes what was written: with TLS, bytes may be left of a write that was taken.
+    #[inline]
     pub fn poll_flush(&mut self, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
-        // With TLS, bytes may be left of a write that was taken.
+        match &self.transport {
+            Either::Left(_) => Poll::Ready(Ok(())),
+            Either::Right(_) => self.poll_flush_tls(cx),
+        }
+    }
+
+    fn poll_flush_tls(&mut self, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
         let flushed = Pin::new(&mut self.transport).poll_flush(cx);
         self.progress(&flushed);
         flushed

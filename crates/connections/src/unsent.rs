@@ -22,7 +22,7 @@ pub struct Finished {
 /// Counts requests whose responses are complete, until they have left.
 pub trait Sent {
     /// The request has left: it is nobody's any more, and ends on its connection
-    /// ([`Connection::end`]).
+    /// ([`Connection::end`]). Nothing is completed or closed from in here.
     fn sent(&self, request: Finished, connection: &Connection);
 }
 

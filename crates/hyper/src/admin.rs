@@ -61,13 +61,19 @@ impl Respond for Admin {
                 Answer::Now(response) => response,
                 Answer::Later(what) => reply(what, &admin.lifecycle).await.map(Either::Right),
             };
-            if admin.lifecycle.phase() == Phase::Drained {
+            if leaves(&admin.lifecycle) {
                 say_close(&mut response);
             }
             strip(&mut response, on.served());
             Ok(response.map(|body| TrackedBody::new(body, Held::Connection(on))))
         }
     }
+}
+
+/// Whether this connection's next request is for somebody else: the admin side drains last, and where
+/// another process has taken over, that one is asked how it is.
+fn leaves(lifecycle: &Lifecycle) -> bool {
+    lifecycle.phase() == Phase::Drained || lifecycle.is_handed_over()
 }
 
 impl Admin {

@@ -55,8 +55,6 @@ pub(super) struct Served {
     /// What the application has kept of it.
     pub(super) extensions: Option<Extensions>,
     pub(super) body_timeout: Duration,
-    /// When its last request ended.
-    idle_since: Cell<Instant>,
     has_asked: Cell<bool>,
     /// Where HTTP/1.1 is spoken on it.
     outlet: Option<Rc<Outlet>>,
@@ -74,8 +72,7 @@ impl Served {
     /// A request on it has ended, now.
     #[inline]
     pub(super) fn end(&self, now: Instant) {
-        self.idle_since.set(now);
-        self.connection.end();
+        self.connection.end_at(now);
     }
 
     /// Of the request that has begun, the body is known by what is read of it.
@@ -162,7 +159,6 @@ pub(super) async fn serve<R: Respond, H>(
                 peer,
                 extensions,
                 body_timeout: timeouts.body_timeout,
-                idle_since: Cell::new(connection.accepted()),
                 has_asked: Cell::new(false),
                 outlet: outlet.cloned(),
                 upgrade: RefCell::default(),
@@ -246,8 +242,12 @@ impl KeepAlive {
         if !connection.is_idle() || connection.has_expired() {
             return Poll::Pending;
         }
-        let until = served.idle_since.get() + self.limit;
-        // Not set anew with every request: it is found out when it fires.
+        // Not set anew with every request: it is found out when it fires. The task that it wakes is the
+        // one that has asked it first, which is this one.
+        if self.timer.as_ref().is_some_and(|timer| !timer.is_elapsed()) {
+            return Poll::Pending;
+        }
+        let until = connection.idle_since() + self.limit;
         let timer = self.timer.get_or_insert_with(|| Box::pin(sleep_until(until)));
         loop {
             if timer.as_mut().poll(cx).is_pending() {

@@ -48,9 +48,10 @@ mod tracking;
 mod worker;
 
 pub use websample_connections::{
-    Connected, Handle, TlsError, Token, check_certificate,
+    Connected, Handle, Handoff, Inherited, TlsError, Token, check_certificate,
     hook::TOKEN_HEADER,
-    probes::{LIVENESS, OnDrain, PRESTOP, READINESS},
+    probes::{LIVENESS, PRESTOP, READINESS},
+    readiness::OnDrain,
 };
 /// The core: phases, tokens, what is in flight, the report.
 pub use websample_lifecycle as lifecycle;

@@ -10,6 +10,11 @@ pub(super) const UNMATCHED: &str = "unmatched";
 pub(super) struct Route(usize);
 
 impl Route {
+    /// The one at a place.
+    pub(super) const fn at(index: usize) -> Self {
+        Self(index)
+    }
+
     /// Its place, for tables that run parallel to the list.
     pub(super) const fn index(self) -> usize {
         self.0

@@ -2,7 +2,6 @@
 
 use std::{
     fmt, io,
-    net::TcpListener,
     pin::Pin,
     rc::Rc,
     sync::{Arc, atomic::AtomicBool},
@@ -10,13 +9,11 @@ use std::{
 };
 
 use bytes::Bytes;
-use futures_util::future::join_all;
 use http::{Request, Response};
 use http_body::Body as HttpBody;
-use tokio::sync::Semaphore;
 use tower_service::Service;
 use websample_connections::{
-    Acceptor, Handle, Places, Threads, hook::HookGuard, probes::Probes, publish,
+    Handle, Serving, Threads, hook::HookGuard, probes::Probes, publish, readiness::Readiness,
 };
 use websample_lifecycle::{DrainReport, ExitReason, Lifecycle, Signals};
 use websample_metrics::Metrics;
@@ -32,9 +29,6 @@ use super::{
     tracking::Tracker,
     worker,
 };
-
-/// The largest number of places that a semaphore has.
-const MOST_PLACES: usize = Semaphore::MAX_PERMITS;
 
 /// A server on its way; resolves to its report.
 #[must_use = "a server runs only while it is polled"]
@@ -99,11 +93,11 @@ where
     let known: Vec<(&str, u16)> =
         server.routes.iter().map(|(route, code)| (route.as_str(), *code)).collect();
     let metrics = Metrics::new(&lifecycle, &server.build, &known, server.registry.clone());
-    let hook_on_app_listener = server.hook_on_app_listener.unwrap_or(server.admin.is_empty());
+    let hook_on_app_listener = server.hook_on_app_listener.unwrap_or(!server.ports.has_admin());
     let failed = Arc::new(AtomicBool::new(false));
     let probes = Probes {
         lifecycle: lifecycle.clone(),
-        on_drain: server.on_drain,
+        readiness: Readiness::new(server.on_drain),
         guard: Arc::new(HookGuard::new(server.hook_token.clone(), hook_on_app_listener)),
         failed: Arc::clone(&failed),
     };
@@ -137,7 +131,7 @@ where
     let (admin_life, _admin_drain) =
         Lifecycle::new(*lifecycle.policy()).map_err(io::Error::other)?;
     let mut admin_workers = Vec::new();
-    if !server.admin.is_empty() {
+    if server.ports.has_admin() {
         let (lifecycle, life) = (lifecycle.clone(), admin_life.clone());
         let settings = Settings { on_connect: None, ..settings };
         let main = move |inbox, started| {
@@ -148,56 +142,19 @@ where
     }
     threads.ready().await?;
 
-    let places = Places::of_this_process();
-    let limit = server.connection_limit.saturating_mul(server.workers).min(places.traffic);
-    let traffic_places = Arc::new(Semaphore::new(limit.min(MOST_PLACES)));
-    let admin_places = Arc::new(Semaphore::new(places.admin));
-    let report = {
-        let tls = server.tls.as_deref();
-        let accept = |listeners: Vec<TcpListener>,
-                      tls,
-                      workers,
-                      places: &Arc<Semaphore>,
-                      life: &Lifecycle| {
-            listeners
-                .into_iter()
-                .map(|listener| Acceptor::new(listener, tls, workers, Arc::clone(places), life))
-                .collect::<io::Result<Vec<_>>>()
-        };
-        let traffic = accept(server.traffic, tls, &workers, &traffic_places, &lifecycle)?;
-        let admin = accept(server.admin, None, &admin_workers, &admin_places, &admin_life)?;
-        let traffic = for_ever(join_all(
-            traffic.into_iter().map(|acceptor| acceptor.listen(&lifecycle, &failed)),
-        ));
-        let admin = for_ever(join_all(
-            admin.into_iter().map(|acceptor| acceptor.listen(&admin_life, &failed)),
-        ));
-        let certificates = async {
-            match tls {
-                Some(tls) => tls.watch().await,
-                None => std::future::pending().await,
-            }
-        };
-        // Everything is listening: from here on readiness is the application's.
-        drop(server.startup);
-        tokio::select! {
-            report = server.drain.run() => report,
-            () = traffic => unreachable!("it waits for ever"),
-            () = admin => unreachable!("it waits for ever"),
-            () = certificates => unreachable!("the watch has no end"),
-        }
+    let serving = Serving {
+        workers: &workers,
+        connections: server.connection_limit.saturating_mul(server.workers),
+        tls: server.tls.as_deref(),
+        admin_workers: &admin_workers,
+        admin_life: &admin_life,
+        failed: &failed,
     };
+    let report = server.ports.serve(server.drain, server.startup, serving).await?;
 
     // Before anything of the application's own can hang.
     publish(&report, &server.termination_log);
     workers.append(&mut admin_workers);
     threads.stop(workers, report.outcome == ExitReason::Clean).await;
     Ok(report)
-}
-
-/// Polls a future to its end, and then goes on waiting: the end of all listeners, of which there
-/// may be none, is not the end of the server.
-async fn for_ever<F: Future>(future: F) {
-    future.await;
-    std::future::pending::<()>().await;
 }

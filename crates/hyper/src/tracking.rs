@@ -38,8 +38,6 @@ pub(super) struct Tracker {
     metrics: Metrics,
     table: Arc<Table>,
     routes: RefCell<Routes>,
-    /// Requests whose responses are complete, until their connections have sent them.
-    complete: RefCell<Slab<InFlight>>,
 }
 
 /// What the worker's thread keeps of its routes.
@@ -64,6 +62,8 @@ struct Row {
     target: Option<PathAndQuery>,
     began: Instant,
     route: Option<Route>,
+    // Last, so that a count of zero means that everything else is recorded.
+    guard: Guard,
 }
 
 impl Row {
@@ -124,10 +124,10 @@ impl Census for Table {
 }
 
 impl Sent for Tracker {
-    fn sent(&self, request: Finished, _: &Connection) {
-        // Its end, also on its connection, looks at this table's owner, which must not be borrowed then.
-        let request = self.complete.borrow_mut().try_remove(request.key);
-        drop(request);
+    fn sent(&self, request: Finished, connection: &Connection) {
+        let (now, guard) = self.end(request);
+        connection.end_at(now);
+        drop(guard);
     }
 }
 
@@ -136,13 +136,7 @@ impl Tracker {
     pub(super) fn new(lifecycle: Lifecycle, metrics: Metrics, patterns: Arc<Patterns>) -> Rc<Self> {
         let table = Arc::new(Table { in_flight: Mutex::default(), patterns });
         lifecycle.register_census(Arc::clone(&table) as Arc<dyn Census>);
-        Rc::new(Self {
-            lifecycle,
-            metrics,
-            table,
-            routes: RefCell::default(),
-            complete: RefCell::default(),
-        })
+        Rc::new(Self { lifecycle, metrics, table, routes: RefCell::default() })
     }
 
     /// Counts a request from now until what this returns is dropped.
@@ -159,18 +153,38 @@ impl Tracker {
             target: request.uri.path_and_query().cloned(),
             began: Instant::now(),
             route: None,
+            guard,
         };
         let key = self.table.lock().insert(row);
-        InFlight {
-            tracker: Rc::clone(self),
-            key,
-            phase,
-            route: None,
-            status: CLIENT_CLOSED,
-            body,
-            on: OnConnection::begin(on),
-            guard,
-        }
+        on.begin();
+        let finished = Finished { key, phase, route: None, status: CLIENT_CLOSED };
+        InFlight { tracker: Rc::clone(self), finished: Some(finished), body, on: Rc::clone(on) }
+    }
+
+    /// Records the end of a request, which is now. It counts as in flight until the guard is dropped.
+    fn end(&self, finished: Finished) -> (Instant, Option<Guard>) {
+        let now = Instant::now();
+        let Finished { key, phase, route, status } = finished;
+        let Some(row) = self.table.lock().try_remove(key) else { return (now, None) };
+        let seconds = (now - row.began).as_secs_f64();
+        // Which route one would have been whose client left before the answer, nobody has said.
+        let declared = || {
+            let is_answered = status != CLIENT_CLOSED;
+            is_answered.then(|| self.table.patterns.declared(row.path())).flatten()
+        };
+        let route = route.map(Route::at).or_else(declared);
+        self.count(route.unwrap_or_else(|| self.route(UNMATCHED)), status, phase);
+        self.metrics.duration().observe(seconds);
+        tracing::info!(
+            target: "websample::request",
+            method = %row.method,
+            path = row.path(),
+            status,
+            phase = phase.name(),
+            seconds,
+            "request"
+        );
+        (now, Some(row.guard))
     }
 
     fn route(&self, name: &str) -> Route {
@@ -200,114 +214,90 @@ impl Tracker {
 }
 
 /// Marks a connection as busy until it is dropped.
-pub(super) struct OnConnection {
-    on: Rc<Served>,
-    ended: Option<Instant>,
-}
+pub(super) struct OnConnection(Rc<Served>);
 
 impl OnConnection {
     pub(super) fn begin(on: &Rc<Served>) -> Self {
         on.begin();
-        Self { on: Rc::clone(on), ended: None }
+        Self(Rc::clone(on))
     }
 
     pub(super) fn served(&self) -> &Rc<Served> {
-        &self.on
+        &self.0
     }
 }
 
 impl Drop for OnConnection {
     fn drop(&mut self) {
-        self.on.end(self.ended.unwrap_or_else(Instant::now));
+        self.0.connection.end_at(Instant::now());
     }
 }
 
 /// A request in flight; it ends when this is dropped, however that comes about.
 pub(super) struct InFlight {
     tracker: Rc<Tracker>,
-    key: usize,
-    phase: Phase,
-    route: Option<Route>,
-    status: u16,
+    /// What is known of it. `None` once its connection has it.
+    finished: Option<Finished>,
     /// What becomes of the request's body.
     body: Option<Arc<Watch>>,
-    on: OnConnection,
-    // Last, so that a count of zero means that everything else is recorded.
-    guard: Guard,
+    on: Rc<Served>,
 }
 
 impl InFlight {
     pub(super) fn served(&self) -> &Rc<Served> {
-        self.on.served()
+        &self.on
     }
 
     /// The response's head is known; a route that it names takes the place of a declared one.
     pub(super) fn answered(&mut self, name: Option<&str>, status: u16) {
-        self.status = status;
+        let Some(finished) = &mut self.finished else { return };
+        finished.status = status;
         if let Some(name) = name {
-            self.route = Some(self.tracker.route(name));
+            finished.route = Some(self.tracker.route(name).index());
         }
     }
 
     /// The response's body will take its time: the route is shown to whoever asks meanwhile.
     pub(super) fn streams(&self) {
-        if self.route.is_some()
-            && let Some(row) = self.tracker.table.lock().get_mut(self.key)
+        if let Some(Finished { key, route: Some(route), .. }) = self.finished
+            && let Some(row) = self.tracker.table.lock().get_mut(key)
         {
-            row.route = self.route;
+            row.route = Some(Route::at(route));
         }
     }
 
     /// Tells the connection when all of the request's body has come, where that is known only to its
     /// reader; and whether its client has sent nothing of it for too long.
+    #[inline]
     pub(super) fn note_body(&self) -> bool {
-        let progress = self.body.as_ref().map(|watch| watch.progress());
-        if let Some(Progress::Whole(bytes)) = progress
-            && self.served().connection.is_in_body()
+        let Some(body) = &self.body else { return false };
+        let progress = body.progress();
+        if let Progress::Whole(bytes) = progress
+            && self.on.connection.is_in_body()
         {
-            self.served().connection.has_body(bytes as usize, true);
+            self.on.connection.has_body(bytes as usize, true);
         }
-        progress == Some(Progress::TimedOut)
+        progress == Progress::TimedOut
     }
 
     /// The response's body is complete: what is left is for its connection to send.
-    fn complete(self) {
+    fn complete(mut self) {
         self.note_body();
-        let connection = &self.served().connection;
-        if connection.is_closed() {
-            return;
+        let connection = &self.on.connection;
+        if !connection.is_closed()
+            && let Some(finished) = self.finished.take()
+        {
+            connection.complete(finished, &self.tracker);
         }
-        let (connection, tracker) = (Rc::clone(connection), Rc::clone(&self.tracker));
-        let (phase, status) = (self.phase, self.status);
-        let key = tracker.complete.borrow_mut().insert(self);
-        connection.complete(Finished { key, phase, route: None, status }, &tracker);
     }
 }
 
 impl Drop for InFlight {
     fn drop(&mut self) {
-        let Some(row) = self.tracker.table.lock().try_remove(self.key) else { return };
-        let now = Instant::now();
-        self.on.ended = Some(now);
-        let seconds = (now - row.began).as_secs_f64();
-        // Which route one would have been whose client left before the answer, nobody has said.
-        let declared = || {
-            let is_answered = self.status != CLIENT_CLOSED;
-            is_answered.then(|| self.tracker.table.patterns.declared(row.path())).flatten()
-        };
-        let route = self.route.or_else(declared).unwrap_or_else(|| self.tracker.route(UNMATCHED));
-        self.tracker.count(route, self.status, self.phase);
-        self.tracker.metrics.duration().observe(seconds);
-        tracing::info!(
-            target: "websample::request",
-            method = %row.method,
-            path = row.path(),
-            status = self.status,
-            phase = self.phase.name(),
-            seconds,
-            "request"
-        );
-        let _ = &self.guard;
+        let Some(finished) = self.finished.take() else { return };
+        let (now, guard) = self.tracker.end(finished);
+        self.on.connection.end_at(now);
+        drop(guard);
     }
 }
 

@@ -18,8 +18,8 @@ use websample_manifest::output::printed;
 use super::{
     args::RolloutArgs,
     audience::{Audience, Said},
-    cluster::kubernetes::{KubernetesError, Session},
-    experiment::{Cue, Experiment, ExperimentError, run_id},
+    cluster::kubernetes::{KubernetesError, Room, Session},
+    experiment::{Cue, Experiment, ExperimentError, made, run_id},
     gate,
     ground::Ground,
     junit::junit,
@@ -202,12 +202,16 @@ async fn repeats(
     endpoint: Option<&Endpoint>,
     audience: &impl Audience,
 ) -> Result<Vec<RunReport>, RolloutError> {
+    let mut alone = false;
     if let Ground::Kubernetes(session) = ground {
-        session.prepare().await?;
+        session.prepare(|said| audience.tell(said)).await?;
+        alone = is_one_by_one(plan, session, audience).await;
     }
     let mut runs = Vec::new();
     for repeat in 0..plan.repeat {
-        for round in plan.rounds() {
+        let rounds =
+            plan.rounds().flat_map(|round| round.chunks(if alone { 1 } else { round.len() }));
+        for round in rounds {
             let done = side_by_side(plan, round, ground, metrics, endpoint, repeat, audience);
             runs.extend(done.await?);
         }
@@ -218,6 +222,38 @@ async fn repeats(
         }
     }
     Ok(runs)
+}
+
+/// Whether the variants run one after the other, since the nodes have no room for all of them at once.
+async fn is_one_by_one(plan: &Plan, session: &Session, audience: &impl Audience) -> bool {
+    let options = &session.options;
+    if options.side_by_side {
+        return false;
+    }
+    // Where nobody may look at the nodes, a pod without a place is told of when there is one.
+    let Some(room) = Room::look(&session.cluster).await else { return false };
+    let pods = |variant: &Variant| made(variant, plan.seed).pods(options.url.is_none());
+    let fit = |variants: &[Variant]| room.clone().place(variants.iter().flat_map(pods));
+    if plan.rounds().all(fit) {
+        return false;
+    }
+    let several = plan.rounds().any(|round| round.len() > 1);
+    let all = plan.rounds().map(|round| round.iter().flat_map(pods).count()).max().unwrap_or(0);
+    let one = plan.variants.iter().map(|variant| pods(variant).len()).max().unwrap_or(0);
+    let one_fits = plan.variants.iter().all(|variant| fit(std::slice::from_ref(variant)));
+    let mut text = format!("the nodes have no room for {all} pods");
+    if several {
+        text += ": one mode after the other (--side-by-side: all at once, where nodes are added for them)";
+    }
+    if !one_fits {
+        let alone =
+            if several { format!("; nor have they for one mode's {one}") } else { String::new() };
+        text += &format!(
+            "{alone}, as far as requests tell: take fewer --replicas, unless nodes are added"
+        );
+    }
+    audience.tell(Said::Warning(text));
+    several
 }
 
 /// Holds the results for the scrape that takes them away; whoever does not want to wait says so.

@@ -7,7 +7,7 @@ mod preflight;
 mod script;
 pub(crate) mod sending;
 
-pub(super) use self::kubernetes::run_id;
+pub(super) use self::kubernetes::{made, run_id};
 pub use self::preflight::Refused;
 
 use std::{

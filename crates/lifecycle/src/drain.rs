@@ -116,6 +116,8 @@ impl Drain {
         let shared = &self.lifecycle.shared;
         let policy = &shared.policy;
         let drained_at = self.state.drained_at;
+        // A scraper asks the other process now.
+        let drained_at = drained_at.filter(|_| !shared.handed_over.is_cancelled());
         let linger = drained_at.and_then(|at| lock(&shared.scrapes).linger(at, policy.linger));
         Seen {
             now: Instant::now(),
@@ -157,6 +159,10 @@ impl Drain {
                 None
             }
             Trigger::Scraped => None,
+            Trigger::HandOver(answer) => {
+                self.hand_over(answer);
+                None
+            }
             Trigger::Hook(answer) => {
                 self.receive_hook(answer);
                 None
@@ -195,6 +201,20 @@ impl Drain {
         }
     }
 
+    /// Another process serves the listening sockets from now on, if nothing else has begun.
+    fn hand_over(&mut self, answer: oneshot::Sender<bool>) {
+        let leaves = matches!(self.lifecycle.policy().mode, Mode::Drain | Mode::Graceful);
+        let begins = leaves && self.state.phase == Phase::Serving;
+        if begins {
+            tracing::info!("another process has taken over; leaving");
+            self.begin(BegunBy::Handoff);
+            // Before anything else changes, so that whoever is woken by that finds it.
+            self.lifecycle.shared.handed_over.cancel();
+        }
+        // An error means that the caller is gone.
+        let _ = answer.send(begins);
+    }
+
     fn hooks_rest(&self) -> bool {
         self.state.hooks_rest_until.is_some_and(|until| Instant::now() < until)
     }
@@ -204,6 +224,7 @@ impl Drain {
     fn join_hook(&mut self) {
         if let Some(termination) = &mut self.state.termination
             && self.state.signal.is_none()
+            && !termination.is_handoff()
         {
             termination.joined = Some(Instant::now());
             termination.delay_over = None;
@@ -256,7 +277,7 @@ impl Drain {
         let now = Instant::now();
         match &mut self.state.termination {
             Some(hook) if hook.is_shared_by(now) => {
-                if hook.delay_over.is_none() {
+                if hook.delay_over.is_none() && !hook.is_handoff() {
                     hook.joined = Some(now);
                 }
             }

@@ -101,6 +101,8 @@ enum Trigger {
     Ready,
     Hook(oneshot::Sender<Phase>),
     Signal(Signal),
+    /// Another process would take over; answered with whether it may.
+    HandOver(oneshot::Sender<bool>),
     /// A scrape landed: the linger may be over.
     Scraped,
 }
@@ -111,6 +113,7 @@ struct Shared {
     entered: watch::Sender<Entered>,
     history: Mutex<Vec<Entered>>,
     tokens: Mutex<Tokens>,
+    handed_over: CancellationToken,
     in_flight: InFlight,
     startup_holds: AtomicUsize,
     signals: [AtomicU64; Signal::ALL.len()],
@@ -171,6 +174,7 @@ impl Lifecycle {
             entered: watch::Sender::new(starting),
             history: Mutex::new(vec![starting]),
             tokens: Mutex::default(),
+            handed_over: CancellationToken::new(),
             in_flight: InFlight::new(),
             startup_holds: AtomicUsize::new(0),
             signals: Default::default(),
@@ -345,6 +349,30 @@ impl Lifecycle {
         self.send(Trigger::Hook(answer));
         // No answer means that the drain is over or not running.
         answered.await.unwrap_or_else(|_| self.phase())
+    }
+
+    /// Another process is ready to serve this one's listening sockets: begins to leave, as by a
+    /// signal, except that new connections are the other's from now on.
+    ///
+    /// Answers whether that is so. It is not where the end has begun already, nor while starting, nor
+    /// in the modes [`Ignore`](Mode::Ignore) and [`Immediate`](Mode::Immediate): then nothing has
+    /// changed, and the other process has to go.
+    pub async fn hand_over(&self) -> bool {
+        let (answer, answered) = oneshot::channel();
+        self.send(Trigger::HandOver(answer));
+        // No answer means that the drain is over or not running.
+        answered.await.unwrap_or(false)
+    }
+
+    /// Cancelled when another process has taken over: new connections are its own.
+    pub fn handed_over(&self) -> CancellationToken {
+        self.shared.handed_over.child_token()
+    }
+
+    /// Whether another process has taken over. Whoever asks for the address finds that one, so this
+    /// one's readiness says nothing of it.
+    pub fn is_handed_over(&self) -> bool {
+        self.shared.handed_over.is_cancelled()
     }
 
     /// A scrape of the metrics begins: the values that it shows are read from now on. A server

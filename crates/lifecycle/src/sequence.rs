@@ -42,6 +42,8 @@ pub enum BegunBy {
     Hook,
     /// A signal.
     Signal,
+    /// The listening sockets were handed to another process, which serves new connections.
+    Handoff,
 }
 
 /// The one clock that hook and signal share.
@@ -78,6 +80,11 @@ pub(super) struct State {
 }
 
 impl Termination {
+    /// Whether another process has taken over: no signal has to follow.
+    pub(super) fn is_handoff(&self) -> bool {
+        self.cause == BegunBy::Handoff
+    }
+
     /// The one clock starts.
     pub(super) const fn new(began: Instant, cause: BegunBy) -> Self {
         Self { began, cause, joined: None, delay_over: None }
@@ -85,7 +92,8 @@ impl Termination {
 
     /// Whether a signal that comes now belongs to the hook that began this.
     pub(super) fn is_shared_by(&self, now: Instant) -> bool {
-        self.delay_over.is_none_or(|over| now.saturating_duration_since(over) <= HANDOVER)
+        self.is_handoff()
+            || self.delay_over.is_none_or(|over| now.saturating_duration_since(over) <= HANDOVER)
     }
 }
 
@@ -120,12 +128,20 @@ impl State {
         })
     }
 
+    fn is_handed_over(&self) -> bool {
+        self.termination.as_ref().is_some_and(Termination::is_handoff)
+    }
+
     /// What a signal means now.
     pub(super) fn receive(&self, policy: &Policy, signal: Signal) -> Reaction {
         match (policy.mode, self.phase) {
             (Mode::Ignore, _) => Reaction::Ignore,
             (Mode::Immediate, _) => Reaction::ExitAtOnce,
             (_, Phase::Drained) => Reaction::EndLinger,
+            // Of a whole service that ends while this process leaves it: the first, not the second.
+            (_, Phase::Draining) if self.signal.is_none() && self.is_handed_over() => {
+                Reaction::Terminate
+            }
             (_, Phase::Draining) => Reaction::Force,
             (_, Phase::LameDuck) if self.signal.is_some() => match signal {
                 // The kubelet repeats SIGTERM after its own restart; traffic still moves away.
@@ -220,6 +236,9 @@ pub(super) fn next(policy: &Policy, state: &State, seen: &Seen) -> Step {
             Step::Enter(Phase::LameDuck)
         }
         Phase::Serving if state.signal.is_some() => Step::Enter(Phase::Draining),
+        Phase::Serving if state.is_handed_over() && policy.mode != Mode::Drain => {
+            Step::Enter(Phase::Draining)
+        }
         Phase::Serving if state.termination.is_some() => Step::Enter(Phase::LameDuck),
         Phase::Starting | Phase::Serving => Step::Wait(None),
         Phase::LameDuck => lame_duck(policy, state, seen),
@@ -245,7 +264,7 @@ fn lame_duck(policy: &Policy, state: &State, seen: &Seen) -> Step {
         let end = lame_duck_end(policy, &termination, seen.last_arrival);
         return if seen.now >= end { Step::EndDelay } else { Step::Wait(Some(end)) };
     }
-    if state.signal.is_some() {
+    if state.signal.is_some() || termination.is_handoff() {
         return Step::Enter(Phase::Draining);
     }
     // The hook has been answered and the signal is due. If it never comes, the call was stray.

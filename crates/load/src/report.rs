@@ -95,6 +95,12 @@ impl Distribution {
         Duration::from_nanos(self.histogram.value_at_quantile(quantile)).min(self.max)
     }
 
+    /// How many are longer than this, to the histogram's three digits.
+    pub fn count_above(&self, limit: Duration) -> u64 {
+        let within = self.histogram.count_between(0, limit.as_nanos() as u64);
+        self.count() - within
+    }
+
     /// The histogram itself, in nanoseconds.
     pub fn histogram(&self) -> &Histogram<u64> {
         &self.histogram

@@ -1,9 +1,10 @@
 // A small server that ends as Go's servers do: http.Server.Shutdown on SIGTERM.
 //
-// usage: server [-listen ADDRESS] [-unready-for TIME]
+// usage: server [-listen ADDRESS] [-unready-for TIME] [-leave-for TIME]
 //
 // GET / answers with the version, GET /sleep/N after N seconds, POST /echo with the body.
-// -unready-for makes it fail its readiness probe for that long before it shuts down.
+// -unready-for makes it fail its readiness probe for that long before it shuts down; -leave-for
+// makes it answer with Connection: close meanwhile, so that clients leave by themselves.
 package main
 
 import (
@@ -31,6 +32,7 @@ const (
 func main() {
 	listen := flag.String("listen", "127.0.0.1:5000", "`address` to listen on")
 	unreadyFor := flag.Duration("unready-for", 0, "`time` to be unready for before the shutdown")
+	leaveFor := flag.Duration("leave-for", 0, "`time` to send clients away for before the shutdown")
 	flag.Parse()
 
 	var leaving atomic.Bool
@@ -47,6 +49,10 @@ func main() {
 		<-terminated
 		leaving.Store(true)
 		time.Sleep(*unreadyFor)
+		if *leaveFor > 0 {
+			server.SetKeepAlivesEnabled(false)
+			time.Sleep(*leaveFor)
+		}
 		// Closes the listener and idle connections, and waits for what is in flight.
 		ctx, cancel := context.WithTimeout(context.Background(), 25*time.Second)
 		defer cancel()
@@ -76,12 +82,12 @@ func routes(version string, leaving *atomic.Bool) http.Handler {
 		answer(w)
 	})
 	mux.HandleFunc("/sleep/", func(w http.ResponseWriter, r *http.Request) {
-		seconds, err := strconv.Atoi(strings.TrimPrefix(r.URL.Path, "/sleep/"))
-		if err != nil || seconds < 0 || seconds > longestSleep {
+		seconds, err := strconv.ParseFloat(strings.TrimPrefix(r.URL.Path, "/sleep/"), 64)
+		if err != nil || !(seconds >= 0 && seconds <= longestSleep) {
 			http.Error(w, "use /sleep/0 to /sleep/60", http.StatusBadRequest)
 			return
 		}
-		time.Sleep(time.Duration(seconds) * time.Second)
+		time.Sleep(time.Duration(seconds * float64(time.Second)))
 		answer(w)
 	})
 	mux.HandleFunc("/echo", func(w http.ResponseWriter, r *http.Request) {

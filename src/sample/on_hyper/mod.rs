@@ -14,12 +14,14 @@ use std::{
 use http::{Request, Response};
 use tower_service::Service;
 use websample_actix::ServerError;
-use websample_hyper::{Body, Server};
+use websample_hyper::{Body, Inherited, Server};
 use websample_lifecycle::{Drain, DrainReport, Lifecycle};
 use websample_metrics::BuildInfo;
 
 use self::answer::{Out, Sample};
-use super::{DroppedLines, REVISION, announce, answer::status_of, known_routes, log_connections};
+use super::{
+    DroppedLines, REVISION, announce, answer::status_of, handoff, known_routes, log_connections,
+};
 use crate::config::Settings;
 
 /// The application, as the server has it.
@@ -77,7 +79,8 @@ pub(super) async fn run(
         server = server.tls(&tls.cert, &tls.key)?;
     }
     server.registry().register(Box::new(DroppedLines::new())).map_err(io::Error::other)?;
-    server = server.bind(settings.listen)?;
+    server =
+        server.inherit(Inherited::take()?).handoff(handoff(&settings)?).bind(settings.listen)?;
     if let Some(admin) = settings.admin_listen {
         server = server.admin(admin)?;
     }

@@ -6,7 +6,7 @@ use bytes::Bytes;
 use futures_util::{SinkExt as _, StreamExt as _};
 use http::{HeaderValue, Request, Response, StatusCode, header};
 use hyper_util::rt::TokioIo;
-use tokio::time::{sleep, timeout};
+use tokio::time::timeout;
 use tokio_tungstenite::{
     WebSocketStream,
     tungstenite::{
@@ -18,7 +18,7 @@ use tokio_tungstenite::{
 use websample_hyper::Body;
 
 use super::answer::{Out, Sample, whole};
-use crate::sample::events::spread;
+use crate::sample::{events::spread, leaving::Leaving};
 
 /// A peer that takes nothing for this long is given up.
 const SEND: Duration = Duration::from_secs(10);
@@ -26,7 +26,7 @@ const SEND: Duration = Duration::from_secs(10);
 type Socket = WebSocketStream<TokioIo<hyper::upgrade::Upgraded>>;
 
 /// Echoes text and binary messages until either side closes, or the server leaves: then it
-/// closes with 1001, "going away", some time within `close.spread`.
+/// closes with 1001, "going away", some time within `close.spread`, once what has come is answered.
 pub(super) fn ws(sample: &Sample, mut request: Request<Body>) -> Response<Out> {
     let headers = request.headers();
     let key = headers.get(header::SEC_WEBSOCKET_KEY).cloned();
@@ -40,8 +40,8 @@ pub(super) fn ws(sample: &Sample, mut request: Request<Body>) -> Response<Out> {
             "this path is a WebSocket of version 13\n".to_owned(),
         );
     };
-    let lame_duck = sample.lifecycle.lame_duck();
     let spread = spread(sample.settings.close_spread);
+    let mut leaving = Leaving::new(sample.lifecycle.lame_duck(), spread);
     let limit = sample.settings.limits.body;
     let upgraded = hyper::upgrade::on(&mut request);
     tokio::spawn(async move {
@@ -50,15 +50,11 @@ pub(super) fn ws(sample: &Sample, mut request: Request<Body>) -> Response<Out> {
         let config = WebSocketConfig::default().max_message_size(Some(limit));
         let io = TokioIo::new(upgraded);
         let mut socket = Socket::from_raw_socket(io, Role::Server, Some(config)).await;
-        let mut leaving = std::pin::pin!(async {
-            lame_duck.cancelled().await;
-            sleep(spread).await;
-        });
         let reason = loop {
             let message = tokio::select! {
                 biased;
-                () = &mut leaving => break Some(CloseCode::Away),
-                message = socket.next() => message,
+                message = socket.next(), if !leaving.is_over() => message,
+                () = leaving.silent() => break Some(CloseCode::Away),
             };
             match message {
                 Some(Ok(message)) => match timeout(SEND, echo(&mut socket, message)).await {

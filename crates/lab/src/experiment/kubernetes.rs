@@ -26,7 +26,7 @@ use crate::{
     },
     losses::Loss,
     metrics::Following,
-    plan::{Plan, connect_timeout},
+    plan::{Plan, Variant, connect_timeout},
     recorder::Recorder,
     report::RunReport,
     timeline::{Timeline, What},
@@ -47,6 +47,16 @@ const LOOK: Duration = Duration::from_secs(1);
 /// The name of the rollout that has this seed, as objects' labels have it.
 pub(crate) fn run_id(seed: u64) -> String {
     format!("{seed:x}")
+}
+
+/// What the objects of a variant are made for.
+pub(crate) fn made(variant: &Variant, seed: u64) -> Made<'_> {
+    Made {
+        run: run_id(seed),
+        label: &variant.label,
+        mode: variant.mode.map_or("drain", |mode| mode.name()),
+        spec: &variant.cluster,
+    }
 }
 
 /// A Deployment of ours on a cluster, and what is seen of it. What was put there is removed at the end,
@@ -85,12 +95,7 @@ impl<'a> OnCluster<'a> {
     ) -> Result<Self, Failure> {
         let timeline = Timeline::new(start);
         let following = experiment.metrics.follow(timeline.clone(), Box::new(|_| None));
-        let made = Made {
-            run: run_id(experiment.seed),
-            label: experiment.label(),
-            mode: experiment.variant.mode.map_or("drain", |mode| mode.name()),
-            spec: &experiment.variant.cluster,
-        };
+        let made = made(&experiment.variant, experiment.seed);
         let images = &session.options.images;
         let mut service = made.name();
         for manifest in made.surroundings() {

@@ -7,7 +7,7 @@ use websample_lifecycle::Mode;
 use super::{CONNECT_LIMIT, PlanError, Variant, fail, file_name};
 use crate::{
     args::{GroundKind, RolloutArgs},
-    cluster::local::{ClusterSpec, CommandTemplate, PreStop, Probe, Probes},
+    cluster::local::{ClusterSpec, CommandTemplate, Port, PreStop, Probe, Probes},
     disruption::Disruption,
 };
 
@@ -42,6 +42,12 @@ pub(super) fn variant(
     };
     let default_hook =
         if foreign { PreStop::None } else { "http".parse().unwrap_or(PreStop::None) };
+    let hook = own_hook.or_else(|| args.pre_stop.clone()).unwrap_or(default_hook);
+    let hook = match hook {
+        // Where this project's server has it, as its manifest calls it.
+        PreStop::Http { path, .. } if !foreign => PreStop::Http { path, port: Port::Admin },
+        hook => hook,
+    };
     let command = if foreign {
         let parts = args.command.iter().map(|part| part.replace("{mode}", name));
         let mut parts = parts.collect::<Vec<_>>().into_iter();
@@ -56,7 +62,7 @@ pub(super) fn variant(
         min_ready: args.min_ready,
         grace: args.grace,
         probes: probes(args, foreign)?,
-        pre_stop: own_hook.or_else(|| args.pre_stop.clone()).unwrap_or(default_hook),
+        pre_stop: hook,
         propagation: args.propagation.clone(),
         syn_timeout: CONNECT_LIMIT,
         logs: args.logs.then(|| args.out.join("logs").join(file_name(label))),

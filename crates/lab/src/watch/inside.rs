@@ -60,6 +60,7 @@ impl InsidePlan {
             images: Images { v1: image.clone(), v2: image.clone() },
             url: None,
             ready_within: UP_WITHIN,
+            side_by_side: false,
             keep: false,
         };
         let id = run_id(rand::random::<u32>().into());

@@ -1,5 +1,6 @@
 //! The whole drain sequence, on a paused clock: half a minute passes in no time.
 
+mod a_handoff;
 mod a_second_signal;
 mod modes;
 mod the_last_scrape;

@@ -44,6 +44,11 @@ pub struct KubernetesArgs {
           help_heading = "With --target kubernetes")]
     pub ready_within: Option<Duration>,
 
+    /// Run the modes at the same time also where the nodes have no room for all of them [default: one
+    /// after the other then]
+    #[arg(long, help_heading = "With --target kubernetes")]
+    pub side_by_side: bool,
+
     /// Leave everything in the cluster at the end
     #[arg(long, help_heading = "With --target kubernetes")]
     pub keep: bool,
@@ -121,6 +126,8 @@ pub struct Options {
     pub url: Option<String>,
     /// How long pods may take to become available.
     pub ready_within: Duration,
+    /// Whether the modes run at the same time, whatever room there is.
+    pub side_by_side: bool,
     /// Whether everything stays.
     pub keep: bool,
 }
@@ -136,6 +143,7 @@ impl KubernetesArgs {
             ("--image-v2", self.image_v2.is_some()),
             ("--url", self.url.is_some()),
             ("--ready-within", self.ready_within.is_some()),
+            ("--side-by-side", self.side_by_side),
             ("--keep", self.keep),
             ("--deployment", self.existing.deployment.is_some()),
         ];
@@ -187,6 +195,7 @@ impl KubernetesArgs {
             images,
             url: self.url.clone(),
             ready_within: self.ready_within.unwrap_or(READY_WITHIN),
+            side_by_side: self.side_by_side,
             keep: self.keep,
         })
     }

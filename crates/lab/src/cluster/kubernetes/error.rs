@@ -72,6 +72,17 @@ pub enum ClusterProblem {
         /// What there is.
         there: String,
     },
+    /// The namespace is on its way out, and does not go.
+    #[error(
+        "Namespace {name} is being removed, and was not gone after {}: see what is left in it with `kubectl get namespace {name} -o yaml`, or use another --namespace",
+        humantime::format_duration(*after)
+    )]
+    Terminating {
+        /// The namespace.
+        name: String,
+        /// How long it was waited for.
+        after: Duration,
+    },
     /// An object of that name is somebody else's.
     #[error(
         "{object} is there already and was not made by a rollout; it is left alone: use another --namespace"

@@ -228,6 +228,13 @@ impl Made<'_> {
         }
     }
 
+    /// The pods of the Deployment, as far as nodes are concerned.
+    pub(super) fn server_pod(&self) -> Option<PodSpec> {
+        let mut spec = DEPLOYMENT.spec.clone();
+        self.fit(&mut spec, "");
+        spec.template.spec
+    }
+
     /// The Job that sends the load to `host`, the Service, until its pod is told to stop. `limit` is
     /// the time limit of a request.
     pub fn load(
@@ -266,14 +273,7 @@ impl Made<'_> {
             image: Some(image.to_owned()),
             image_pull_policy: contained.image_pull_policy,
             args: Some(args.into()),
-            resources: Some(ResourceRequirements {
-                requests: Some(BTreeMap::from([
-                    ("cpu".to_owned(), Quantity("100m".to_owned())),
-                    ("memory".to_owned(), Quantity("64Mi".to_owned())),
-                ])),
-                limits: Some(BTreeMap::from([("memory".to_owned(), Quantity("512Mi".to_owned()))])),
-                ..ResourceRequirements::default()
-            }),
+            resources: Some(load_resources()),
             security_context: contained.security_context,
             ..Container::default()
         };
@@ -324,6 +324,21 @@ impl Made<'_> {
         if let Some(labels) = selector.and_then(|selector| selector.match_labels.as_mut()) {
             self.relabel(labels);
         }
+    }
+}
+
+/// What the container of the load gets.
+pub(super) fn load_resources() -> ResourceRequirements {
+    let quantities = |list: &[(&str, &str)]| {
+        let quantity = |(name, quantity): &(&str, &str)| {
+            ((*name).to_owned(), Quantity((*quantity).to_owned()))
+        };
+        Some(list.iter().map(quantity).collect())
+    };
+    ResourceRequirements {
+        requests: quantities(&[("cpu", "100m"), ("memory", "64Mi")]),
+        limits: quantities(&[("memory", "512Mi")]),
+        ..ResourceRequirements::default()
     }
 }
 

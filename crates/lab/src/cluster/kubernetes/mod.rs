@@ -13,6 +13,7 @@
 //! | `manifests` | the objects of one mode, made from `deploy/kubernetes/base` |
 //! | `session` | applying and removing them, and nothing else |
 //! | `reference`, `workload`, `served` | what is rolled out, and which of its containers serves |
+//! | `room` | whether the nodes have room for it |
 //! | `watch` | pods, endpoints, events and the workload as they change |
 //! | `observer`, `drained` | what a change means: events of the timeline |
 //! | `trouble` | what a change means: a reason to give up |
@@ -35,6 +36,7 @@ pub mod manifests;
 pub mod observer;
 pub(crate) mod persist;
 mod reference;
+mod room;
 mod served;
 mod session;
 pub mod trouble;
@@ -49,6 +51,7 @@ pub use self::{
     error::{ClusterProblem, KubernetesError, Role},
     load::{Load, Stopped},
     reference::{Kind, Reference, ReferenceError},
+    room::Room,
     served::{HookTime, Served},
     session::Session,
     watch::{View, Watch, Watched},

@@ -14,6 +14,8 @@ use kube::{
     },
 };
 
+use tokio::time::Instant;
+
 use super::{
     access,
     args::Options,
@@ -26,6 +28,10 @@ use crate::audience::Said;
 
 /// Removing everything takes no longer, whatever the cluster does.
 const REMOVAL_LIMIT: Duration = Duration::from_secs(20);
+/// A namespace that is being removed is waited for: its pods have their grace period.
+const NAMESPACE_LIMIT: Duration = Duration::from_secs(120);
+/// Between two looks at it.
+const NAMESPACE_LOOK: Duration = Duration::from_millis(500);
 /// So many of a namespace's latest warnings are told.
 const WARNINGS: usize = 8;
 
@@ -77,19 +83,38 @@ impl Session {
         Self { cluster, options, id, placed: Mutex::default(), said: Mutex::default() }
     }
 
-    /// Makes the namespace, if it is missing.
+    /// Makes the namespace, if it is missing. One that is being removed, as after a rollout that made
+    /// it, is waited for.
     ///
     /// # Errors
     /// Where the cluster refuses it.
-    pub async fn prepare(&self) -> Result<(), KubernetesError> {
+    pub async fn prepare(&self, tell: impl Fn(Said)) -> Result<(), KubernetesError> {
         let name = &self.cluster.namespace;
         let namespaces: Api<Namespace> = Api::all(self.cluster.client.clone());
-        match persist(|| namespaces.get_opt(name)).await {
-            Ok(Some(_)) => return Ok(()),
-            // Whoever may not look is told by the first object whether it is there.
-            Err(kube::Error::Api(status)) if status.code == 403 => return Ok(()),
-            Ok(None) => {}
-            Err(error) => return Err(self.failed(&error, &format!("Namespace {name}"), "get")),
+        let until = Instant::now() + NAMESPACE_LIMIT;
+        let mut waits = false;
+        loop {
+            match persist(|| namespaces.get_opt(name)).await {
+                Ok(Some(there)) if there.metadata.deletion_timestamp.is_some() => {}
+                Ok(Some(_)) => return Ok(()),
+                // Whoever may not look is told by the first object whether it is there.
+                Err(kube::Error::Api(status)) if status.code == 403 => return Ok(()),
+                Ok(None) => break,
+                Err(error) => return Err(self.failed(&error, &format!("Namespace {name}"), "get")),
+            }
+            if Instant::now() >= until {
+                let (name, after) = (name.clone(), NAMESPACE_LIMIT);
+                return Err(self.cluster.failed(ClusterProblem::Terminating { name, after }));
+            }
+            if !waits {
+                let limit = NAMESPACE_LIMIT.as_secs();
+                tell(Said::Warning(format!(
+                    "namespace {name} is still being removed: waiting for that, {limit} s at most"
+                )));
+                waits = true;
+            }
+            // To watch namespaces takes a right that the Role does not give.
+            tokio::time::sleep(NAMESPACE_LOOK).await;
         }
         let manifest = Manifest {
             resource: ApiResource::erase::<Namespace>(&()),
