@@ -57,7 +57,7 @@ fn deployment(rng: &mut StdRng, trial: &mut Trial) {
     if chance(rng, 50) {
         (trial.surge, trial.unavailable) = ("25%".to_owned(), "25%".to_owned());
     }
-    trial.framework = one(rng, &["actix", "hyper"]).to_owned();
+    trial.framework = one(rng, &["actix", "hyper"]).into();
     if chance(rng, 25) {
         trial.slow_start_ms = rng.random_range(200..3_000);
     }
@@ -75,7 +75,7 @@ fn delays(rng: &mut StdRng, trial: &mut Trial) {
     if chance(rng, 30) {
         trial.close_spread_ms = rng.random_range(1..20) * 100;
     }
-    trial.on_drain = one(rng, &["fail", "keep", "auto"]).to_owned();
+    trial.on_drain = one(rng, &["fail", "keep", "auto"]).into();
     trial.pre_stop = match rng.random_range(0..10) {
         0 => format!("sleep:{}s", rng.random_range(1..=3)),
         1..=3 => "none".to_owned(),
@@ -94,7 +94,7 @@ fn delays(rng: &mut StdRng, trial: &mut Trial) {
     };
     if trial.event == Disruption::Liveness {
         // Here the readiness probe has to fail before any proxy can move.
-        trial.on_drain = one(rng, &["fail", "auto"]).to_owned();
+        trial.on_drain = one(rng, &["fail", "auto"]).into();
         let told = trial.probe_period_ms * u64::from(trial.failure_threshold);
         trial.delay_min_ms += told;
         trial.delay_max_ms += told;
@@ -127,7 +127,7 @@ fn load(rng: &mut StdRng, trial: &mut Trial) {
             8 => format!(
                 "{}/s new GET /sleep/{}",
                 rng.random_range(1..=6),
-                rng.random_range(1..30) as f64 / 10.0
+                f64::from(rng.random_range(1..30)) / 10.0
             ),
             9 => {
                 format!("{}/s new GET /stream/{}", rng.random_range(1..=4), rng.random_range(1..=3))
@@ -173,7 +173,7 @@ fn trouble(rng: &mut StdRng, trial: &mut Trial) {
             _ => Unexpected::TermTwice(rng.random_range(0..=trial.delay_max_ms)),
         };
         trial.signal = Some(Signal { what, after_ms: rng.random_range(0..6_000) });
-        trial.on_drain = one(rng, &["fail", "auto"]).to_owned();
+        trial.on_drain = one(rng, &["fail", "auto"]).into();
     }
     if chance(rng, 4) {
         let after_ms = rng.random_range(0..9_000);

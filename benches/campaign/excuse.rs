@@ -30,28 +30,30 @@ const SILENT: f64 = 0.1;
 const SLOW: f64 = 1.0;
 
 /// Why a loss is not covered by the promise; `None` if it is.
-pub(super) fn excuse(
-    loss: &Loss,
-    trial: &Trial,
-    run: &RunReport,
-    ran: &Ran,
-) -> Option<&'static str> {
+pub(super) fn excuse(loss: &Loss, trial: &Trial, run: &RunReport, ran: &Ran) -> Option<String> {
+    // Nobody promises to answer in time where nothing has a processor; and a head that its client, or a
+    // proxy, could not send within limits.header_timeout is late.
+    let late = gate::invalid(std::slice::from_ref(run)).is_some();
+    let slow = (late && loss.at - loss.sent > SLOW)
+        .then(|| format!("slow, in a rollout whose load was late ({})", loss.cause.name()));
+    unmet(loss, trial, run, ran).map(str::to_owned).or(slow)
+}
+
+/// The condition that was not met.
+fn unmet(loss: &Loss, trial: &Trial, run: &RunReport, ran: &Ran) -> Option<&'static str> {
     let pod = run.pods.iter().find(|pod| Some(&pod.name) == loss.pod.as_ref());
     let stream = stream(loss, trial);
-    let late = gate::invalid(std::slice::from_ref(run)).is_some();
     let told = loss.pod.as_ref().is_some_and(|name| ran.told.iter().any(|told| **told == **name));
     // It promises nothing; on a busy machine the lab hears of a process's end after its clients do, and
     // takes it for another cause.
     if trial.event == Disruption::Crash {
         return Some("a crash");
     }
-    // Nobody promises to answer in time where nothing has a processor; and a head that its client, or a
-    // proxy, could not send within limits.header_timeout is late.
-    if late && loss.at - loss.sent > SLOW {
-        return Some("slow, in a rollout whose load was late");
-    }
     match loss.cause {
         Cause::NoEndpoint if may_be_without(trial) => return Some("no pod was there"),
+        Cause::NoEndpoint if run.pods.iter().any(timed_out) => {
+            return Some("no pod was there: a probe got no answer in time");
+        }
         // The proxy's own words for it.
         Cause::Proxy if may_be_without(trial) => return Some("no pod was there"),
         // Of a pod that somebody else has told to go the lab does not know that it is leaving.
@@ -76,6 +78,11 @@ pub(super) fn excuse(
         Cause::CutAtDeadline | Cause::CutAtKill if !fits(trial) => {
             return Some("a request longer than the deadline");
         }
+        // Envoy keeps connections that it has opened and not used, and they are closed after
+        // limits.header_timeout, in a drain or not.
+        Cause::IdleClosed if trial.through.is_some() && loss.after_deletion.is_none() => {
+            return Some("a proxy used an idle connection as it was closed");
+        }
         Cause::ProxyClosed => return Some("the proxy closed its client's connection"),
         _ => {}
     }
@@ -94,6 +101,16 @@ pub(super) fn excuse(
         return Some("a stray hook");
     }
     moved_late(pod, trial, loss).then_some("the proxy moved after delay.min")
+}
+
+/// Whether a readiness probe of a pod timed out, which on a busy machine takes it out.
+fn timed_out(pod: &PodRecord) -> bool {
+    pod.events.iter().any(|event| match &event.what {
+        What::ProbeFailed { probe, reason } => {
+            *probe == "readiness" && reason.starts_with("no answer within")
+        }
+        _ => false,
+    })
 }
 
 /// Whether a pod's process ended by a signal that forced it.
@@ -161,7 +178,7 @@ fn idles(stream: &StreamSpec, trial: &Trial, run: &RunReport) -> bool {
     stream.protocol == Protocol::KeepAlive && unused >= trial.delay_min_ms as f64 / 1e3
 }
 
-/// Whether the proxy still sent to the pod when `delay.min` of its termination was over.
+/// Whether the proxy sent to the pod when `delay.min` of its termination was over.
 fn moved_late(pod: &PodRecord, trial: &Trial, loss: &Loss) -> bool {
     let least = Duration::from_millis(trial.delay_min_ms);
     let sent = Duration::from_secs_f64(loss.sent);
@@ -173,7 +190,9 @@ fn moved_late(pod: &PodRecord, trial: &Trial, loss: &Loss) -> bool {
     };
     let mut began = pod.events.iter().filter(|event| begins(&event.what) && event.at <= sent);
     let Some(began) = began.next_back() else { return false };
-    pod.routed_anywhere_at(began.at + least)
+    // Of a pod that has just come, it may also have heard so late.
+    let over = began.at + least;
+    pod.routed_anywhere_at(over) || (loss.routed == Some(true) && sent >= over)
 }
 
 /// What the record of a pod is asked besides.

@@ -82,7 +82,7 @@ pub(crate) fn judge(trial: &Trial, ran: &Ran) -> Verdict {
     let mut excused: BTreeMap<String, u64> = BTreeMap::new();
     for loss in &run.losses {
         match excuse(loss, trial, run, ran) {
-            Some(why) => *excused.entry(why.to_owned()).or_default() += 1,
+            Some(why) => *excused.entry(why).or_default() += 1,
             None => found(
                 &format!("lost: {}", loss.cause.name()),
                 format!(
@@ -109,17 +109,19 @@ pub(crate) fn judge(trial: &Trial, ran: &Ran) -> Verdict {
 fn wrong_end(trial: &Trial, run: &RunReport, ran: &Ran, pod: &PodRecord) -> Option<String> {
     let text = |what: String| Some(format!("{} {what}", pod.name));
     let crash = trial.event == Disruption::Crash;
-    if pod.killed() && fits(trial) {
-        return text("had to be killed".to_owned());
-    }
     // A shell that is still to become the server knows no drain, and neither does a process that has
     // just begun.
     let ready = pod.first(|what| *what == What::Ready).is_some();
     let told = ran.told.iter().any(|told| **told == *pod.name);
-    let cut = trial.clients.iter().any(|client| Client::may_be_cut(*client))
-        || !fits(trial)
-        || run.losses.iter().any(|loss| loss.pod.as_ref() == Some(&pod.name));
-    match pod.exit().map(|exit| exit.status()) {
+    let hang = trial.clients.iter().any(|client| Client::may_be_cut(*client));
+    // A server knows nothing of a hook that sleeps: its own deadline may come after SIGKILL.
+    let misled = hang && sleep_of(&trial.pre_stop) >= Duration::from_millis(trial.margin_ms);
+    if pod.killed() && fits(trial) && !misled {
+        return text("had to be killed".to_owned());
+    }
+    let cut =
+        hang || !fits(trial) || run.losses.iter().any(|loss| loss.pod.as_ref() == Some(&pod.name));
+    match pod.exit().map(websample_lab::timeline::Exit::status) {
         None | Some(0) => None,
         Some(CUT) if cut => None,
         Some(_) if forced(pod) && (told || !ready) => None,

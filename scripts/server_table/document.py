@@ -4,6 +4,7 @@
 table. A server has a result a variant; one without has not been measured, and one with `void` could not be.
 """
 
+import hashlib
 import json
 import os
 import platform
@@ -15,8 +16,8 @@ from . import PLACE, Unavailable, measure
 from .catalogue import SERVERS
 from .model import VARIANTS
 
-# What has been measured so far, of a run that may be interrupted.
-STATE = PLACE / "servers.json"
+# What has been measured so far, a file for each way to do it: a run may be interrupted.
+STATES = PLACE / "measured"
 NAME = "servers.json"
 
 
@@ -49,6 +50,7 @@ def machine():
         "memory_gib": round(int(memory) / 2**20) if memory.isdigit() else None,
         "system": found(r"^PRETTY_NAME=(.+)$", "/etc/os-release"),
         "architecture": platform.machine(),
+        "python": platform.python_version(),
     }
 
 
@@ -73,9 +75,11 @@ class Measured:
     """The results so far, kept on disk after each."""
 
     def __init__(self, how, fresh=False):
-        kept = None if fresh else read(STATE)
+        text = json.dumps(how, sort_keys=True)
+        self.place = STATES / f"{hashlib.sha256(text.encode()).hexdigest()[:16]}.json"
+        kept = None if fresh else read(self.place)
         self.how = how
-        self.results = kept["results"] if kept and kept["measured"] == how else {}
+        self.results = kept["results"] if kept else {}
 
     def get(self, server, variant, version):
         """A result that was measured with the same command, hook and version."""
@@ -86,7 +90,7 @@ class Measured:
 
     def put(self, server, variant, version, result):
         self.results.setdefault(server.name, {})[variant] = {**result, "version": version}
-        write(STATE, {"measured": self.how, "results": self.results})
+        write(self.place, {"measured": self.how, "results": self.results})
 
     def only(self, servers, variants):
         """These results without the others."""

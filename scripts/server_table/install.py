@@ -10,6 +10,7 @@ import os
 import re
 import shutil
 import subprocess
+import sys
 
 from . import PLACE, ROOT, Unavailable
 
@@ -54,8 +55,7 @@ def examples(kind):
 def venv(directory, wanted, *requirements):
     stamp = directory / "installed"
     if not kept(stamp, wanted):
-        needed("python3", "install Python 3")
-        run("python3", "-m", "venv", "--clear", directory)
+        run(sys.executable, "-m", "venv", "--clear", directory)
         run(directory / "bin" / "pip", "install", "--quiet", "--disable-pip-version-check",
             *requirements)
         stamp.write_text(wanted)

@@ -33,11 +33,11 @@ class Server:
     best_hook: str = HOOK
 
     def command_of(self, variant):
-        return shlex.split(self.best if variant == "best" and self.best else self.command)
+        return shlex.split(self.shown(variant))
 
     def shown(self, variant):
         """The command as somebody would type it."""
-        return shlex.join(self.command_of(variant))
+        return self.best if variant == "best" and self.best else self.command
 
     def hook_of(self, variant):
         return {"plain": "none", "hook": HOOK, "best": self.best_hook}[variant]

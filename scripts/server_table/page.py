@@ -44,8 +44,8 @@ that each has its own remedy, below; [Your own server](your-own-server.md#what-h
 
 ## The table
 
-| server | {variants} |
-|---{columns}|
+| server | {variants} | lost as it comes |
+|---{columns}|---|
 {rows}
 
 In each cell: requests lost, of how many, and how long it took until the last old pod was gone. {void}
@@ -63,8 +63,12 @@ $ scripts/servers --only uvicorn --out /tmp/uvicorn
 
 "As it comes" is a library with the shutdown call that its documentation puts into a handler of SIGTERM,
 where it has one, and else nothing. `http:/leave` is a hook in the application: from then on its answers say
-`Connection: close`, for five seconds, before SIGTERM comes ([examples](../examples/servers)). A single rollout
-says little about single losses: of {some} requests without a loss, one in {bound} may still be lost (95 %).
+`Connection: close`, for five seconds, before SIGTERM comes ([examples](../examples/servers)).
+
+Not more should be read from it than it says. One rollout says little about single losses: of {some} requests
+without a loss, one in {bound} may still be lost (95 %). The pods are processes on one machine, the clients
+look whether a connection was closed before they use it again, and no proxy is in between that sends a request
+twice.
 """
 
 
@@ -72,7 +76,7 @@ def render(document):
     servers = document["servers"]
     rows = "\n".join(table_row(server) for server in servers)
     results = [result for server in servers for result in server["variants"].values()]
-    few = min((result["of"] for result in results if "of" in result), default=0)
+    few = min((result["of"] for result in results if result.get("lost") == 0), default=0)
     voids = any("void" in result for result in results)
     head = HEAD.format(
         count=len(servers), totals=totals(servers), rows=rows, how=how(document["measured"], results),
@@ -121,7 +125,18 @@ def heading(server):
 
 def table_row(server):
     cells = [cell(server["variants"].get(variant)) for variant in VARIANTS]
-    return f"| [{heading(server)}](#{anchor(server)}) | " + " | ".join(cells) + " |"
+    return f"| [{heading(server)}](#{anchor(server)}) | " + " | ".join(cells) + f" | {mostly(server)} |"
+
+
+def mostly(server):
+    """The main causes as it comes: those that make three quarters of what was lost."""
+    result = server["variants"].get("plain", {})
+    shown, left = [], 0.75 * result.get("lost", 0)
+    for cause, count in result.get("causes", {}).items():
+        if left > 0:
+            shown.append(CAUSES.get(cause, cause))
+            left -= count
+    return ", ".join(shown) or "-"
 
 
 def why(result):
@@ -154,11 +169,11 @@ def how(measured, results):
     when = " to ".join(dict.fromkeys([dates[0], dates[-1]])) if dates else "never"
     delays = [result["send_delay_p99_ms"] for result in results if "send_delay_p99_ms" in result]
     rollouts = {1: "one rollout"}.get(measured["repeat"], f"{measured['repeat']} rollouts")
-    late = f" It sent 99 % of the requests at most {max(delays):.0f} ms late in every rollout that counts." \
+    late = f" The generator sent 99 % of the requests at most {max(delays):.0f} ms late in every rollout that counts." \
         if delays else ""
     return f"""\
 {rollouts.capitalize()} a variant, one at a time, on {when}: {measured['replicas']} pods, surge and unavailable 25 %,
 a readiness probe of `/` every second, a grace period of 30 s, a proxy that hears of a change within 1.2 s.
 `--seed {measured['seed']} --mix '{measured['mix']}'`, websample {measured['websample']} (build: {measured['build']}).
-The machine: {machine['cores']} cores ({machine['cpu']}), {machine['memory_gib']} GiB, {machine['system']}, {machine['architecture']};
+Python {machine['python']} ran the Python servers. The machine: {machine['cores']} cores ({machine['cpu']}), {machine['memory_gib']} GiB, {machine['system']}, {machine['architecture']};
 servers and load generator share it.{late}"""

@@ -54,7 +54,7 @@ fn whatever_is_drawn_is_a_rollout() {
             .fold(websample::config::Sources::none(), |sources, (name, value)| {
                 sources.variable(name, &value)
             });
-        let settings = settings.variable("WEBSAMPLE_GRACE_PERIOD", &format!("{}s", trial.grace));
+        let settings = settings.variable("WEBSAMPLE_GRACE_PERIOD", format!("{}s", trial.grace));
         websample::config::Settings::load(&settings)
             .unwrap_or_else(|error| panic!("{error}: {}", trial.line()));
         events.insert(trial.event);

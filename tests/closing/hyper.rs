@@ -6,6 +6,7 @@ mod common;
 mod busy;
 mod corners;
 mod deadline;
+mod faults;
 mod handoff;
 mod hostile;
 mod hostile_http2;

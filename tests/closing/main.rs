@@ -10,6 +10,7 @@
 //! | `deadline` | what is cut, and how |
 //! | `hostile`, `hostile_http2` | clients that are slow on purpose, or want more than anybody gives |
 //! | `corners` | upgrades that are none, heads and bodies in one segment, empty lines |
+//! | `faults` | messages that cannot be written, clocks that step, names that nobody resolves |
 //! | `outside` | the log, files, descriptors, signals and what can be wrong with them |
 //! | `handoff` | restarts that close no port |
 //! | `service` | sockets of an activator, and what a service manager is told |
@@ -22,6 +23,7 @@ mod common;
 mod busy;
 mod corners;
 mod deadline;
+mod faults;
 mod handoff;
 mod hostile;
 mod hostile_http2;

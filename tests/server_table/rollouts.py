@@ -106,6 +106,9 @@ class Rollouts(unittest.TestCase):
             self.rollout()
 
     def test_an_interrupt_ends_the_lab_and_leaves_nothing(self):
+        # Whoever runs this in the background has it ignored.
+        before = signal.signal(signal.SIGINT, signal.default_int_handler)
+        self.addCleanup(signal.signal, signal.SIGINT, before)
         self.pretend("wait")
         with self.assertRaises(KeyboardInterrupt):
             self.rollout()
@@ -117,7 +120,7 @@ class Results(unittest.TestCase):
     def setUp(self):
         directory = tempfile.TemporaryDirectory()
         self.addCleanup(directory.cleanup)
-        document.STATE = Path(directory.name, "state.json")
+        document.STATES = Path(directory.name)
 
     def result(self, **more):
         return {"command": SERVER.shown("plain"), "pre_stop": "none", "lost": 1, "of": 9, **more}

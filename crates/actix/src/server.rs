@@ -297,7 +297,7 @@ impl<F> Server<F> {
         self
     }
 
-    /// What readiness says in the lame duck.
+    /// What readiness says in the lame duck; [`OnDrain::Auto`] by default.
     pub fn readiness_on_drain(mut self, on_drain: OnDrain) -> Self {
         self.on_drain = on_drain;
         self

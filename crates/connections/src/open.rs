@@ -7,7 +7,7 @@ use std::{
 };
 
 use slab::Slab;
-use tokio::time::{Instant, sleep_until};
+use tokio::time::{Instant, MissedTickBehavior, interval, sleep_until};
 use websample_lifecycle::{Lifecycle, Mode, Phase};
 
 use super::state::{Connection, Stage};
@@ -18,6 +18,32 @@ const SPREAD_SHARE: u32 = 2;
 /// Wakes this many connections at a time where they are spread, so that 20,000 of them need not
 /// as many timers.
 const STEP: Duration = Duration::from_millis(5);
+
+/// How old connections become in normal life, so that clients move, too, to servers that came later.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Age {
+    /// A connection that is as old as this is told to leave; up to a tenth more or less, so that those
+    /// that came together do not go together.
+    pub limit: Duration,
+    /// So much later it is closed, once nothing is in flight on it.
+    pub grace: Duration,
+}
+
+/// Ages are looked at no less often than this.
+const LOOK: Duration = Duration::from_secs(1);
+
+/// The tenth of a limit by which a connection's own is longer or shorter.
+const PARTS: u32 = 10;
+
+impl Age {
+    /// When a connection is told to leave, which is known by its place in the list.
+    fn of(&self, key: usize) -> Duration {
+        // Neighbours become far apart: a multiplication by the golden ratio.
+        let spread = (key as u32).wrapping_mul(0x9E37_79B9);
+        let share = f64::from(spread) / f64::from(u32::MAX);
+        self.limit - self.limit / PARTS + (self.limit / PARTS * 2).mul_f64(share)
+    }
+}
 
 /// Every open connection of a worker.
 #[derive(Debug)]
@@ -80,6 +106,25 @@ impl OpenConnections {
         self.advance(Stage::Cut, Duration::ZERO).await;
     }
 
+    /// Tells connections to leave for their age, for as long as the worker lives.
+    pub async fn age(self: Rc<Self>, age: Age) {
+        let mut look = interval((age.limit / (2 * PARTS)).clamp(Duration::from_millis(1), LOOK));
+        look.set_missed_tick_behavior(MissedTickBehavior::Delay);
+        loop {
+            look.tick().await;
+            for (key, connection) in self.connections.borrow().iter() {
+                let (old, limit) = (connection.accepted().elapsed(), age.of(key));
+                match connection.stage() {
+                    Stage::Open if old >= limit => connection.set_stage(Stage::Leaving),
+                    Stage::Leaving if old >= limit + age.grace => {
+                        connection.set_stage(Stage::Closing);
+                    }
+                    _ => {}
+                }
+            }
+        }
+    }
+
     /// Moves every connection to a stage, evenly over a time.
     async fn advance(&self, stage: Stage, spread: Duration) {
         let all: Vec<Weak<Connection>> =
@@ -98,7 +143,10 @@ impl OpenConnections {
                 sleep_until(due).await;
             }
             // Those that have gone meanwhile need not be told.
-            if let Some(connection) = connection.upgrade() {
+            // And some have gone further by themselves.
+            if let Some(connection) = connection.upgrade()
+                && (stage == Stage::Open || connection.stage() < stage)
+            {
                 connection.set_stage(stage);
             }
         }
@@ -120,4 +168,19 @@ fn stage_in(phase: Phase, mode: Mode) -> Option<Stage> {
 /// The stage in which a connection begins that is accepted in a phase.
 pub fn first_stage(phase: Phase, mode: Mode) -> Stage {
     stage_in(phase, mode).unwrap_or(Stage::Open)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn connections_that_came_together_do_not_go_together() {
+        let age = Age { limit: Duration::from_secs(100), grace: Duration::ZERO };
+        let mut ages: Vec<_> = (0..100).map(|key| age.of(key).as_secs_f64()).collect();
+        ages.sort_by(f64::total_cmp);
+        assert!(ages[0] >= 90.0 && ages[99] <= 110.0, "{ages:?}");
+        let widest = ages.windows(2).map(|pair| pair[1] - pair[0]).fold(0.0, f64::max);
+        assert!(widest < 1.0, "{widest}");
+    }
 }

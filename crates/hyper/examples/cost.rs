@@ -59,6 +59,9 @@ async fn draining(address: SocketAddr, app: Router) -> Result<ExitCode, Box<dyn 
 
 #[tokio::main(flavor = "current_thread")]
 async fn main() -> Result<ExitCode, Box<dyn Error>> {
+    // As in every server that has workers: glibc does without locks where there is one thread alone.
+    let (_held, waits) = std::sync::mpsc::channel::<()>();
+    std::thread::spawn(move || waits.recv());
     let arguments: Vec<String> = env::args().skip(1).collect();
     match arguments.iter().map(String::as_str).collect::<Vec<_>>()[..] {
         ["plain", address] => plain(address.parse()?).await,

@@ -72,11 +72,15 @@ impl Watch {
 }
 
 impl Body {
-    pub(super) fn new(incoming: Incoming, limit: Duration) -> (Self, Option<Arc<Watch>>) {
-        let watch = (!incoming.is_end_stream()).then(|| Arc::new(Watch(AtomicU64::new(ARRIVING))));
-        let body =
-            Self { incoming, came: 0, limit, timer: None, waits: false, watch: watch.clone() };
-        (body, watch)
+    /// What is to be known of a body, if anything of it is still to come.
+    #[inline]
+    pub(super) fn watch(incoming: &Incoming) -> Option<Arc<Watch>> {
+        (!incoming.is_end_stream()).then(|| Arc::new(Watch(AtomicU64::new(ARRIVING))))
+    }
+
+    #[inline]
+    pub(super) fn new(incoming: Incoming, limit: Duration, watch: Option<Arc<Watch>>) -> Self {
+        Self { incoming, came: 0, limit, timer: None, waits: false, watch }
     }
 
     fn tell(&self, value: u64) {

@@ -26,7 +26,7 @@ use tokio_rustls::TlsAcceptor;
 use websample_connections::{
     Accepted, Connected, Timeouts,
     dispatch::{CloseOnDrop, End, close, dispatch},
-    open::{OpenConnections, first_stage},
+    open::{Age, OpenConnections, first_stage},
     opening::open,
     socket::Socket,
     state::{Connection, Protocol},
@@ -69,12 +69,6 @@ impl Served {
         self.connection.begin();
     }
 
-    /// A request on it has ended, now.
-    #[inline]
-    pub(super) fn end(&self, now: Instant) {
-        self.connection.end_at(now);
-    }
-
     /// Of the request that has begun, the body is known by what is read of it.
     pub(super) fn watch(&self, body: Option<&Arc<Watch>>) {
         if let Some(outlet) = &self.outlet {
@@ -96,6 +90,7 @@ impl Served {
 pub(super) struct Settings {
     pub(super) keep_alive: Duration,
     pub(super) close_spread: Duration,
+    pub(super) max_age: Option<Age>,
     pub(super) timeouts: Timeouts,
     pub(super) http2_streams: u32,
     pub(super) http2_windows: (u32, u32),
@@ -210,6 +205,10 @@ async fn http1<R: Respond>(
             loop {
                 if let Poll::Ready(served) = connection.as_mut().poll(cx) {
                     return Poll::Ready(served);
+                }
+                if !served.connection.is_idle() && place.outlet().is_gone(cx) {
+                    tracing::debug!("a client has gone before its answer");
+                    return Poll::Ready(Ok(()));
                 }
                 if idle.poll(served, cx).is_pending() {
                     return Poll::Pending;

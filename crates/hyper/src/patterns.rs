@@ -26,7 +26,22 @@ impl Route {
 #[derive(Debug, Default)]
 pub(super) struct Patterns {
     list: RwLock<Vec<String>>,
-    declared: Vec<(String, Route)>,
+    declared: Vec<Declared>,
+}
+
+#[derive(Debug)]
+struct Declared {
+    pattern: String,
+    /// Whether it stands for more than one path.
+    has_parameters: bool,
+    route: Route,
+}
+
+impl Declared {
+    #[inline]
+    fn fits(&self, path: &str) -> bool {
+        if self.has_parameters { fits(&self.pattern, path) } else { self.pattern == path }
+    }
 }
 
 impl Patterns {
@@ -37,17 +52,17 @@ impl Patterns {
             .into_iter()
             .map(|pattern| {
                 let route = patterns.place(&pattern);
-                (pattern, route)
+                Declared { has_parameters: pattern.contains('{'), pattern, route }
             })
             .collect();
         // The one with the most text before its first parameter names a path.
-        declared.sort_by_key(|(pattern, _)| std::cmp::Reverse(fixed(pattern)));
+        declared.sort_by_key(|declared| std::cmp::Reverse(fixed(&declared.pattern)));
         Self { declared, ..patterns }
     }
 
     /// The declared pattern that fits a path; those may not be added to, so no lock is needed.
     pub(super) fn declared(&self, path: &str) -> Option<Route> {
-        self.declared.iter().find(|(pattern, _)| fits(pattern, path)).map(|(_, route)| *route)
+        self.declared.iter().find(|declared| declared.fits(path)).map(|declared| declared.route)
     }
 
     /// The place of a pattern, which is added if it is new.

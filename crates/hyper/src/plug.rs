@@ -26,6 +26,7 @@ use tokio::{
 use websample_connections::{
     socket::Socket,
     state::{Connection, Protocol},
+    transport::tcp,
 };
 
 use super::body::{Progress, Watch};
@@ -96,6 +97,16 @@ impl Outlet {
                 connection.has_body(bytes as usize, true);
             }
         }
+    }
+
+    /// Whether its client has gone, who may yet have closed its own side alone; who has asked is woken when
+    /// that changes.
+    pub(super) fn is_gone(&self, cx: &mut Context<'_>) -> bool {
+        let socket = self.socket.borrow();
+        let io = socket.io.borrow();
+        let mut byte = [0];
+        let peeked = tcp(&io.transport).poll_peek(cx, &mut ReadBuf::new(&mut byte));
+        matches!(peeked, Poll::Ready(Err(_)))
     }
 
     /// The response that hyper is about to write upgrades the connection.

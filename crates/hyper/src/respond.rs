@@ -1,22 +1,30 @@
 //! What stands before an application: probes and hooks are answered here, everything else is
 //! counted and, from the lame duck on, told to come back on another connection.
 
-use std::{convert::Infallible, error::Error, future::poll_fn, net::SocketAddr, rc::Rc};
+use std::{
+    convert::Infallible,
+    error::Error,
+    future::poll_fn,
+    net::SocketAddr,
+    pin::Pin,
+    rc::Rc,
+    task::{Context, Poll, Waker, ready},
+};
 
 use bytes::Bytes;
 use http::{
     HeaderMap, HeaderValue, Method, Request, Response, StatusCode,
     header::{self, HeaderName},
-    request::Parts,
 };
 use http_body::Body as HttpBody;
 use http_body_util::{Either, Full};
-use hyper::body::Incoming;
+use hyper::{body::Incoming, upgrade::OnUpgrade};
+use pin_project_lite::pin_project;
 use tower_service::Service;
 use websample_connections::{
     hook::{Call, On},
     probes::{Probes, Reply, state},
-    state::Protocol,
+    state::{Protocol, Stage},
 };
 use websample_lifecycle::{Lifecycle, Mode, Phase};
 
@@ -114,21 +122,51 @@ pub(super) struct Front<S> {
     pub(super) probes: Probes,
 }
 
-/// A request whose answer has begun.
-#[expect(clippy::large_enum_variant, reason = "the largest is the one that there are many of")]
-enum Begun<S> {
-    Own { reply: Reply, on: OnConnection },
-    Leaving { in_flight: InFlight },
-    App { app: S, request: Request<Body>, in_flight: InFlight, kind: Kind },
-}
-
 /// What a request may make of its connection.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-enum Kind {
+pub(super) enum Kind {
     Plain,
     WebSocket,
     /// A tunnel, where it is answered with success (RFC 9110, section 9.3.6).
     Connect,
+}
+
+/// What an application's service answers, or what is answered in its place.
+type Answer<B> = Response<TrackedBody<Either<B, Full<Bytes>>>>;
+
+pin_project! {
+    /// An answer on its way.
+    ///
+    /// The application's is in here as it is, and its request in that: what is moved about is as small as
+    /// it can be.
+    #[project = AnsweringProjection]
+    pub(super) enum Answering<S, F, B> {
+        App { #[pin] answer: F, in_flight: Option<InFlight>, kind: Kind, front: Rc<Front<S>> },
+        /// Of this crate, or of a service that was not ready at once.
+        Other { answer: Pin<Box<dyn Future<Output = Answer<B>>>> },
+    }
+}
+
+impl<S, F, B, E> Future for Answering<S, F, B>
+where
+    F: Future<Output = Result<Response<B>, E>>,
+    E: Into<BoxError>,
+    B: HttpBody<Data = Bytes>,
+    B::Error: Into<BoxError>,
+{
+    type Output = Result<Answer<B>, Infallible>;
+
+    fn poll(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Self::Output> {
+        match self.project() {
+            AnsweringProjection::App { answer, in_flight, kind, front } => {
+                let answered = ready!(answer.poll(cx));
+                // Never `None`: nobody polls a future that has ended.
+                let Some(in_flight) = in_flight.take() else { return Poll::Pending };
+                Poll::Ready(Ok(front.finish(answered, in_flight, *kind)))
+            }
+            AnsweringProjection::Other { answer } => answer.as_mut().poll(cx).map(Ok),
+        }
+    }
 }
 
 impl<S, B> Respond for Front<S>
@@ -145,36 +183,62 @@ where
         request: Request<Incoming>,
         on: &Rc<Served>,
     ) -> impl Future<Output = Result<Response<Self::Body>, Infallible>> + 'static + use<S, B> {
-        let begun = self.begin(request, on);
-        let front = Rc::clone(self);
-        async move {
-            Ok(match begun {
-                Begun::App { mut app, request, in_flight, kind } => {
+        let is_http1 = on.connection.protocol() == Protocol::Http1;
+        if is_http1 {
+            let incoming = request.body();
+            match incoming.size_hint().exact() {
+                _ if incoming.is_end_stream() => on.connection.expects_body(false),
+                Some(bytes) => on.connection.expects_body_of(bytes),
+                None => on.connection.expects_body(true),
+            }
+        }
+        let (path, method) = (request.uri().path(), request.method());
+        let caller = Caller { headers: request.headers(), peer: on.peer };
+        if let Some(asked) = self.probes.reply(path, method.as_str(), &caller, On::App) {
+            return self.own(asked, OnConnection::begin(on));
+        }
+        let kind = match *method {
+            Method::CONNECT if is_http1 => Kind::Connect,
+            Method::GET if may_upgrade(&request) && wants_websocket(request.headers()) => {
+                Kind::WebSocket
+            }
+            _ => Kind::Plain,
+        };
+        let watch = Body::watch(request.body());
+        on.watch(watch.as_ref());
+        let in_flight = self.tracker.begin(method, path, on, watch.clone());
+        if kind == Kind::WebSocket && leaves(&self.lifecycle) {
+            // Not even begun: a WebSocket would have to be ended at once.
+            return self.refuse(in_flight);
+        }
+        let mut request = request.map(|incoming| Body::new(incoming, on.body_timeout, watch));
+        if let Some(extensions) = &on.extensions {
+            request.extensions_mut().extend(extensions.clone());
+        }
+        let mut app = self.app.clone();
+        // Most services are always ready; whoever is not is asked again by who waits for it.
+        match app.poll_ready(&mut Context::from_waker(Waker::noop())) {
+            Poll::Ready(Ok(())) => Answering::App {
+                answer: app.call(request),
+                in_flight: Some(in_flight),
+                kind,
+                front: Rc::clone(self),
+            },
+            Poll::Ready(Err(error)) => {
+                let response = self.finish(Err(error), in_flight, kind);
+                Answering::Other { answer: Box::pin(std::future::ready(response)) }
+            }
+            Poll::Pending => {
+                let front = Rc::clone(self);
+                let answer = Box::pin(async move {
                     let answered = match poll_fn(|cx| app.poll_ready(cx)).await {
                         Ok(()) => app.call(request).await,
                         Err(error) => Err(error),
                     };
-                    let response = match answered {
-                        Ok(response) => response.map(Either::Left),
-                        Err(error) => failed(&error.into()).map(Either::Right),
-                    };
-                    front.finish(response, in_flight, kind)
-                }
-                Begun::Leaving { in_flight } => {
-                    let mut response =
-                        text(StatusCode::SERVICE_UNAVAILABLE, "this server is leaving\n");
-                    response.headers_mut().insert(header::RETRY_AFTER, RETRY_AFTER);
-                    front.finish(response.map(Either::Right), in_flight, Kind::Plain)
-                }
-                Begun::Own { reply: what, on } => {
-                    let mut response = reply(what, &front.lifecycle).await;
-                    if leaves(&front.lifecycle) {
-                        say_close_if_last(&mut response, on.served());
-                    }
-                    strip(&mut response, on.served());
-                    response.map(|body| TrackedBody::new(Either::Right(body), Held::Connection(on)))
-                }
-            })
+                    front.finish(answered, in_flight, kind)
+                });
+                Answering::Other { answer }
+            }
         }
     }
 }
@@ -184,42 +248,53 @@ fn failed(error: &BoxError) -> Response<Full<Bytes>> {
     text(StatusCode::INTERNAL_SERVER_ERROR, "the application has failed to answer\n")
 }
 
-impl<S: Clone> Front<S> {
-    fn begin(&self, request: Request<Incoming>, on: &Rc<Served>) -> Begun<S> {
-        let (parts, incoming) = request.into_parts();
-        let is_http1 = on.connection.protocol() == Protocol::Http1;
-        if is_http1 {
-            match incoming.size_hint().exact() {
-                _ if incoming.is_end_stream() => on.connection.expects_body(false),
-                Some(bytes) => on.connection.expects_body_of(bytes),
-                None => on.connection.expects_body(true),
+impl<S> Front<S> {
+    /// Answers a probe or the hook.
+    fn own<F, B: 'static>(self: &Rc<Self>, asked: Reply, on: OnConnection) -> Answering<S, F, B> {
+        let lifecycle = self.lifecycle.clone();
+        let answer = Box::pin(async move {
+            let mut response = reply(asked, &lifecycle).await;
+            if leaves(&lifecycle) {
+                say_close_if_last(&mut response, on.served());
             }
-        }
-        let caller = Caller { headers: &parts.headers, peer: on.peer };
-        let asked = self.probes.reply(parts.uri.path(), parts.method.as_str(), &caller, On::App);
-        if let Some(reply) = asked {
-            return Begun::Own { reply, on: OnConnection::begin(on) };
-        }
-        let kind = match parts.method {
-            Method::CONNECT if is_http1 => Kind::Connect,
-            Method::GET if is_http1 && wants_websocket(&parts) => Kind::WebSocket,
-            _ => Kind::Plain,
-        };
-        let (body, watch) = Body::new(incoming, on.body_timeout);
-        on.watch(watch.as_ref());
-        let in_flight = self.tracker.begin(&parts, on, watch);
-        if kind == Kind::WebSocket && leaves(&self.lifecycle) {
-            // Not even begun: a WebSocket would have to be ended at once.
-            return Begun::Leaving { in_flight };
-        }
-        let mut request = Request::from_parts(parts, body);
-        if let Some(extensions) = &on.extensions {
-            request.extensions_mut().extend(extensions.clone());
-        }
-        Begun::App { app: self.app.clone(), request, in_flight, kind }
+            strip(&mut response, on.served());
+            response.map(|body| TrackedBody::new(Either::Right(body), Held::Connection(on)))
+        });
+        Answering::Other { answer }
     }
 
-    fn finish<B: HttpBody>(
+    /// Sends a client elsewhere that wants a WebSocket.
+    fn refuse<F, B>(&self, in_flight: InFlight) -> Answering<S, F, B>
+    where
+        B: HttpBody<Data = Bytes> + 'static,
+        B::Error: Into<BoxError>,
+    {
+        let mut response = text(StatusCode::SERVICE_UNAVAILABLE, "this server is leaving\n");
+        response.headers_mut().insert(header::RETRY_AFTER, RETRY_AFTER);
+        let response = self.complete(response.map(Either::Right), in_flight, Kind::Plain);
+        Answering::Other { answer: Box::pin(std::future::ready(response)) }
+    }
+
+    #[inline]
+    fn finish<B, E>(
+        &self,
+        answered: Result<Response<B>, E>,
+        in_flight: InFlight,
+        kind: Kind,
+    ) -> Answer<B>
+    where
+        E: Into<BoxError>,
+        B: HttpBody<Data = Bytes>,
+        B::Error: Into<BoxError>,
+    {
+        match answered {
+            Ok(response) => self.complete(response.map(Either::Left), in_flight, kind),
+            Err(error) => self.complete(failed(&error.into()).map(Either::Right), in_flight, kind),
+        }
+    }
+
+    #[inline]
+    fn complete<B: HttpBody>(
         &self,
         mut response: Response<B>,
         mut in_flight: InFlight,
@@ -241,7 +316,8 @@ impl<S: Clone> Front<S> {
         if response.body().size_hint().exact().is_none() {
             in_flight.streams();
         }
-        if has_timed_out || leaves(&self.lifecycle) {
+        let is_open = in_flight.served().connection.stage() == Stage::Open;
+        if has_timed_out || !is_open || leaves(&self.lifecycle) {
             say_close_if_last(&mut response, in_flight.served());
         }
         response.map(|body| TrackedBody::new(body, Held::Request(in_flight)))
@@ -262,6 +338,11 @@ pub(super) fn strip<B>(response: &mut Response<B>, on: &Served) {
     }
 }
 
+/// Whether hyper has seen a wish for another protocol, which is cheaper than to look for it.
+fn may_upgrade<B>(request: &Request<B>) -> bool {
+    request.extensions().get::<OnUpgrade>().is_some()
+}
+
 fn has_token(headers: &HeaderMap, name: HeaderName, token: &str) -> bool {
     headers.get_all(name).iter().any(|value| {
         value
@@ -271,9 +352,9 @@ fn has_token(headers: &HeaderMap, name: HeaderName, token: &str) -> bool {
     })
 }
 
-fn wants_websocket(request: &Parts) -> bool {
-    has_token(&request.headers, header::UPGRADE, "websocket")
-        && has_token(&request.headers, header::CONNECTION, "upgrade")
+fn wants_websocket(headers: &HeaderMap) -> bool {
+    has_token(headers, header::UPGRADE, "websocket")
+        && has_token(headers, header::CONNECTION, "upgrade")
 }
 
 /// Whether clients are told to leave. The naive modes tell them only what every framework does:
@@ -309,8 +390,8 @@ mod tests {
             for (name, value) in headers {
                 request = request.header(*name, *value);
             }
-            let (parts, ()) = request.body(()).expect("a request").into_parts();
-            assert_eq!(wants_websocket(&parts), expected, "{headers:?}");
+            let request = request.body(()).expect("a request");
+            assert_eq!(wants_websocket(request.headers()), expected, "{headers:?}");
         }
     }
 }

@@ -104,6 +104,7 @@ where
     let settings = Settings {
         keep_alive: server.keep_alive,
         close_spread: server.close_spread,
+        max_age: server.max_age,
         timeouts: server.timeouts,
         http2_streams: server.http2_streams,
         http2_windows: server.http2_windows,
@@ -133,7 +134,7 @@ where
     let mut admin_workers = Vec::new();
     if server.ports.has_admin() {
         let (lifecycle, life) = (lifecycle.clone(), admin_life.clone());
-        let settings = Settings { on_connect: None, ..settings };
+        let settings = Settings { on_connect: None, max_age: None, ..settings };
         let main = move |inbox, started| {
             let admin = move || Rc::new(Admin { lifecycle, metrics, probes });
             worker::run(settings, life, admin, inbox, started)

@@ -12,7 +12,7 @@ use http::Extensions;
 use prometheus::Registry;
 use tokio_rustls::rustls::ServerConfig;
 use websample_connections::{
-    BACKLOG, Connected, Handoff, Inherited, Ports, Timeouts, Tls, TlsError, Token,
+    BACKLOG, Connected, Handoff, Inherited, Ports, Timeouts, Tls, TlsError, Token, open::Age,
     readiness::OnDrain,
 };
 use websample_lifecycle::{Drain, StartupHold};
@@ -57,6 +57,7 @@ const HTTP2_WINDOWS: (u32, u32) = (1024 * 1024, 2 * 1024 * 1024);
 /// | hyper-util's `auto::Builder` | always: HTTP/2 is known by ALPN, or by its preface |
 /// | `header_read_timeout` | [`header_timeout`](Self::header_timeout), for every head of a connection |
 /// | `max_concurrent_streams`, `initial_*_window_size` | [`http2_streams`](Self::http2_streams), [`http2_windows`](Self::http2_windows) |
+/// | `max_connection_age`, `max_connection_age_grace` | [`max_connection_age`](Self::max_connection_age), of HTTP/1.1 too |
 /// | `http2_keepalive_interval` | [`keep_alive`](Self::keep_alive), of HTTP/1.1 too |
 /// | tonic's `tls_config` | [`tls`](Self::tls), or [`tls_config`](Self::tls_config) |
 ///
@@ -76,6 +77,7 @@ pub struct Server<S> {
     pub(super) connection_limit: usize,
     pub(super) keep_alive: Duration,
     pub(super) close_spread: Duration,
+    pub(super) max_age: Option<Age>,
     pub(super) timeouts: Timeouts,
     pub(super) http2_streams: u32,
     pub(super) http2_windows: (u32, u32),
@@ -119,6 +121,7 @@ impl<S> Server<S> {
             // Above the 60 s of most load balancers: who closes first when idle loses the race.
             keep_alive: Duration::from_secs(75),
             close_spread: Duration::ZERO,
+            max_age: None,
             timeouts: Timeouts {
                 header_timeout: Duration::from_secs(5),
                 body_timeout: Duration::from_secs(30),
@@ -287,6 +290,17 @@ impl<S> Server<S> {
         self
     }
 
+    /// Tells connections to leave that are as old as `limit` (up to a tenth more or less, so that those
+    /// that came together do not go together): by GOAWAY in two steps, or `Connection: close`. `grace`
+    /// later they are closed, as soon as nothing is in flight on them. No limit by default.
+    ///
+    /// Clients that keep their connections for ever, as gRPC's do, thereby find servers that were
+    /// started after them. What runs is finished, however long it takes; WebSockets are left alone.
+    pub fn max_connection_age(mut self, limit: Duration, grace: Duration) -> Self {
+        self.max_age = Some(Age { limit, grace });
+        self
+    }
+
     /// For a request's head, and a TLS handshake, to arrive; 5 s by default.
     pub fn header_timeout(mut self, timeout: Duration) -> Self {
         self.timeouts.header_timeout = timeout;
@@ -305,7 +319,7 @@ impl<S> Server<S> {
         self
     }
 
-    /// What readiness says in the lame duck.
+    /// What readiness says in the lame duck; [`OnDrain::Auto`] by default.
     pub fn readiness_on_drain(mut self, on_drain: OnDrain) -> Self {
         self.on_drain = on_drain;
         self

@@ -10,7 +10,7 @@ use std::{
 };
 
 use bytes::Bytes;
-use http::{Method, request::Parts, uri::PathAndQuery};
+use http::Method;
 use http_body::{Body as HttpBody, Frame, SizeHint};
 use pin_project_lite::pin_project;
 use prometheus::IntCounter;
@@ -32,12 +32,18 @@ use super::{
 /// What is counted for a request whose client left before the response began; nginx's code.
 const CLIENT_CLOSED: u16 = 499;
 
+/// As many paths, and as long ones in bytes, are kept for the next requests.
+const SPARE: usize = 256;
+const LONGEST_SPARE: usize = 256;
+
 /// The requests of one worker.
 pub(super) struct Tracker {
     lifecycle: Lifecycle,
     metrics: Metrics,
     table: Arc<Table>,
     routes: RefCell<Routes>,
+    /// Paths of requests that have ended, for the next ones.
+    spare: RefCell<Vec<String>>,
 }
 
 /// What the worker's thread keeps of its routes.
@@ -58,18 +64,13 @@ struct Table {
 
 struct Row {
     method: Method,
-    /// `None` where the request is for a host, as with CONNECT.
-    target: Option<PathAndQuery>,
+    /// A copy: what the request itself has is a part of its connection's buffer, which could not be
+    /// used again as long as anybody holds that.
+    path: String,
     began: Instant,
     route: Option<Route>,
     // Last, so that a count of zero means that everything else is recorded.
     guard: Guard,
-}
-
-impl Row {
-    fn path(&self) -> &str {
-        self.target.as_ref().map_or("", PathAndQuery::path)
-    }
 }
 
 impl Table {
@@ -82,7 +83,7 @@ impl Table {
 struct Old {
     began: Instant,
     route: Option<Route>,
-    target: Option<PathAndQuery>,
+    path: String,
 }
 
 impl Census for Table {
@@ -100,14 +101,14 @@ impl Census for Table {
                 by_age.truncate(most);
             }
             let copy =
-                |row: &Row| Old { began: row.began, route: row.route, target: row.target.clone() };
+                |row: &Row| Old { began: row.began, route: row.route, path: row.path.clone() };
             by_age.iter().filter_map(|(_, key)| in_flight.get(*key)).map(copy).collect()
         };
         // Before its handler has answered, a request is named by the pattern that fits its path, or by
         // the path itself.
         let mut fitting: HashMap<&str, String> = HashMap::new();
         let named = old.iter().map(|old| {
-            let path = old.target.as_ref().map_or("", PathAndQuery::path);
+            let path = old.path.as_str();
             let what = match old.route {
                 Some(route) => self.patterns.get(route),
                 None => fitting
@@ -136,25 +137,29 @@ impl Tracker {
     pub(super) fn new(lifecycle: Lifecycle, metrics: Metrics, patterns: Arc<Patterns>) -> Rc<Self> {
         let table = Arc::new(Table { in_flight: Mutex::default(), patterns });
         lifecycle.register_census(Arc::clone(&table) as Arc<dyn Census>);
-        Rc::new(Self { lifecycle, metrics, table, routes: RefCell::default() })
+        Rc::new(Self {
+            lifecycle,
+            metrics,
+            table,
+            routes: RefCell::default(),
+            spare: RefCell::default(),
+        })
     }
 
     /// Counts a request from now until what this returns is dropped.
     pub(super) fn begin(
         self: &Rc<Self>,
-        request: &Parts,
+        method: &Method,
+        path: &str,
         on: &Rc<Served>,
         body: Option<Arc<Watch>>,
     ) -> InFlight {
         let phase = self.lifecycle.phase();
         let guard = self.lifecycle.request(phase);
-        let row = Row {
-            method: request.method.clone(),
-            target: request.uri.path_and_query().cloned(),
-            began: Instant::now(),
-            route: None,
-            guard,
-        };
+        let mut copy = self.spare.borrow_mut().pop().unwrap_or_default();
+        copy.push_str(path);
+        let row =
+            Row { method: method.clone(), path: copy, began: Instant::now(), route: None, guard };
         let key = self.table.lock().insert(row);
         on.begin();
         let finished = Finished { key, phase, route: None, status: CLIENT_CLOSED };
@@ -165,12 +170,12 @@ impl Tracker {
     fn end(&self, finished: Finished) -> (Instant, Option<Guard>) {
         let now = Instant::now();
         let Finished { key, phase, route, status } = finished;
-        let Some(row) = self.table.lock().try_remove(key) else { return (now, None) };
+        let Some(mut row) = self.table.lock().try_remove(key) else { return (now, None) };
         let seconds = (now - row.began).as_secs_f64();
         // Which route one would have been whose client left before the answer, nobody has said.
         let declared = || {
             let is_answered = status != CLIENT_CLOSED;
-            is_answered.then(|| self.table.patterns.declared(row.path())).flatten()
+            is_answered.then(|| self.table.patterns.declared(&row.path)).flatten()
         };
         let route = route.map(Route::at).or_else(declared);
         self.count(route.unwrap_or_else(|| self.route(UNMATCHED)), status, phase);
@@ -178,12 +183,17 @@ impl Tracker {
         tracing::info!(
             target: "websample::request",
             method = %row.method,
-            path = row.path(),
+            path = row.path,
             status,
             phase = phase.name(),
             seconds,
             "request"
         );
+        row.path.clear();
+        let mut spare = self.spare.borrow_mut();
+        if spare.len() < SPARE && row.path.capacity() <= LONGEST_SPARE {
+            spare.push(row.path);
+        }
         (now, Some(row.guard))
     }
 

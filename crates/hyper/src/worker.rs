@@ -26,6 +26,9 @@ pub(super) async fn run<M, R>(
     let mut http1 = http1::Builder::new();
     // Limits are this crate's: hyper's would also be those of idle connections.
     http1.header_read_timeout(None);
+    // Else hyper reads on while a handler runs, to see whether its client has gone: into a buffer of 8 KiB,
+    // a new one since the request still has the other. Here that is asked of the kernel.
+    http1.half_close(true);
     let (stream_window, connection_window) = settings.http2_windows;
     let mut http2 = http2::Builder::new(Local);
     http2
@@ -40,6 +43,9 @@ pub(super) async fn run<M, R>(
     let open = OpenConnections::new();
     let follow = Rc::clone(&open).follow(lifecycle.clone(), settings.close_spread);
     tokio::task::spawn_local(follow);
+    if let Some(age) = settings.max_age {
+        tokio::task::spawn_local(Rc::clone(&open).age(age));
+    }
     let services = Rc::new(Services { responder: respond(), http1, http2, settings });
     if started.send(Ok(())).is_err() {
         return;

@@ -258,3 +258,26 @@ async fn a_handler_that_panics_takes_its_connection_and_nothing_else() {
     let report = timeout(PATIENCE, running).await.expect("in time").expect("no panic");
     assert_eq!(report.expect("a report").outcome, ExitReason::Clean);
 }
+
+/// Answers, and leaves something behind that does not let its thread go for a long time.
+async fn blocks() -> &'static str {
+    tokio::spawn(async {
+        tokio::time::sleep(Duration::from_millis(50)).await;
+        std::thread::sleep(4 * PATIENCE);
+    });
+    "done"
+}
+
+#[tokio::test]
+async fn a_worker_that_something_of_the_application_blocks_does_not_hold_the_end() {
+    let (lifecycle, drain) = life();
+    let running = server(drain, Router::new().route("/", get(blocks))).workers(1).run();
+    let (handle, address) = serving(&running);
+    let running = tokio::spawn(running);
+    lifecycle.reached(Phase::Serving).await;
+    assert!(fetch(address, "/").await.ends_with("done"));
+    handle.drain();
+    let report = timeout(PATIENCE, running).await.expect("it ends").expect("no panic");
+    // What blocks is nobody's request.
+    assert_eq!(report.expect("a report").outcome, ExitReason::Clean);
+}

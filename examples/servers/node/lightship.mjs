@@ -1,5 +1,6 @@
 // lightship, with the server's close() as its shutdown handler.
-// --best waits for close(), instead of a second for what is in flight.
+// --best tells clients to leave while it still accepts, and then waits for close(), instead of a
+// second for what is in flight.
 import http from 'node:http';
 import { createLightship } from 'lightship';
 import common from './common.js';
@@ -14,7 +15,11 @@ const lightship = await createLightship({
   // What its shutdown handler is given: 5 s by default.
   ...(options.best && { shutdownHandlerTimeout: 20_000 }),
 });
-const server = http.createServer(handle).listen(port, options.host);
+const server = http.createServer((request, response) => {
+  if (options.best && lightship.isServerShuttingDown()) response.setHeader('Connection', 'close');
+  handle(request, response);
+});
+server.listen(port, options.host);
 lightship.registerShutdownHandler(() => {
   const closed = new Promise((resolve) => server.close(resolve));
   return options.best ? closed : undefined;

@@ -77,8 +77,9 @@ SERVERS = [
         sigterm="It fails its readiness, goes on serving for `shutdownDelay` (5 s, and none where it finds "
                 "no Kubernetes around it), then runs the shutdown handlers, and exits a second later.",
         source="https://github.com/gajus/lightship#readme",
-        fix="Nothing is needed for new connections; a shutdown handler that waits until `server.close()` "
-            "is done, and a `shutdownHandlerTimeout` longer than the slowest request.",
+        fix="Nothing is needed for new connections; answers with `Connection: close` while "
+            "`isServerShuttingDown()`, a shutdown handler that waits until `server.close()` is done, and a "
+            "`shutdownHandlerTimeout` longer than the slowest request.",
         fix_source="https://github.com/gajus/lightship#readme",
     ),
 ]

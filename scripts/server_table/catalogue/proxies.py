@@ -58,7 +58,7 @@ SERVERS = [
         best="../stop-with INT lighttpd -D -f lighttpd.conf",
         sigterm="TERM ends it at once, with what is in flight; INT is the graceful shutdown, limited by "
                 "`server.graceful-shutdown-timeout`.",
-        source=f"{LIGHTTPD}/Docs_ConfigurationOptions",
+        source="https://github.com/lighttpd/lighttpd1.4/blob/lighttpd-1.4.69/src/server.c",
         fix="Have it get INT instead, by the image's STOPSIGNAL, and sleep in the hook.",
         fix_source=f"{LIGHTTPD}/Docs_ConfigurationOptions",
     ),

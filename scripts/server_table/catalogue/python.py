@@ -35,7 +35,7 @@ SERVERS = [
         source=f"{GUNICORN}/gunicorn/arbiter.py",
         fix="Sleep in the hook, and set `--graceful-timeout` to less than what the hook leaves of the grace "
             "period.",
-        fix_source="https://docs.gunicorn.org/en/stable/settings.html#graceful-timeout",
+        fix_source=f"{GUNICORN}/gunicorn/config.py",
     ),
     Server(
         name="gunicorn-gthread", title="gunicorn, gthread workers", kind="python", package="gunicorn",
@@ -46,7 +46,7 @@ SERVERS = [
         source=f"{GUNICORN}/gunicorn/workers/gthread.py",
         fix="Sleep in the hook, and set `--graceful-timeout` to less than what the hook leaves of the grace "
             "period.",
-        fix_source="https://docs.gunicorn.org/en/stable/settings.html#graceful-timeout",
+        fix_source=f"{GUNICORN}/gunicorn/config.py",
     ),
     Server(
         name="uvicorn-worker", title="gunicorn, uvicorn workers", kind="python",
@@ -64,9 +64,10 @@ SERVERS = [
         name="hypercorn", title="hypercorn", kind="python", package="hypercorn",
         command="hypercorn --bind {host}:{port} asgi:app",
         best="hypercorn --graceful-timeout 20 --bind {host}:{port} asgi:app", best_hook=LEAVE,
-        sigterm="It closes its listener and its idle connections at once, and gives what is in flight 3 s "
-                "(`--graceful-timeout`).",
-        source=f"{HYPERCORN}/asyncio/run.py",
+        sigterm="Its worker accepts no more, closes idle connections at once, and gives what is in flight 3 s "
+                "(`--graceful-timeout`); its main process keeps the listening socket until then, so that "
+                "who still connects waits in vain and is reset.",
+        source=f"{HYPERCORN}/run.py",
         fix="`--graceful-timeout` for requests of more than 3 s, and a hook that calls the application, which "
             "from then on answers with `Connection: close`.",
         fix_source="https://hypercorn.readthedocs.io/en/latest/how_to_guides/configuring.html",
