@@ -148,6 +148,8 @@ fn the_scripts_have_no_mistake_that_a_linter_knows() {
         .expect("a directory")
         .map(|entry| entry.expect("an entry").path())
         .chain([in_repository("packaging/npm/websample")])
+        .chain([in_repository("packaging/ci/websample-ci")])
+        .filter(|path| path.is_file())
         .filter(|path| {
             let text = fs::read_to_string(path).expect("text");
             let first = text.lines().next().unwrap_or_default();
