@@ -105,6 +105,15 @@ class Rollouts(unittest.TestCase):
         with self.assertRaisesRegex(Unavailable, "uvicorn: websample exited with 69"):
             self.rollout()
 
+    def test_a_websample_without_the_lab_measures_nothing(self):
+        self.websample.write_text("#!/bin/sh\nexit 64\n")
+        self.websample.chmod(0o755)
+        for given in (self.websample, self.place / "missing"):
+            with self.assertRaisesRegex(Unavailable, "no websample with the lab"):
+                measure.program(str(given))
+        self.websample.write_text("#!/bin/sh\nexit 0\n")
+        self.assertEqual(measure.program(str(self.websample)), self.websample.resolve())
+
     def test_an_interrupt_ends_the_lab_and_leaves_nothing(self):
         # Whoever runs this in the background has it ignored.
         before = signal.signal(signal.SIGINT, signal.default_int_handler)
