@@ -52,7 +52,7 @@ impl Service {
     }
 
     fn signal(&self, signal: Signal) {
-        let pid = Pid::from_raw(self.pid() as i32).expect("a process");
+        let pid = Pid::from_raw(self.pid().cast_signed()).expect("a process");
         kill_process(pid, signal).expect("it is alive");
     }
 
@@ -193,7 +193,7 @@ fn what_is_in_flight_is_finished_by_the_old_process() {
 fn the_accept_queue_is_kept() {
     let mut service = Service::start(&["--delay.min", "0s", "--delay.quiet", "0s"]);
     for _ in 0..common::count(3, 30) {
-        let pid = Pid::from_raw(service.pid() as i32).expect("a process");
+        let pid = Pid::from_raw(service.pid().cast_signed()).expect("a process");
         kill_process(pid, Signal::STOP).expect("it is alive");
         let mut clients: Vec<_> = (0..200).map(|_| Client::to(service.server.app)).collect();
         for client in &mut clients {
@@ -330,7 +330,7 @@ fn a_server_that_has_taken_over_serves_its_queue_when_it_goes_for_good() {
     let mut service = Service::start(&["--delay.min", "0s", "--delay.quiet", "0s"]);
     service.hand_over();
     service.all_others_leave();
-    let pid = Pid::from_raw(service.pid() as i32).expect("a process");
+    let pid = Pid::from_raw(service.pid().cast_signed()).expect("a process");
     kill_process(pid, Signal::STOP).expect("it is alive");
     let mut clients: Vec<_> = (0..100).map(|_| Client::to(service.server.app)).collect();
     for client in &mut clients {

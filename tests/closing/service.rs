@@ -242,7 +242,7 @@ fn a_service_manager_hears_that_a_successor_has_failed() {
 }
 
 fn signal(pid: u32, signal: rustix::process::Signal) {
-    let pid = rustix::process::Pid::from_raw(pid as i32).expect("a process");
+    let pid = rustix::process::Pid::from_raw(pid.cast_signed()).expect("a process");
     rustix::process::kill_process(pid, signal).expect("it is alive");
 }
 

@@ -2,6 +2,7 @@
 
 use std::{
     collections::BTreeSet,
+    fmt::Write as _,
     io,
     path::{Path, PathBuf},
     sync::Arc,
@@ -246,11 +247,10 @@ async fn is_one_by_one(plan: &Plan, session: &Session, audience: &impl Audience)
         text += ": one mode after the other (--side-by-side: all at once, where nodes are added for them)";
     }
     if !one_fits {
-        let alone =
-            if several { format!("; nor have they for one mode's {one}") } else { String::new() };
-        text += &format!(
-            "{alone}, as far as requests tell: take fewer --replicas, unless nodes are added"
-        );
+        if several {
+            let _ = write!(text, "; nor have they for one mode's {one}");
+        }
+        text += ", as far as requests tell: take fewer --replicas, unless nodes are added";
     }
     audience.tell(Said::Warning(text));
     several
