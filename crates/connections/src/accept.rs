@@ -38,6 +38,10 @@ const AFTER_ERROR: Duration = Duration::from_millis(100);
 const HANDSHAKE: Duration = Duration::from_millis(20);
 const RECENT: Duration = Duration::from_secs(1);
 
+/// A signal may overtake the news that a predecessor has let go of the socket, whose queue is nobody
+/// else's then. That news is in this process' pipe already, and needs no longer.
+const LET_GO: Duration = Duration::from_millis(100);
+
 /// Binds to every address that a name stands for.
 ///
 /// # Errors
@@ -138,12 +142,16 @@ impl<'a> Acceptor<'a> {
         let draining = lifecycle.draining();
         let taken_over = self.custody.ends.clone();
         if let Some(begins) = &self.custody.begins {
+            let late = async {
+                draining.cancelled().await;
+                tokio::time::sleep(LET_GO).await;
+            };
             tokio::select! {
                 biased;
+                () = begins.cancelled() => {}
                 // Whoever has given the socket serves its queue.
                 () = taken_over.cancelled() => return Ok(()),
-                () = draining.cancelled() => return Ok(()),
-                () = begins.cancelled() => {}
+                () = late => return Ok(()),
             }
         }
         let mut last = None;

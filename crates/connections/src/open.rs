@@ -32,8 +32,8 @@ pub struct Age {
 /// Ages are looked at no less often than this.
 const LOOK: Duration = Duration::from_secs(1);
 
-/// The tenth of a limit by which a connection's own is longer or shorter.
-const PARTS: u32 = 10;
+/// The part of a limit by which a connection's own may be longer or shorter.
+const SPREAD: f64 = 0.1;
 
 impl Age {
     /// When a connection is told to leave, which is known by its place in the list.
@@ -41,7 +41,7 @@ impl Age {
         // Neighbours become far apart: a multiplication by the golden ratio.
         let spread = (key as u32).wrapping_mul(0x9E37_79B9);
         let share = f64::from(spread) / f64::from(u32::MAX);
-        self.limit / PARTS * (PARTS - 1) + (self.limit / PARTS * 2).mul_f64(share)
+        self.limit.mul_f64(1.0 - SPREAD + 2.0 * SPREAD * share)
     }
 }
 
@@ -108,7 +108,7 @@ impl OpenConnections {
 
     /// Tells connections to leave for their age, for as long as the worker lives.
     pub async fn age(self: Rc<Self>, age: Age) {
-        let mut look = interval((age.limit / (2 * PARTS)).clamp(Duration::from_millis(1), LOOK));
+        let mut look = interval((age.limit / 20).clamp(Duration::from_millis(1), LOOK));
         look.set_missed_tick_behavior(MissedTickBehavior::Delay);
         loop {
             look.tick().await;
