@@ -80,8 +80,9 @@ fn operators_anew() -> String {
         let (_, groups) = rules.split_once(BEGIN).expect("groups");
         anew += if at == 0 { "" } else { "\n" };
         for line in groups.lines() {
-            let line = if line.is_empty() { String::new() } else { format!("  {line}") };
-            anew += &format!("{line}\n");
+            anew += if line.is_empty() { "" } else { "  " };
+            anew += line;
+            anew += "\n";
         }
     }
     anew

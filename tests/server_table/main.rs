@@ -1,5 +1,7 @@
 //! `scripts/servers` and what it writes: docs/servers.json and docs/servers.md. Nothing is measured here.
 
+#![cfg(feature = "lab")]
+
 use std::{
     fs,
     path::{Path, PathBuf},

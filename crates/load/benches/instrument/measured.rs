@@ -61,7 +61,8 @@ impl fmt::Display for Table {
                     (format!("≤ {most} {}", row.unit), String::new(), yes(row.value <= most))
                 }
                 Target::Of(exactly) => {
-                    let off = if row.value == exactly { 0.0 } else { row.value / exactly - 1.0 };
+                    // Of nothing, every difference is a whole.
+                    let off = (row.value - exactly) / exactly.max(1.0);
                     let shown = format!("{exactly} {}", row.unit);
                     (shown, format!("{:+.2} %", off * 100.0), yes(off.abs() <= 0.01))
                 }

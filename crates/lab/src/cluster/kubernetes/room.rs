@@ -185,7 +185,7 @@ mod tests {
 
     use super::*;
 
-    fn node(name: &str, more: Value) -> Node {
+    fn node(name: &str, more: &Value) -> Node {
         let mut node = json!({
             "metadata": {"name": name},
             "spec": {},
@@ -237,7 +237,7 @@ mod tests {
 
     #[test]
     fn what_pods_request_is_not_there_for_others() {
-        let left = |pods: &[Pod]| Room::left(&[node("one", json!({}))], pods);
+        let left = |pods: &[Pod]| Room::left(&[node("one", &json!({}))], pods);
         assert!(left(&[]).place(hundred_milli(20)), "2 processors");
         assert!(!left(&[]).place(hundred_milli(21)));
         let taken = [pod("one", "1"), pod("one", "500m"), pod("other", "1")];
@@ -248,7 +248,7 @@ mod tests {
     #[test]
     fn a_pod_is_not_spread_over_nodes_and_goes_where_it_may() {
         let whole = Amount { cpu: 1.5, ..hundred_milli(1)[0] };
-        let two = [node("one", json!({})), node("two", json!({}))];
+        let two = [node("one", &json!({})), node("two", &json!({}))];
         assert!(Room::left(&two, &[]).place([whole, whole]));
         assert!(!Room::left(&two, &[]).place([whole, whole, whole]), "3 halves of 2 are left");
         for more in [
@@ -257,11 +257,11 @@ mod tests {
             json!({"status": {"conditions": [{"type": "Ready", "status": "False"}]}}),
             json!({"status": {"allocatable": {"cpu": "2", "memory": "4Gi", "pods": "0"}}}),
         ] {
-            let mut room = Room::left(&[node("one", more.clone())], &[]);
+            let mut room = Room::left(&[node("one", &more)], &[]);
             assert!(!room.place(hundred_milli(1)), "{more}");
         }
         let preferred = json!({"spec": {"taints": [{"key": "k", "effect": "PreferNoSchedule"}]}});
-        assert!(Room::left(&[node("one", preferred)], &[]).place(hundred_milli(1)));
+        assert!(Room::left(&[node("one", &preferred)], &[]).place(hundred_milli(1)));
     }
 
     #[test]
