@@ -32,6 +32,7 @@ def how(websample, seed, repeat):
         "replicas": measure.REPLICAS,
         "repeat": repeat,
         "machine": machine(),
+        "priority": "normal" if os.sched_getscheduler(0) == os.SCHED_OTHER else "real-time",
     }
 
 

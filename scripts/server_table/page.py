@@ -169,6 +169,8 @@ def how(measured, results):
     when = " to ".join(dict.fromkeys([dates[0], dates[-1]])) if dates else "never"
     delays = [result["send_delay_p99_ms"] for result in results if "send_delay_p99_ms" in result]
     rollouts = {1: "one rollout"}.get(measured["repeat"], f"{measured['repeat']} rollouts")
+    beside = " Other work used them too: lab and servers ran with real-time priority (`chrt -r 1`)." \
+        if measured.get("priority") == "real-time" else ""
     late = f" The generator sent 99 % of the requests at most {max(delays):.0f} ms late in every rollout that counts." \
         if delays else ""
     return f"""\
@@ -176,4 +178,4 @@ def how(measured, results):
 a readiness probe of `/` every second, a grace period of 30 s, a proxy that hears of a change within 1.2 s.
 `--seed {measured['seed']} --mix '{measured['mix']}'`, websample {measured['websample']} (build: {measured['build']}).
 Python {machine['python']} ran the Python servers. The machine: {machine['cores']} cores ({machine['cpu']}), {machine['memory_gib']} GiB, {machine['system']}, {machine['architecture']};
-servers and load generator share it.{late}"""
+servers and load generator share it.{beside}{late}"""

@@ -103,7 +103,7 @@ fn every_server_is_measured_in_three_variants_and_explained() {
 #[test]
 fn the_document_says_how_it_was_measured() {
     let how = &document()["measured"];
-    for key in ["websample", "build", "seed", "mix", "replicas", "repeat", "machine"] {
+    for key in ["websample", "build", "seed", "mix", "replicas", "repeat", "machine", "priority"] {
         assert!(!how[key].is_null(), "{key}: {how}");
     }
 }
