@@ -68,7 +68,7 @@ pub async fn dispatch<F: Future>(
                 if io.is_calm() && connection.is_untroubled() {
                     connection.sent(0);
                     if connection.body_due().is_none() && !io.is_partial(connection) {
-                        partial_since = None;
+                        (partial_since, head_until) = (None, None);
                         return Poll::Pending;
                     }
                 }
