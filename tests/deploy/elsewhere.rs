@@ -43,7 +43,7 @@ fn the_unit_leaves_time_for_a_drain_and_for_a_successor() {
 fn the_socket_is_the_one_that_the_server_would_bind() {
     let socket = unit("websample.socket");
     assert_eq!(socket["ListenStream"], Settings::default().listen.to_string());
-    assert_ne!(socket["FileDescriptorName"], websample_connections::inherited::ADMIN);
+    assert_ne!(socket["FileDescriptorName"], websample_connections::ports::ADMIN);
     assert_eq!(socket["Backlog"], websample_connections::BACKLOG.to_string());
 }
 

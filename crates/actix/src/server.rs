@@ -11,9 +11,9 @@ use std::{
 use actix_http::Extensions;
 use prometheus::Registry;
 use tokio_rustls::rustls::ServerConfig;
-use websample_connections::{
-    BACKLOG, Handoff, Inherited, Ports, Timeouts, Tls, TlsError, Token, readiness::OnDrain,
-};
+use websample_connections::{BACKLOG, Ports, Timeouts, Tls, TlsError, Token, readiness::OnDrain};
+#[cfg(feature = "restart")]
+use websample_connections::{Handoff, Inherited};
 use websample_lifecycle::{Drain, StartupHold};
 use websample_metrics::BuildInfo;
 
@@ -148,6 +148,7 @@ impl<F> Server<F> {
     /// [`bind`](Self::bind) and [`admin`](Self::admin).
     ///
     /// On an inherited socket nothing is accepted before the server is ready.
+    #[cfg(feature = "restart")]
     pub fn inherit(mut self, inherited: Inherited) -> Self {
         self.ports.inherit(inherited);
         self
@@ -156,6 +157,7 @@ impl<F> Server<F> {
     /// Restarts without closing a port: see [`Handoff`].
     ///
     /// Who takes over has to [`inherit`](Self::inherit).
+    #[cfg(feature = "restart")]
     pub fn handoff(mut self, handoff: Handoff) -> Self {
         self.ports.handoff(handoff);
         self

@@ -17,8 +17,8 @@ use tokio::signal::unix::{Signal, SignalKind, signal};
 use websample_lifecycle::{Lifecycle, Mode, Phase};
 
 use super::{
-    inherited::Port,
     notify::Notifier,
+    ports::Port,
     successor::{Failure, Program, Successor},
 };
 

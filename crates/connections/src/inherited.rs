@@ -13,33 +13,19 @@
 
 use std::{
     env, io,
-    net::TcpListener,
     os::fd::{AsFd, OwnedFd},
 };
 
 use listenfd::ListenFd;
 use tokio::{io::AsyncReadExt as _, net::unix::pipe};
 
-/// The name of sockets that are for the admin side; all others are for traffic.
-pub const ADMIN: &str = "admin";
+use super::ports::Port;
 
 pub(super) const FROM: &str = "HANDOFF_FROM";
 pub(super) const ACTIVATED: &str = "HANDOFF_ACTIVATED";
 pub(super) const MANAGER: &str = "HANDOFF_NOTIFY_SOCKET";
 pub(super) const NAMES: &str = "LISTEN_FDNAMES";
 pub(super) const COUNT: &str = "LISTEN_FDS";
-
-/// A listening socket, and who else has it.
-#[derive(Debug)]
-pub(super) struct Port {
-    pub(super) name: String,
-    pub(super) listener: TcpListener,
-    /// Whether it was given to this process, which then accepts nothing before it is ready.
-    pub(super) is_inherited: bool,
-    /// Whether an activator holds it too. What is in its queue is never lost then, and may be for the
-    /// next process that is started.
-    pub(super) is_activated: bool,
-}
 
 /// What a process was given by the one that has started it.
 #[derive(Debug, Default)]

@@ -13,8 +13,9 @@
 //! | module | its subject |
 //! |---|---|
 //! | [`ports`], [`accept`] | listening sockets, and closing them without dropping what they hold |
-//! | [`inherited`] | sockets that systemd, or a predecessor, has given to this process |
-//! | [`handoff`], `successor` | a restart that closes no port |
+//! | `inherited` | sockets that systemd, or a predecessor, has given to this process |
+//! | `handoff`, `successor` | a restart that closes no port (feature `restart`, as the two around it) |
+//! | `stand_in` | what these are without that feature |
 //! | `notify` | what a service manager is told |
 //! | [`worker`], [`threads`] | threads with a runtime, which are given connections; their end |
 //! | [`open`] | the connections of one worker, and telling them all to go |
@@ -40,11 +41,14 @@ pub mod files;
 pub mod frames;
 pub mod goaway;
 pub mod handle;
+#[cfg(feature = "restart")]
 pub mod handoff;
 pub mod heads;
 pub mod hook;
+#[cfg(feature = "restart")]
 pub mod inherited;
 mod limit;
+#[cfg(feature = "restart")]
 mod notify;
 pub mod open;
 pub mod opening;
@@ -53,8 +57,11 @@ pub mod probes;
 pub mod readiness;
 pub mod records;
 pub mod socket;
+#[cfg(not(feature = "restart"))]
+mod stand_in;
 pub mod state;
 pub mod status;
+#[cfg(feature = "restart")]
 mod successor;
 pub mod threads;
 pub mod tls;
@@ -70,8 +77,6 @@ pub use self::{
     connected::Connected,
     files::Places,
     handle::{Handle, publish},
-    handoff::Handoff,
-    inherited::Inherited,
     ports::{Ports, Serving},
     status::status,
     threads::Threads,
@@ -79,6 +84,9 @@ pub use self::{
     token::Token,
     worker::{Inbox, Started, Worker},
 };
+
+#[cfg(feature = "restart")]
+pub use self::{handoff::Handoff, inherited::Inherited};
 
 /// The README's example compiles.
 #[cfg(doctest)]

@@ -11,21 +11,41 @@ use tokio::sync::Semaphore;
 use tokio_util::sync::CancellationToken;
 use websample_lifecycle::{Drain, DrainReport, Lifecycle, Phase, StartupHold};
 
+#[cfg(not(feature = "restart"))]
+use super::stand_in::{Handoff, Notifier, Predecessor};
 use super::{
     accept::{Acceptor, Custody, bind},
     files::Places,
-    handoff::Handoff,
-    inherited::{ADMIN, Inherited, Port, Predecessor},
-    notify::Notifier,
     tls::Tls,
     worker::Worker,
 };
+#[cfg(feature = "restart")]
+use super::{
+    handoff::Handoff,
+    inherited::{Inherited, Predecessor},
+    notify::Notifier,
+};
+
+/// The name of sockets that are for the admin side; all others are for traffic.
+pub const ADMIN: &str = "admin";
 
 /// The name of traffic sockets that this process has bound, for its successor.
 const TRAFFIC: &str = "traffic";
 
 /// The largest number of places that a semaphore has.
 const MOST_PLACES: usize = Semaphore::MAX_PERMITS;
+
+/// A listening socket, and who else has it.
+#[derive(Debug)]
+pub(super) struct Port {
+    pub(super) name: String,
+    pub(super) listener: TcpListener,
+    /// Whether it was given to this process, which then accepts nothing before it is ready.
+    pub(super) is_inherited: bool,
+    /// Whether an activator holds it too. What is in its queue is never lost then, and may be for the
+    /// next process that is started.
+    pub(super) is_activated: bool,
+}
 
 /// The listening sockets of a server: those it was given, and those it has bound.
 #[derive(Debug)]
@@ -64,6 +84,7 @@ pub struct Serving<'a> {
 impl Ports {
     /// Takes what another process has given: from now on, a side of which there is a socket among it
     /// binds none.
+    #[cfg(feature = "restart")]
     pub fn inherit(&mut self, inherited: Inherited) {
         let Inherited { ports, predecessor } = inherited;
         for port in ports {
@@ -95,6 +116,7 @@ impl Ports {
     }
 
     /// Hands the sockets over when that is asked.
+    #[cfg(feature = "restart")]
     pub fn handoff(&mut self, handoff: Handoff) {
         self.handoff = Some(handoff);
     }

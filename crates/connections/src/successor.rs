@@ -19,8 +19,9 @@ use tokio::{
 };
 
 use super::{
-    inherited::{ACTIVATED, COUNT, NAMES, Port},
+    inherited::{ACTIVATED, COUNT, NAMES},
     notify::Notifier,
+    ports::Port,
 };
 
 /// The first descriptor of the protocol; see sd_listen_fds(3).

@@ -48,11 +48,13 @@ mod tracking;
 mod worker;
 
 pub use websample_connections::{
-    Connected, Handle, Handoff, Inherited, TlsError, Token, check_certificate,
+    Connected, Handle, TlsError, Token, check_certificate,
     hook::TOKEN_HEADER,
     probes::{LIVENESS, PRESTOP, READINESS},
     readiness::OnDrain,
 };
+#[cfg(feature = "restart")]
+pub use websample_connections::{Handoff, Inherited};
 /// The core: phases, tokens, what is in flight, the report.
 pub use websample_lifecycle as lifecycle;
 /// What `/metrics` has, and the registry behind it.

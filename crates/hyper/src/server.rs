@@ -12,9 +12,10 @@ use http::Extensions;
 use prometheus::Registry;
 use tokio_rustls::rustls::ServerConfig;
 use websample_connections::{
-    BACKLOG, Connected, Handoff, Inherited, Ports, Timeouts, Tls, TlsError, Token, open::Age,
-    readiness::OnDrain,
+    BACKLOG, Connected, Ports, Timeouts, Tls, TlsError, Token, open::Age, readiness::OnDrain,
 };
+#[cfg(feature = "restart")]
+use websample_connections::{Handoff, Inherited};
 use websample_lifecycle::{Drain, StartupHold};
 use websample_metrics::BuildInfo;
 
@@ -147,6 +148,7 @@ impl<S> Server<S> {
     /// [`bind`](Self::bind) and [`admin`](Self::admin).
     ///
     /// On an inherited socket nothing is accepted before the server is ready.
+    #[cfg(feature = "restart")]
     pub fn inherit(mut self, inherited: Inherited) -> Self {
         self.ports.inherit(inherited);
         self
@@ -155,6 +157,7 @@ impl<S> Server<S> {
     /// Restarts without closing a port: see [`Handoff`].
     ///
     /// Who takes over has to [`inherit`](Self::inherit).
+    #[cfg(feature = "restart")]
     pub fn handoff(mut self, handoff: Handoff) -> Self {
         self.ports.handoff(handoff);
         self
