@@ -74,11 +74,13 @@ mod tests {
     #[test]
     fn a_result_for_each_cause_which_is_an_error_where_nothing_may_be_lost() {
         let mut runs = [run("graceful", 12), run("drain", 1)];
-        let causes =
-            r#"[{"cause":"closed_listener","count":11},{"cause":"idle_closed","count":1}]"#;
-        runs[0].causes = serde_json::from_str(causes).expect("causes");
-        runs[1].causes =
-            serde_json::from_str(r#"[{"cause":"idle_closed","count":1}]"#).expect("one");
+        let causes = |counts: &[(&str, u64)]| {
+            let cause = |(cause, count): &(&str, u64)| json!({"cause": cause, "count": count, "outcomes": {}, "latest_after_sigterm": null});
+            let causes: Vec<_> = counts.iter().map(cause).collect();
+            serde_json::from_value(json!(causes)).expect("causes")
+        };
+        runs[0].causes = causes(&[("closed_listener", 11), ("idle_closed", 1)]);
+        runs[1].causes = causes(&[("idle_closed", 1)]);
         let failed = [("drain".to_owned(), 1)];
         let broken = |run: &RunReport| match run.mode.as_str() {
             "drain" => vec!["p99>1ms: drain has 400.0ms in repeat 0".to_owned()],
