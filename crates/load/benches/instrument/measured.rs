@@ -63,7 +63,7 @@ impl fmt::Display for Table {
                 Target::Of(exactly) => {
                     // Of nothing, every difference is a whole.
                     let off = (row.value - exactly) / exactly.max(1.0);
-                    let shown = format!("{exactly} {}", row.unit);
+                    let shown = format!("{} {}", (exactly * 100.0).round() / 100.0, row.unit);
                     (shown, format!("{:+.2} %", off * 100.0), yes(off.abs() <= 0.01))
                 }
             };
