@@ -132,6 +132,12 @@ impl Looked {
         fs::read_to_string(path).unwrap_or_else(|error| panic!("{error}: {self:?}"))
     }
 
+    /// A file that was written where it was started.
+    pub(crate) fn beside(&self, name: &str) -> String {
+        let path = self.directory.path().join(name);
+        fs::read_to_string(path).unwrap_or_else(|error| panic!("{error}: {self:?}"))
+    }
+
     pub(crate) fn report(&self) -> Value {
         serde_json::from_str(&self.file("report.json")).expect("report.json is JSON")
     }

@@ -162,8 +162,9 @@ pub struct RolloutArgs {
     pub fail_on_loss: Vec<String>,
 
     /// Exit with 1 if any of these is so, in any repeat: lost>0, lost>0.1%, p99>500ms, replaced>20s,
-    /// killed>0, …; of one mode with its name, as in drain:lost>0. Exit with 75 if the load
-    /// generator did not keep up, so that the result says nothing
+    /// killed, hook-failed, restarted, oom-killed, probe-failed, no-endpoint, …; of one mode with its
+    /// name, as in drain:lost>0. Exit with 75 if the load generator did not keep up, so that the result
+    /// says nothing
     #[arg(long, value_delimiter = ',', value_name = "CONDITION,…")]
     pub fail_on: Vec<Condition>,
 

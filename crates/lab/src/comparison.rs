@@ -127,7 +127,7 @@ pub async fn rollout(
     }
     let runs = done?;
 
-    let report = Report { runs, environment };
+    let report = Report { runs, environment, advice: None };
     let path = report.write(&plan.out)?;
     let saved = [Saved { label: String::new(), report }];
     let page = path.with_file_name(page::FILE);

@@ -14,6 +14,7 @@
 //! | `disruption` | what happens to the pods meanwhile: a rolling update, or another way to go |
 //! | `recorder` | what the requests of an experiment add up to, a second at a time |
 //! | `causes`, `unseen`, `losses` | why each lost request was lost, and what they add up to |
+//! | `advice` | what somebody's manifest has to do with it, and the smallest change that ends it |
 //! | `report`, `summary`, `confidence` | the results: as JSON, as a table, and how sure they are |
 //! | `watch` | the same of somebody else's rollout, which is only looked at |
 //! | `page`, `markdown`, `junit`, `sarif` | the results for others: a page with charts, a comment, files for other systems |
@@ -24,6 +25,7 @@
 //! | `cluster` | where it happens, here or on Kubernetes; what is sent is [`websample_load`]'s |
 //! | `through` | a real proxy between the load and the pods |
 
+pub mod advice;
 pub mod args;
 pub mod audience;
 pub mod causes;

@@ -12,6 +12,7 @@ use serde::{Deserialize, Serialize};
 use websample_load::{Distribution, Outcome, Tally};
 
 use super::{
+    advice::Advice,
     cluster::kubernetes::clock::ClockReport,
     disruption::Disruption,
     ground::Ground,
@@ -246,6 +247,9 @@ pub struct Report {
     pub runs: Vec<RunReport>,
     /// Where and how it was measured.
     pub environment: Environment,
+    /// What somebody's own manifest has to do with it, where it was one.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub advice: Option<Advice>,
 }
 
 impl Environment {
