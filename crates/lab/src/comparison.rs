@@ -32,6 +32,7 @@ use super::{
     saved::Saved,
     summary,
     through::{Installed, ProxyError},
+    timings,
 };
 
 /// Why there is no comparison.
@@ -149,6 +150,9 @@ pub async fn rollout(
     if let Some(file) = &plan.sarif {
         let log = sarif(&report.runs, &path, &failed, broken_by, invalid.as_deref());
         written("--sarif", file, &printed(&log))?;
+    }
+    if let Some(file) = &plan.record {
+        audience.tell(Said::Recorded(timings::record(&report, file)?));
     }
     Ok(Compared { report, path, page, failed, broken, invalid, endpoint })
 }

@@ -22,6 +22,7 @@
 //! | `metrics` | the same for Prometheus, and the pods as its targets |
 //! | `audience` | who looks on, and what is told meanwhile |
 //! | `timeline` | what happened to every pod |
+//! | `timings` | how long it took, in a file, for a rollout that takes as long |
 //! | `cluster` | where it happens, here or on Kubernetes; what is sent is [`websample_load`]'s |
 //! | `through` | a real proxy between the load and the pods |
 
@@ -50,6 +51,7 @@ pub mod saved;
 pub mod summary;
 pub mod through;
 pub mod timeline;
+pub mod timings;
 pub mod unseen;
 pub mod versions;
 pub mod watch;

@@ -21,6 +21,7 @@ use super::{
     recorder::Second,
     through::{Program, Retries, Upstream},
     timeline::PodRecord,
+    timings::Reached,
 };
 
 /// The name of the file.
@@ -156,6 +157,9 @@ pub struct RunReport {
     pub losses: Vec<Loss>,
     /// Requests that ended, by second.
     pub seconds: Vec<Second>,
+    /// The new connections that each pod answered, where answers tell who gave them.
+    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
+    pub reached: BTreeMap<Arc<str>, Reached>,
     /// How well times are known where they were not all taken by one clock; `None` on one machine.
     #[serde(default)]
     pub clock: Option<ClockReport>,

@@ -22,6 +22,9 @@ const SERVERS: [&str; 7] = [
 /// What kubectl keeps of the file that it applied.
 const APPLIED: &str = "kubectl.kubernetes.io/last-applied-configuration";
 
+/// What people write first.
+const FIRST: [&str; 5] = ["apiVersion", "kind", "metadata", "name", "namespace"];
+
 impl Source {
     /// An object that comes from an API server, without what only that writes. `name` is what it is
     /// called in messages.
@@ -63,7 +66,12 @@ fn node(value: &Value) -> Node {
         Value::String(text) => Content::Text(text.clone()),
         Value::Array(items) => Content::List(items.iter().map(node).collect()),
         Value::Object(map) => {
-            Content::Map(map.iter().map(|(key, value)| (key.clone(), node(value))).collect())
+            let mut entries: Vec<_> =
+                map.iter().map(|(key, value)| (key.clone(), node(value))).collect();
+            entries.sort_by_key(|(key, _)| {
+                FIRST.iter().position(|first| first == key).unwrap_or(FIRST.len())
+            });
+            Content::Map(entries)
         }
     })
 }

@@ -1,9 +1,6 @@
 //! What `websample watch` is asked.
 
-use std::{
-    path::{Path, PathBuf},
-    time::Duration,
-};
+use std::{path::PathBuf, time::Duration};
 
 use clap::{Args, ValueEnum};
 use websample_load::{Accepted, Mix, Protocol, StreamSpec, target::Target};
@@ -16,7 +13,7 @@ use crate::{
         args::{is_label, no_namespace},
     },
     gate::Condition,
-    plan::PlanError,
+    plan::{PlanError, fits},
 };
 
 /// Requests a second that nobody notices.
@@ -104,6 +101,11 @@ pub struct WatchArgs {
     #[arg(long, value_name = "FILE")]
     pub fix: Option<PathBuf>,
 
+    /// Also write how long things took, for rollout --propagation: propagation with whatever --url goes
+    /// through, and starts, readiness and ends of pods
+    #[arg(long, value_name = "FILE.json")]
+    pub record: Option<PathBuf>,
+
     /// How events are printed
     #[arg(long, value_enum, default_value_t, value_name = "FORMAT")]
     pub output: Output,
@@ -146,7 +148,8 @@ impl WatchArgs {
         if let Some(other) = others.into_iter().find(|other| other != name) {
             return fail("--fail-on", format!("{other} is not looked at; it can be {name}"));
         }
-        fix_fits(self.fix.as_deref())
+        fits("--fix", self.fix.as_deref())?;
+        fits("--record", self.record.as_deref())
     }
 
     /// What is sent from here, if anything is.
@@ -238,22 +241,10 @@ pub(super) fn of_rollout(args: &RolloutArgs) -> Result<WatchArgs, PlanError> {
         fail_on_loss: !args.fail_on_loss.is_empty(),
         fail_on: args.fail_on.clone(),
         fix: existing.fix.clone(),
+        record: args.record.clone(),
         output: Output::Text,
         out: args.out.clone(),
     })
-}
-
-/// Nobody wants to learn after a rollout that there is no place for what it found.
-fn fix_fits(file: Option<&Path>) -> Result<(), PlanError> {
-    let Some(file) = file else { return Ok(()) };
-    let directory = file.parent().filter(|parent| *parent != Path::new(""));
-    match directory {
-        _ if file.is_dir() => fail("--fix", format!("{} is a directory", file.display())),
-        Some(directory) if !directory.is_dir() => {
-            fail("--fix", format!("there is no directory {}", directory.display()))
-        }
-        _ => Ok(()),
-    }
 }
 
 fn fail<T>(option: &'static str, problem: impl Into<String>) -> Result<T, PlanError> {

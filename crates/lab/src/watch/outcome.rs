@@ -27,6 +27,7 @@ use crate::{
     saved::Saved,
     summary::{self, printable},
     timeline::{PodRecord, Timeline, What},
+    timings,
 };
 
 /// A pod's own time of its end is taken where it is known this well, in seconds: otherwise the change's
@@ -293,6 +294,9 @@ impl Outcome {
         if let Some(file) = &args.fix {
             let done = advice::write(report.advice.as_ref(), file)?;
             let _ = writeln!(summary, "{done}");
+        }
+        if let Some(file) = &args.record {
+            let _ = writeln!(summary, "{}", timings::record(&report, file)?);
         }
         let path = report.write(&args.out)?;
         let saved = [Saved { label: String::new(), report }];
