@@ -19,6 +19,7 @@ mod load;
 mod looking;
 mod pods;
 mod real;
+mod recording;
 mod requests;
 mod role;
 mod rollout;
