@@ -143,11 +143,15 @@ impl<'a> Facts<'a> {
         let count = |ready: &[bool]| ready.iter().filter(|ready| **ready).count();
         let (before, later) =
             changes.split_at(changes.partition_point(|(at, ..)| *at <= self.scope.from));
-        before.iter().for_each(|(_, index, now)| ready[*index] = *now);
+        for (_, index, now) in before {
+            ready[*index] = *now;
+        }
         let first = count(&ready);
         let mut fewest = first;
         for batch in later.chunk_by(|a, b| a.0 == b.0) {
-            batch.iter().for_each(|(_, index, now)| ready[*index] = *now);
+            for (_, index, now) in batch {
+                ready[*index] = *now;
+            }
             fewest = fewest.min(count(&ready));
         }
         (first, fewest)
