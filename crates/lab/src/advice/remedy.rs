@@ -119,7 +119,7 @@ fn otherwise(cause: Cause, facts: &Facts<'_>) -> String {
             });
             return format!(
                 "the program, or its hook, has to go on accepting until nobody sends to the pod any \
-                 more{until}; the manifest does not show how long it does"
+                 more{until}; as far as the manifest shows it, it does"
             );
         }
         Cause::CutAtKill if facts.ignores_sigterm() => {

@@ -7,9 +7,13 @@ use serde::{Deserialize, Serialize};
 use super::{Distribution, Recorded, Through, Times, Timings, VERSION};
 use crate::{
     causes::Cause,
+    losses::Loss,
     report::{Environment, Report, RunReport},
     timeline::{PodRecord, What},
 };
+
+/// A pod that answers no new connection for so many times what lies between two is sent none.
+const SILENT: f64 = 5.0;
 
 /// The new connections that a pod answered: when they were sent, in seconds from the start of the run.
 #[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize)]
@@ -143,19 +147,39 @@ impl Samples {
         self.apart.extend(apart.and_then(|apart| Duration::try_from_secs_f64(apart).ok()));
         let time = |seconds: f64| Duration::try_from_secs_f64(seconds).ok();
         push(&mut self.add, published, reached.and_then(|reached| time(reached.first)));
-        let met = run.losses.iter().filter(|loss| {
-            loss.pod.as_ref() == Some(&pod.name) && loss.cause.root() == Cause::StaleEndpoint
+        let Some(withdrawn) = withdrawn else { return };
+        let lost = misdirected(run, pod, withdrawn);
+        let answered = reached.map(|reached| reached.last);
+        // That nothing came any more says something only of a pod that was still there to answer.
+        let silent = answered.zip(apart).is_some_and(|(last, apart)| {
+            let stopped = pod.first(|what| matches!(what, What::Exited(_)));
+            stopped.is_none_or(|stopped| last + SILENT * apart < stopped.as_secs_f64())
         });
-        let lost = met.map(|loss| loss.sent).reduce(f64::max);
-        let last = match (reached.map(|reached| reached.last), lost) {
+        let last = match (answered.filter(|_| silent || lost.is_some()), lost) {
             (Some(answered), Some(lost)) => Some(answered.max(lost)),
             (answered, lost) => answered.or(lost),
         };
-        if let Some((withdrawn, last)) = withdrawn.zip(last.and_then(time)) {
-            // Nothing came any more: it was known at once, as far as that could be seen.
-            self.remove.push(last.saturating_sub(withdrawn));
-        }
+        self.remove.extend(last.and_then(time).map(|last| last.saturating_sub(withdrawn)));
     }
+}
+
+/// When the last new connection was lost to a pod that had been withdrawn. Of a loss that may have been
+/// at several pods, the one is taken that was withdrawn last.
+fn misdirected(run: &RunReport, pod: &PodRecord, withdrawn: Duration) -> Option<f64> {
+    let later: Vec<f64> = run
+        .pods
+        .iter()
+        .filter_map(|other| other.first(|what| *what == What::Deleted))
+        .filter(|deleted| *deleted > withdrawn)
+        .map(|deleted| deleted.as_secs_f64())
+        .collect();
+    let withdrawn = withdrawn.as_secs_f64();
+    let is_its = |loss: &&Loss| match &loss.pod {
+        Some(name) => *name == pod.name,
+        None => loss.sent >= withdrawn && !later.iter().any(|later| loss.sent >= *later),
+    };
+    let losses = run.losses.iter().filter(|loss| loss.cause.root() == Cause::StaleEndpoint);
+    losses.filter(is_its).map(|loss| loss.sent).reduce(f64::max)
 }
 
 /// Whose view of the endpoints requests met, where it tells.
@@ -254,7 +278,9 @@ mod tests {
 
     #[test]
     fn where_no_proxy_tells_requests_do() {
-        let reached = |first, last| Reached { first, last, count: 5 };
+        // A hundred a second, so that silence is soon known.
+        let reached =
+            |first: f64, last: f64| Reached { first, last, count: ((last - first) * 100.0) as u64 };
         let run = RunReport {
             pods: pods(false),
             reached: [("old".into(), reached(0.1, 3.5)), ("new".into(), reached(4.0, 9.0))].into(),
@@ -262,8 +288,24 @@ mod tests {
         };
         let [remove, add, ..] = samples(&run);
         assert_eq!((remove, add), (vec![480], vec![570]));
-        let run = RunReport { reached: [].into(), ..run };
-        let [remove, add, ..] = samples(&run);
+        let none = RunReport { reached: [].into(), ..run.clone() };
+        let [remove, add, ..] = samples(&none);
         assert_eq!((remove.len(), add.len()), (0, 0));
+        // One that answered to its end may have been sent to for longer: what was lost tells.
+        let to_the_end = RunReport { reached: [("old".into(), reached(0.1, 8.99))].into(), ..run };
+        assert!(samples(&to_the_end)[0].is_empty());
+        let loss = Loss {
+            at: 15.0,
+            sent: 9.42,
+            stream: "s".into(),
+            outcome: websample_load::Outcome::ConnectTimeout,
+            pod: None,
+            after_deletion: None,
+            after_sigterm: None,
+            routed: None,
+            cause: Cause::GoneAddress,
+        };
+        let lost = RunReport { losses: vec![loss], ..to_the_end };
+        assert_eq!(samples(&lost)[0], [6_400]);
     }
 }
