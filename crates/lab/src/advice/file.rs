@@ -14,7 +14,7 @@ pub(crate) fn write(advice: Option<&Advice>, file: &Path) -> io::Result<String> 
     let shown = file.display();
     let Some(advice) = advice.filter(|advice| !advice.patches.is_empty()) else {
         return Ok(format!(
-            "--fix: {shown} was not written: no change of the manifest would end what was seen"
+            "--fix: {shown} was not written: nothing was seen that a change of the manifest would end"
         ));
     };
     let mut text = String::new();
