@@ -89,6 +89,20 @@ impl LocalCluster {
         self.steady().await
     }
 
+    /// Shuts a node down on which half of the pods are, rounded up; the Deployment makes others
+    /// elsewhere, once these have ended.
+    pub async fn shut_node_down(&self) -> Result<(), ClusterError> {
+        let pods: Vec<Arc<Pod>> = self.node.store.read(|state| {
+            let half = state.pods.len().div_ceil(2);
+            state.pods.values().take(half).map(|(pod, _)| Arc::clone(pod)).collect()
+        });
+        for pod in &pods {
+            pod.harm.send_modify(|harm| harm.node_shuts_down = true);
+        }
+        self.until(|state| pods.iter().all(|pod| !state.pods.contains_key(&pod.id))).await?;
+        self.steady().await
+    }
+
     /// Kills each container in turn for its liveness probe, the next once the one before is ready
     /// again.
     pub async fn fail_liveness(&self) -> Result<(), ClusterError> {
