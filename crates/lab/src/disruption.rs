@@ -100,6 +100,16 @@ impl Disruption {
         }
     }
 
+    /// Why nobody outside of a cluster's pods and nodes can bring it about, if so.
+    pub const fn only_inside(self) -> Option<&'static str> {
+        match self {
+            Self::Liveness => Some("a probe fails where its server does not answer"),
+            Self::Crash => Some("a process can be killed on its node"),
+            Self::NodeShutdown => Some("a node shuts down for its machine's owner"),
+            _ => None,
+        }
+    }
+
     /// Whether it is an update from one version to another that goes through.
     pub fn is_update(&self) -> bool {
         *self == Self::Update
