@@ -11,10 +11,7 @@ use crate::{
     foreign::{Foreign, new, old},
     looking::{Looked, Looking},
     pods::collection,
-    role::permitted,
 };
-
-const ROLE: &str = include_str!("../../deploy/kubernetes/watch-role.yaml");
 
 fn look(server: &Server, arguments: &[&str]) -> Looking {
     let mut looking = Looking::start(server, arguments);
@@ -399,20 +396,4 @@ fn a_rollout_of_a_hundred_pods_is_seen_whole() {
     let pods = report["runs"][0]["pods"].as_array().expect("pods");
     assert_eq!(pods.len(), 200);
     assert!(looked.out.contains("100 pods ended"), "{}", looked.out);
-}
-
-#[test]
-fn the_role_is_what_looking_on_asks_for() {
-    let mut requested = BTreeSet::new();
-    for kind in ["Deployment", "StatefulSet", "DaemonSet"] {
-        let foreign = Foreign::new(kind, 1);
-        let name = format!("{}/web", kind.to_lowercase());
-        let looking = look(&foreign.server, &[&name, "--follow"]);
-        looking.send(Signal::SIGINT);
-        assert_eq!(looking.end().code, Some(0));
-        requested.extend(foreign.server.api.requested());
-    }
-    assert_eq!(permitted(ROLE, "Role"), requested);
-    let verbs: BTreeSet<_> = requested.iter().map(|(.., verb)| verb.as_str()).collect();
-    assert_eq!(verbs, BTreeSet::from(["get", "list", "watch"]), "it changes nothing");
 }

@@ -53,7 +53,6 @@ use self::{
     outcome::Seen,
     probe::{Probe, ProbePlan},
     scene::Scene,
-    undo::Undone,
 };
 use super::{
     args::RolloutArgs,
@@ -261,31 +260,8 @@ pub async fn roll_out(
     if !making.made {
         onlooker.say(&format!("{title} was not changed"));
     } else if asked.undo {
-        let (patch, words) = &making.change.undo;
-        match Change::make(&scene, patch).await {
-            Ok(()) => {
-                onlooker.say(&format!(
-                    "{title} is set back to {words}, which is a rollout too; Ctrl-C ends the wait for it"
-                ));
-                let within = args.kubernetes.ready_within.unwrap_or(UNDONE_WITHIN);
-                let undone = tokio::select! {
-                    undone = undo::done(&scene, within) => undone,
-                    _ = signals.next() => Undone::Left("nobody waited for it".to_owned()),
-                };
-                onlooker.say(&match undone {
-                    Undone::Done(took) => format!(
-                        "{title} is as it was ({words}), {:.1} s after it was set back",
-                        took.as_secs_f64()
-                    ),
-                    Undone::Left(left) => format!(
-                        "{title} is set back, and not yet as it was: {left}; `kubectl rollout status \
-                         deployment/{} -n {}` says how far it is",
-                        scene.reference.name, scene.cluster.namespace
-                    ),
-                });
-            }
-            Err(error) => onlooker.say(&format!("{title} could not be set back: {error}")),
-        }
+        let within = args.kubernetes.ready_within.unwrap_or(UNDONE_WITHIN);
+        undo::set_back(&scene, &making.change, within, signals, onlooker).await;
     } else {
         onlooker.say(&format!(
             "{title} is left with the change ({}); `kubectl rollout undo deployment/{} -n {}` takes it back",

@@ -6,14 +6,50 @@ use k8s_openapi::api::apps::v1::Deployment;
 use kube::Api;
 use tokio::time::{Instant, sleep};
 
-use super::scene::Scene;
+use websample_lifecycle::Signals;
+
+use super::{Onlooker, change::Change, scene::Scene};
 use crate::cluster::kubernetes::{Workload, persist::persist};
 
 /// Between two looks.
 const LOOK: Duration = Duration::from_millis(500);
 
+/// Sets a Deployment back, and says how far that came within this time, or until somebody does not want to
+/// wait any more.
+pub(super) async fn set_back(
+    scene: &Scene,
+    change: &Change,
+    within: Duration,
+    signals: &mut Signals,
+    onlooker: &impl Onlooker,
+) {
+    let title = scene.reference.title(&scene.cluster.namespace);
+    let (patch, words) = &change.undo;
+    if let Err(error) = Change::make(scene, patch).await {
+        return onlooker.say(&format!("{title} could not be set back: {error}"));
+    }
+    onlooker.say(&format!(
+        "{title} is set back to {words}, which is a rollout too; Ctrl-C ends the wait for it"
+    ));
+    let undone = tokio::select! {
+        undone = done(scene, within) => undone,
+        _ = signals.next() => Undone::Left("nobody waited for it".to_owned()),
+    };
+    onlooker.say(&match undone {
+        Undone::Done(took) => format!(
+            "{title} is as it was ({words}), {:.1} s after it was set back",
+            took.as_secs_f64()
+        ),
+        Undone::Left(left) => format!(
+            "{title} is set back, and not yet as it was: {left}; `kubectl rollout status deployment/{} -n {}` \
+             says how far it is",
+            scene.reference.name, scene.cluster.namespace
+        ),
+    });
+}
+
 /// How far it came.
-pub(super) enum Undone {
+enum Undone {
     /// It is as it was, after so long.
     Done(Duration),
     /// Something is left: what.
@@ -21,7 +57,7 @@ pub(super) enum Undone {
 }
 
 /// Waits until a Deployment that was set back is complete.
-pub(super) async fn done(scene: &Scene, within: Duration) -> Undone {
+async fn done(scene: &Scene, within: Duration) -> Undone {
     let cluster = &scene.cluster;
     let api: Api<Deployment> = Api::namespaced(cluster.client.clone(), &cluster.namespace);
     let began = Instant::now();
