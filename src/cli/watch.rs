@@ -8,11 +8,15 @@ use std::{
 
 use clap::ArgMatches;
 use tokio::sync::oneshot;
-use websample::exit::{FOUND, UNAVAILABLE, USAGE};
+use websample::{
+    exit::{FOUND, SAYS_NOTHING, UNAVAILABLE, USAGE},
+    known::SampleServer,
+};
 use websample_lab::{
     args::RolloutArgs,
     watch::{
-        self, Ended, Line, Looked, Onlooker, Output, ProbeError, WatchArgs, WatchError, watch,
+        self, Called, Ended, Line, Looked, Onlooker, Output, ProbeError, WatchArgs, WatchError,
+        watch,
     },
 };
 use websample_lifecycle::Signals;
@@ -39,9 +43,8 @@ fn run(matches: &ArgMatches) -> ExitCode {
 
 async fn looked(args: &WatchArgs) -> Result<ExitCode, WatchError> {
     let mut signals = Signals::catch()?;
-    let command = env::args_os().map(|word| word.to_string_lossy().into_owned()).collect();
     let mut reader = Reader { output: args.output };
-    let looked = watch(args, command, &mut signals, &mut reader).await?;
+    let looked = watch(args, called(), &mut signals, &mut reader).await?;
     Ok(told(looked, args.output, args.follow))
 }
 
@@ -49,15 +52,19 @@ async fn looked(args: &WatchArgs) -> Result<ExitCode, WatchError> {
 pub(super) async fn roll_out(args: &RolloutArgs) -> ExitCode {
     let rolled = async {
         let mut signals = Signals::catch()?;
-        let command = env::args_os().map(|word| word.to_string_lossy().into_owned()).collect();
         let mut reader = Reader { output: Output::Text };
-        watch::roll_out(args, command, &mut signals, &mut reader).await
+        watch::roll_out(args, called(), &mut signals, &mut reader).await
     };
     match rolled.await {
         Ok(Some(looked)) => told(looked, Output::Text, false),
         Ok(None) => ExitCode::SUCCESS,
         Err(error) => failed(&error),
     }
+}
+
+fn called() -> Called<'static> {
+    let command = env::args_os().map(|word| word.to_string_lossy().into_owned()).collect();
+    Called { command, known: &SampleServer }
 }
 
 fn failed(error: &WatchError) -> ExitCode {
@@ -71,15 +78,21 @@ fn failed(error: &WatchError) -> ExitCode {
 
 /// Prints what was seen, and says how that ends.
 fn told(looked: Looked, output: Output, follow: bool) -> ExitCode {
-    let Looked { path, page, summary, ended, found, .. } = looked;
+    let Looked { path, page, summary, ended, found, invalid, .. } = looked;
     let (path, page) = (path.display(), page.display());
     match output {
         Output::Text => print(&format!("\n{summary}\n{path}\n{page}\n")),
         // Objects only, for who reads them.
         Output::Json => complain_plainly(&format_args!("{summary}\n{path}\n{page}")),
     }
-    for (failing, what) in &found {
-        complain(&format_args!("{}: {what}", failing.name()));
+    if let Some(why) = &invalid {
+        complain(&format_args!(
+            "the load generator did not keep up, the result says little: {why}"
+        ));
+        return ExitCode::from(SAYS_NOTHING);
+    }
+    for (condition, what) in &found {
+        complain(&format_args!("{condition}: {what}"));
     }
     if !found.is_empty() {
         return ExitCode::from(FOUND);

@@ -78,7 +78,14 @@ fn with_undo_it_is_set_back_in_the_end() {
     let looked = start(&server, &arguments).end();
     assert_eq!(looked.code, Some(0), "{looked:?}");
     assert_eq!(image(&server), "websample:v1");
-    said(&looked, &["--undo: in the end", "is set back to image websample:v1"]);
+    said(
+        &looked,
+        &[
+            "--undo: in the end",
+            "is set back to image websample:v1",
+            "is as it was (image websample:v1)",
+        ],
+    );
     assert!(looked.out.contains("websample:v1 to websample:v2) was over"), "{looked:?}");
 }
 

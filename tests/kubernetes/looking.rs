@@ -3,6 +3,7 @@
 use std::{
     fs,
     io::{BufRead as _, BufReader, Read},
+    path::Path,
     process::{Child, Command, Stdio},
     sync::mpsc,
     thread,
@@ -129,6 +130,17 @@ impl Looking {
 impl Looked {
     pub(crate) fn file(&self, name: &str) -> String {
         let path = self.directory.path().join("websample-watch").join(name);
+        fs::read_to_string(path).unwrap_or_else(|error| panic!("{error}: {self:?}"))
+    }
+
+    /// Where it was started.
+    pub(crate) fn directory(&self) -> &Path {
+        self.directory.path()
+    }
+
+    /// A file that was written where it was started.
+    pub(crate) fn beside(&self, name: &str) -> String {
+        let path = self.directory.path().join(name);
         fs::read_to_string(path).unwrap_or_else(|error| panic!("{error}: {self:?}"))
     }
 

@@ -5,6 +5,7 @@
 //! logs. Behind it are either real processes, run by the lab's own emulation of a cluster, or pods
 //! of which is only said how they are. No real cluster has a part in it.
 
+mod advice;
 mod api;
 mod behaviour;
 mod cleanup;
@@ -19,6 +20,7 @@ mod load;
 mod looking;
 mod pods;
 mod real;
+mod recording;
 mod requests;
 mod role;
 mod rollout;

@@ -251,7 +251,7 @@ fn patch(api: &Api, about: &About, name: &str, body: &[u8]) -> Answer {
 }
 
 /// Maps field by field, containers by their names, null for what is taken away.
-fn strategic(there: &mut Value, patch: &Value) {
+pub(crate) fn strategic(there: &mut Value, patch: &Value) {
     match (there, patch) {
         (Value::Object(there), Value::Object(patch)) => {
             for (name, value) in patch {

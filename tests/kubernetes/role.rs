@@ -2,14 +2,18 @@
 
 use std::collections::BTreeSet;
 
+use nix::sys::signal::Signal;
 use websample_lab::cluster::kubernetes::{Permission, permissions};
 
 use crate::{
     api::{Requested, Server},
     behaviour::Behaviour,
+    foreign::Foreign,
+    looking::Looking,
     rollout::run,
 };
 
+const WATCH_ROLE: &str = include_str!("../../deploy/kubernetes/watch-role.yaml");
 const ROLE: &str = include_str!("../../deploy/kubernetes/rollout-role.yaml");
 
 /// What the documents of this kind permit.
@@ -59,4 +63,21 @@ fn the_role_is_what_a_rollout_asks_for() {
     // Those of the namespace are looked for with the same verb.
     assert!(permitted.remove(&(String::new(), "pods".to_owned(), "list".to_owned())));
     assert_eq!(on_cluster, permitted);
+}
+
+#[test]
+fn the_role_is_what_looking_on_asks_for() {
+    let mut requested = BTreeSet::new();
+    for kind in ["Deployment", "StatefulSet", "DaemonSet"] {
+        let foreign = Foreign::new(kind, 1);
+        let name = format!("{}/web", kind.to_lowercase());
+        let mut looking = Looking::start(&foreign.server, &[&name, "--follow"]);
+        looking.said("times are UTC");
+        looking.send(Signal::SIGINT);
+        assert_eq!(looking.end().code, Some(0));
+        requested.extend(foreign.server.api.requested());
+    }
+    assert_eq!(permitted(WATCH_ROLE, "Role"), requested);
+    let verbs: BTreeSet<_> = requested.iter().map(|(.., verb)| verb.as_str()).collect();
+    assert_eq!(verbs, BTreeSet::from(["get", "list", "watch"]), "it changes nothing");
 }

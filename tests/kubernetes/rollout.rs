@@ -40,7 +40,7 @@ fn keys(value: &Value, path: &str, found: &mut BTreeSet<String>) {
         Value::Object(map) => {
             for (name, value) in map {
                 let parent = path.rsplit('/').next().unwrap_or_default();
-                let free = ["outcomes", "versions", "lost", "in_flight", "streams"]
+                let free = ["outcomes", "versions", "lost", "in_flight", "streams", "reached"]
                     .contains(&parent)
                     && !path.ends_with("runs[]/streams[]");
                 let name = if free { "*" } else { name.as_str() };

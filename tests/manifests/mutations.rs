@@ -49,8 +49,8 @@ fn any_line_may_be_missing() {
 
 #[test]
 fn numbers_may_be_beyond_all_measure() {
-    let told =
-        Told { delay: Some(std::time::Duration::MAX), drain: Some(std::time::Duration::MAX) };
+    let most = Some(std::time::Duration::MAX);
+    let told = Told { delay: most, drain: most, sending: most };
     let numbers = ["0", "-1", "2147483647", "-2147483648", "9223372036854775807", "4294967295%"];
     let mut fine = 0;
     for text in all() {

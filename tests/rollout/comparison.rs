@@ -61,7 +61,7 @@ fn conditions_fail_a_result_and_files_for_other_systems_say_which() {
     let ran = rollout_with(&[SHORT], &[&few[..], &SLOW, &told].concat());
     assert_eq!(ran.code, Some(1), "{ran:?}");
     let lost = ran.report()["runs"][0]["lost"].as_u64().unwrap();
-    let said = format!("websample: --fail-on immediate:lost>0: immediate has {lost} in repeat 0");
+    let said = format!("websample: --fail-on immediate:lost>0: immediate has {lost} of ");
     assert!(ran.err.contains(&said) && !ran.err.contains("--fail-on drain"), "{ran:?}");
     let junit = std::fs::read_to_string(file).unwrap();
     assert!(junit.contains("tests=\"2\" failures=\"1\""), "{junit}");

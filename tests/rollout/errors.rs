@@ -22,7 +22,7 @@ fn what_is_asked_wrongly_is_64_and_says_what_would_be_right() {
         (&["--modes", "drain,drain"], "twice"),
         (&["--fail-on-loss", "canary"], "it can be ignore, immediate, graceful, drain"),
         (&["--fail-on", "canary:lost>0"], "it can be ignore, immediate, graceful, drain"),
-        (&["--fail-on", "loss>0"], "measures are lost,"),
+        (&["--fail-on", "misses>0"], "measures are lost,"),
         (&["--propagation", "2s..1s"], "500ms..2s"),
         (&["--readiness", "https:/"], "use http:/path, tcp or none"),
         (&["--rate", "0"], "--rate"),

@@ -11,6 +11,7 @@ mod interrupts;
 mod metrics;
 #[path = "../common/promtool.rs"]
 mod promtool;
+mod replay;
 mod report;
 mod scraper;
 mod servers;

@@ -30,6 +30,9 @@ Examples:
       The same with more conditions.
   websample rollout --through nginx --modes graceful,drain
       The same with a real proxy between client and pods, that keeps connections to them.
+  websample rollout --target kubernetes --url http://web.example.org/ --record timings.json
+  websample rollout --propagation timings.json
+      Here with the propagation, starts and ends of pods that were measured there.
   websample rollout --event update,delete-all,node-drain,liveness --modes graceful,drain
       Every way in which pods go, one after the other.
   websample rollout --metrics 127.0.0.1:9900
@@ -97,7 +100,8 @@ pub struct RolloutArgs {
     pub pre_stop: Option<PreStop>,
 
     /// How fast a change of the endpoints reaches the proxy: proxy (0-1.2 s), ingress (0-4.3 s),
-    /// cloud (10-20 s), or a range such as 500ms..2s
+    /// cloud (10-20 s), a range such as 500ms..2s, or a file of times that --record has written
+    /// elsewhere, which are replayed
     #[arg(long, default_value = "proxy")]
     pub propagation: Propagation,
 
@@ -162,8 +166,9 @@ pub struct RolloutArgs {
     pub fail_on_loss: Vec<String>,
 
     /// Exit with 1 if any of these is so, in any repeat: lost>0, lost>0.1%, p99>500ms, replaced>20s,
-    /// killed>0, …; of one mode with its name, as in drain:lost>0. Exit with 75 if the load
-    /// generator did not keep up, so that the result says nothing
+    /// killed, hook-failed, restarted, oom-killed, probe-failed, no-endpoint, …; of one mode with its
+    /// name, as in drain:lost>0. Exit with 75 if the load generator did not keep up, so that the result
+    /// says nothing
     #[arg(long, value_delimiter = ',', value_name = "CONDITION,…")]
     pub fail_on: Vec<Condition>,
 
@@ -175,6 +180,11 @@ pub struct RolloutArgs {
     /// Also write a SARIF file, for code scanning: why requests were lost, and what --fail-on found
     #[arg(long, value_name = "FILE.sarif")]
     pub sarif: Option<PathBuf>,
+
+    /// Also write how long things took, for --propagation: propagation with whatever --url goes
+    /// through, and starts, readiness and ends of pods
+    #[arg(long, value_name = "FILE.json")]
+    pub record: Option<PathBuf>,
 
     /// Where report.json goes
     #[arg(long, default_value = "websample-rollout", value_name = "DIR")]

@@ -32,6 +32,8 @@ pub enum Said {
     NoLastScrape,
     /// What was kept on a cluster, and how to look at it.
     Kept(String),
+    /// Where the times are that were measured.
+    Recorded(String),
     /// Something did not work, which the result does not depend on.
     Warning(String),
 }
@@ -39,7 +41,7 @@ pub enum Said {
 impl fmt::Display for Said {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
-            Self::Begins(text) | Self::Kept(text) => f.write_str(text),
+            Self::Begins(text) | Self::Kept(text) | Self::Recorded(text) => f.write_str(text),
             Self::Metrics(address) => {
                 write!(
                     f,

@@ -32,6 +32,7 @@ use super::{
     saved::Saved,
     summary,
     through::{Installed, ProxyError},
+    timings,
 };
 
 /// Why there is no comparison.
@@ -127,7 +128,7 @@ pub async fn rollout(
     }
     let runs = done?;
 
-    let report = Report { runs, environment };
+    let report = Report { runs, environment, advice: None };
     let path = report.write(&plan.out)?;
     let saved = [Saved { label: String::new(), report }];
     let page = path.with_file_name(page::FILE);
@@ -149,6 +150,9 @@ pub async fn rollout(
     if let Some(file) = &plan.sarif {
         let log = sarif(&report.runs, &path, &failed, broken_by, invalid.as_deref());
         written("--sarif", file, &printed(&log))?;
+    }
+    if let Some(file) = &plan.record {
+        audience.tell(Said::Recorded(timings::record(&report, file)?));
     }
     Ok(Compared { report, path, page, failed, broken, invalid, endpoint })
 }

@@ -1,16 +1,22 @@
 //! What a result has to be: the conditions of `--fail-on`, and whether a run says anything at all.
+//!
+//! One grammar for every rollout, of our own and of somebody else's: `[MODE:]MEASURE[SIGN LIMIT]`. A measure
+//! that counts something stands for itself where nothing of it may be: `killed` is `killed>0`.
+
+mod seen;
 
 use std::{fmt, str::FromStr, time::Duration};
 
 use websample_load::Outcome;
 
+use self::seen::Seen;
 use super::report::RunReport;
 
 /// Where the generator sent 1 % of the requests later than this, it did not keep its rate, and what was
 /// measured is as much its own doing as the server's.
 const SEND_DELAY: Duration = Duration::from_millis(250);
 
-/// A condition under which a result is not good enough, such as `lost>0` or `drain:p99>500ms`.
+/// A condition under which a result is not good enough, such as `lost>0`, `drain:p99>500ms` or `killed`.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Condition {
     /// The mode that it is about; `None` for all.
@@ -22,6 +28,11 @@ pub struct Condition {
     text: String,
 }
 
+/// The measures, for whoever wrote none.
+const MEASURES: &str = "measures are lost, lost_with_retries, killed, hook-failed, restarted, oom-killed, \
+                        probe-failed, no-endpoint, replaced, p50, p90, p95, p99, max and send_delay_p50 to \
+                        send_delay_max";
+
 /// What is compared.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum Measure {
@@ -29,7 +40,10 @@ enum Measure {
     /// Percent of the requests.
     LostShare,
     LostWithRetries,
-    Killed,
+    /// Pods that something was seen of.
+    Pods(Seen),
+    /// Times at which the Service had no ready endpoint left.
+    NoEndpoint,
     /// A quantile of the latency, in seconds.
     Latency(Quantile),
     /// A quantile of the delay between the intended and the real send, in seconds.
@@ -81,26 +95,39 @@ const COMPARISONS: [(&str, Comparison); 4] = [
 impl Measure {
     fn named(name: &str) -> Option<Self> {
         let quantile = |name: &str| QUANTILES.iter().find(|(n, _)| *n == name).map(|(_, q)| *q);
-        Some(match name {
-            "lost" => Self::Lost,
+        // Both are written, in files and in commands.
+        let name = name.replace('-', "_");
+        Some(match name.as_str() {
+            "lost" | "loss" => Self::Lost,
             "lost_with_retries" => Self::LostWithRetries,
-            "killed" => Self::Killed,
+            "no_endpoint" => Self::NoEndpoint,
             "replaced" => Self::Replaced,
-            _ => match name.strip_prefix("send_delay_") {
-                Some(name) => Self::SendDelay(quantile(name)?),
-                None => Self::Latency(quantile(name)?),
+            name => match (Seen::named(name), name.strip_prefix("send_delay_")) {
+                (Some(seen), _) => Self::Pods(seen),
+                (None, Some(name)) => Self::SendDelay(quantile(name)?),
+                (None, None) => Self::Latency(quantile(name)?),
             },
         })
     }
 
+    /// Whether it is of requests, so that it says nothing where none are sent.
+    const fn is_of_requests(self) -> bool {
+        !matches!(self, Self::Pods(_) | Self::NoEndpoint | Self::Replaced)
+    }
+
     const fn kind(self) -> Kind {
         match self {
-            Self::Lost | Self::LostShare | Self::LostWithRetries | Self::Killed => Kind::Count,
+            Self::Lost
+            | Self::LostShare
+            | Self::LostWithRetries
+            | Self::Pods(_)
+            | Self::NoEndpoint => Kind::Count,
             Self::Latency(_) | Self::SendDelay(_) | Self::Replaced => Kind::Time,
         }
     }
 
-    fn of(self, run: &RunReport) -> f64 {
+    /// What it comes to of what happened after `from`.
+    fn of(self, run: &RunReport, from: Duration) -> f64 {
         let seconds = |latency: &super::report::Latency, quantile| {
             let millis = match quantile {
                 Quantile::P50 => latency.p50,
@@ -115,7 +142,8 @@ impl Measure {
             Self::Lost => run.lost as f64,
             Self::LostShare => 100.0 * run.lost as f64 / run.requests.max(1) as f64,
             Self::LostWithRetries => run.lost_with_retries as f64,
-            Self::Killed => run.killed as f64,
+            Self::Pods(seen) => seen.pods(&run.pods, from).len() as f64,
+            Self::NoEndpoint => seen::without_endpoint(&run.pods, from).len() as f64,
             Self::Latency(quantile) => seconds(&run.latency_ms, quantile),
             Self::SendDelay(quantile) => seconds(&run.send_delay_ms, quantile),
             Self::Replaced => run.rollout_seconds,
@@ -125,7 +153,9 @@ impl Measure {
     fn show(self, value: f64) -> String {
         match self {
             Self::LostShare => format!("{value:.3}%"),
-            Self::Lost | Self::LostWithRetries | Self::Killed => format!("{value:.0}"),
+            Self::Lost | Self::LostWithRetries | Self::Pods(_) | Self::NoEndpoint => {
+                format!("{value:.0}")
+            }
             Self::Latency(_) | Self::SendDelay(_) => format!("{:.1}ms", value * 1e3),
             Self::Replaced => format!("{value:.1}s"),
         }
@@ -149,21 +179,22 @@ impl FromStr for Condition {
             let (left, right) = text.split_once(sign)?;
             Some((left.trim(), *comparison, right.trim()))
         });
-        let Some((left, comparison, right)) = found else {
-            return fail("write a measure, one of > >= < <= and a limit, such as lost>0");
-        };
+        let alone = (text.trim(), Comparison::Above, "");
+        let (left, comparison, right) = found.unwrap_or(alone);
         // A mode may have colons of its own, as in drain+sleep:5s.
         let (mode, name) = match left.rsplit_once(':') {
             Some((mode, name)) => (Some(mode.trim().to_owned()), name.trim()),
             None => (None, left),
         };
         let Some(mut measure) = Measure::named(name) else {
-            return fail(
-                "measures are lost, lost_with_retries, killed, replaced, p50, p90, p95, p99, max and \
-                 send_delay_p50 to send_delay_max",
-            );
+            return fail(MEASURES);
         };
         let limit = match measure.kind() {
+            // Nothing of it may be.
+            Kind::Count if found.is_none() => 0.0,
+            Kind::Time if found.is_none() => {
+                return fail("write one of > >= < <= and a time behind it, such as p99>500ms");
+            }
             Kind::Time => match humantime::parse_duration(right) {
                 Ok(limit) => limit.as_secs_f64(),
                 Err(_) => return fail("the limit is a time, such as 500ms or 20s"),
@@ -202,20 +233,48 @@ impl Condition {
         self.mode.as_deref()
     }
 
+    /// Whether it is of requests, so that it says nothing where none are sent.
+    pub fn is_of_requests(&self) -> bool {
+        self.measure.is_of_requests()
+    }
+
     /// What of a run is as it must not be, if it is about this run and holds.
     pub fn met(&self, run: &RunReport) -> Option<String> {
+        let what = self.seen(run, Duration::ZERO)?;
+        Some(format!("{self}: {} has {what} in repeat {}", run.mode, run.repeat))
+    }
+
+    /// What of it was seen in a run after `from`, if it is about this run and holds.
+    pub fn seen(&self, run: &RunReport, from: Duration) -> Option<String> {
         if self.mode.as_ref().is_some_and(|mode| !is_called(&run.mode, mode)) {
             return None;
         }
-        let value = self.measure.of(run);
+        let value = self.measure.of(run, from);
         let met = match self.comparison {
             Comparison::Above => value > self.limit,
             Comparison::AtLeast => value >= self.limit,
             Comparison::Below => value < self.limit,
             Comparison::AtMost => value <= self.limit,
         };
+        met.then(|| self.shown(value, run, from))
+    }
+
+    /// A value, with what it is made of.
+    fn shown(&self, value: f64, run: &RunReport, from: Duration) -> String {
         let shown = self.measure.show(value);
-        met.then(|| format!("{self}: {} has {shown} in repeat {}", run.mode, run.repeat))
+        match self.measure {
+            Measure::Lost => format!("{shown} of {} requests", run.requests),
+            Measure::Pods(seen) if value > 0.0 => {
+                format!("{shown} ({})", seen.pods(&run.pods, from).join(", "))
+            }
+            Measure::NoEndpoint if value > 0.0 => {
+                let times = seen::without_endpoint(&run.pods, from);
+                let times: Vec<_> =
+                    times.iter().map(|at| format!("{:.1} s", at.as_secs_f64())).collect();
+                format!("no ready endpoint {} after the beginning", times.join(", "))
+            }
+            _ => shown,
+        }
     }
 }
 
@@ -279,7 +338,11 @@ pub(super) mod tests {
             ("send_delay_p50>2ms", 0),
             ("replaced>12s", 3),
             ("replaced>20s", 0),
-            ("killed>0", 3),
+            ("killed>0", 0),
+            ("lost", 2),
+            ("loss", 2),
+            ("drain:lost", 1),
+            ("killed", 0),
         ] {
             assert_eq!(met(condition, &runs), expected, "{condition}");
         }
@@ -297,8 +360,10 @@ pub(super) mod tests {
     #[test]
     fn what_is_no_condition_is_told_with_what_would_be_one() {
         for (text, expected) in [
-            ("lost", "such as lost>0"),
-            ("loss>0", "measures are lost,"),
+            ("misses", "measures are lost,"),
+            ("misses>0", "measures are lost,"),
+            ("p99", "such as p99>500ms"),
+            ("replaced", "such as p99>500ms"),
             ("p99>5", "the limit is a time"),
             ("lost>many", "the limit is a number"),
             ("killed>1%", "the limit is a number"),

@@ -14,6 +14,7 @@
 //! | `disruption` | what happens to the pods meanwhile: a rolling update, or another way to go |
 //! | `recorder` | what the requests of an experiment add up to, a second at a time |
 //! | `causes`, `unseen`, `losses` | why each lost request was lost, and what they add up to |
+//! | `advice` | what somebody's manifest has to do with it, and the smallest change that ends it |
 //! | `report`, `summary`, `confidence` | the results: as JSON, as a table, and how sure they are |
 //! | `watch` | the same of somebody else's rollout, which is only looked at |
 //! | `page`, `markdown`, `junit`, `sarif` | the results for others: a page with charts, a comment, files for other systems |
@@ -21,9 +22,11 @@
 //! | `metrics` | the same for Prometheus, and the pods as its targets |
 //! | `audience` | who looks on, and what is told meanwhile |
 //! | `timeline` | what happened to every pod |
+//! | `timings` | how long it took, in a file, for a rollout that takes as long |
 //! | `cluster` | where it happens, here or on Kubernetes; what is sent is [`websample_load`]'s |
 //! | `through` | a real proxy between the load and the pods |
 
+pub mod advice;
 pub mod args;
 pub mod audience;
 pub mod causes;
@@ -48,6 +51,7 @@ pub mod saved;
 pub mod summary;
 pub mod through;
 pub mod timeline;
+pub mod timings;
 pub mod unseen;
 pub mod versions;
 pub mod watch;

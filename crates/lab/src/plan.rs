@@ -5,7 +5,11 @@ mod preset;
 mod target;
 mod variant;
 
-use std::{net::SocketAddr, path::PathBuf, time::Duration};
+use std::{
+    net::SocketAddr,
+    path::{Path, PathBuf},
+    time::Duration,
+};
 
 use websample_lifecycle::Mode;
 use websample_load::{Mix, results::Encoding};
@@ -81,6 +85,8 @@ pub struct Plan {
     pub junit: Option<PathBuf>,
     /// Where a SARIF file goes, if one does.
     pub sarif: Option<PathBuf>,
+    /// Where the times go, if they do.
+    pub record: Option<PathBuf>,
     /// Where the results go.
     pub out: PathBuf,
     /// Whether single results are written, and how.
@@ -120,6 +126,7 @@ impl Plan {
             return fail("--rate", format!("{} is not a rate from 0 to 100000", args.rate()));
         }
         let mix = mix(args, foreign)?;
+        fits("--record", args.record.as_deref())?;
         Ok(Self {
             proxy: proxy(args, &variants, &mix)?,
             variants,
@@ -131,6 +138,7 @@ impl Plan {
             fail_on,
             junit: args.junit.clone(),
             sarif: args.sarif.clone(),
+            record: args.record.clone(),
             out: args.out.clone(),
             results: args.results,
             listen: args.listen,
@@ -204,6 +212,19 @@ fn for_each_event(
         }));
     }
     Ok(all)
+}
+
+/// Refuses a file that cannot be written: nobody wants to learn that after a rollout.
+pub(crate) fn fits(option: &'static str, file: Option<&Path>) -> Result<(), PlanError> {
+    let Some(file) = file else { return Ok(()) };
+    let directory = file.parent().filter(|parent| *parent != Path::new(""));
+    match directory {
+        _ if file.is_dir() => fail(option, format!("{} is a directory", file.display())),
+        Some(directory) if !directory.is_dir() => {
+            fail(option, format!("there is no directory {}", directory.display()))
+        }
+        _ => Ok(()),
+    }
 }
 
 fn fail<T>(option: &'static str, problem: impl Into<String>) -> Result<T, PlanError> {

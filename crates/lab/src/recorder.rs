@@ -10,7 +10,7 @@ use std::{
 use serde::{Deserialize, Serialize};
 use websample_load::{Attempt, Outcome};
 
-use super::timeline::PodRecord;
+use super::{timeline::PodRecord, timings::Reached};
 
 /// Requests without an answer have no version; they are counted under this.
 pub const NO_VERSION: &str = "none";
@@ -57,6 +57,8 @@ struct Inner {
     lost: u64,
     seconds: BTreeMap<u64, Counting>,
     losses: Vec<Attempt>,
+    /// New connections that were answered, by who answered.
+    reached: HashMap<SocketAddr, Reached>,
 }
 
 /// A second that is still being counted: streams and pods have no names yet.
@@ -83,6 +85,10 @@ impl Recorder {
         inner.requests += 1;
         for (at, busy) in by_second(attempt.sent, attempt.finished) {
             *inner.seconds.entry(at).or_default().busy.entry(attempt.peer).or_default() += busy;
+        }
+        if let Some(peer) = attempt.peer.filter(|_| !attempt.reused && attempt.status.is_some()) {
+            let known = inner.reached.get(&peer).copied();
+            inner.reached.insert(peer, Reached::again(known, attempt.sent));
         }
         let counting = inner.seconds.entry(attempt.finished.as_secs()).or_default();
         let stream = counting.streams.entry(attempt.stream).or_default();
@@ -125,6 +131,15 @@ impl Recorder {
             .map(|at| names.give(at, counted.remove(&at).unwrap_or_default()))
             .collect();
         (seconds, std::mem::take(&mut inner.losses))
+    }
+
+    /// The new connections that each pod answered.
+    pub fn reached(&self, pods: &[PodRecord]) -> BTreeMap<Arc<str>, Reached> {
+        let inner = self.lock();
+        let of = |pod: &PodRecord| {
+            Some((Arc::clone(&pod.name), inner.reached.get(&pod.address).copied()?))
+        };
+        pods.iter().filter_map(of).collect()
     }
 
     fn lock(&self) -> MutexGuard<'_, Inner> {

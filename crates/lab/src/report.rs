@@ -12,6 +12,7 @@ use serde::{Deserialize, Serialize};
 use websample_load::{Distribution, Outcome, Tally};
 
 use super::{
+    advice::Advice,
     cluster::kubernetes::clock::ClockReport,
     disruption::Disruption,
     ground::Ground,
@@ -20,6 +21,7 @@ use super::{
     recorder::Second,
     through::{Program, Retries, Upstream},
     timeline::PodRecord,
+    timings::Reached,
 };
 
 /// The name of the file.
@@ -155,6 +157,9 @@ pub struct RunReport {
     pub losses: Vec<Loss>,
     /// Requests that ended, by second.
     pub seconds: Vec<Second>,
+    /// The new connections that each pod answered, where answers tell who gave them.
+    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
+    pub reached: BTreeMap<Arc<str>, Reached>,
     /// How well times are known where they were not all taken by one clock; `None` on one machine.
     #[serde(default)]
     pub clock: Option<ClockReport>,
@@ -246,6 +251,9 @@ pub struct Report {
     pub runs: Vec<RunReport>,
     /// Where and how it was measured.
     pub environment: Environment,
+    /// What somebody's own manifest has to do with it, where it was one.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub advice: Option<Advice>,
 }
 
 impl Environment {

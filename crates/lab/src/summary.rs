@@ -219,6 +219,7 @@ mod tests {
             pods: Vec::new(),
             losses: Vec::new(),
             seconds: Vec::new(),
+            reached: BTreeMap::new(),
             clock: None,
         }
     }

@@ -14,20 +14,19 @@
 //! | `line` | an event as a line, for people and for programs |
 //! | `looking` | the time in which something is looked at: what happens is told, until it ends |
 //! | `probe`, `inside` | requests beside it, from here or from a Job |
-//! | `change` | what is changed where it is our own rollout of somebody's Deployment |
-//! | `failing` | what a gate looks for |
+//! | `change`, `undo` | what is changed where it is our own rollout of somebody's Deployment, and the way back |
 //! | `outcome` | what was seen, in the end |
 
 mod args;
 mod change;
 mod course;
-mod failing;
 mod inside;
 mod line;
 mod looking;
 mod outcome;
 mod probe;
 mod scene;
+mod undo;
 
 use std::{
     io,
@@ -38,10 +37,10 @@ use std::{
 
 use tokio::time::Instant;
 use websample_lifecycle::{Signal, Signals};
+use websample_manifest::Knows;
 
 pub use self::{
     args::{Output, WatchArgs},
-    failing::Failing,
     line::Line,
     probe::ProbeError,
 };
@@ -71,8 +70,19 @@ use super::{
 const LISTED_WITHIN: Duration = Duration::from_secs(30);
 /// What the load's Job is made of, where nothing else is said.
 const LOAD_IMAGE: &str = "websample:v1";
+/// What was set back is waited for, where nothing else is said: images are there already.
+const UNDONE_WITHIN: Duration = Duration::from_secs(120);
 /// Load before a change is made, so that connections are established and kept.
 const WARM_UP: Duration = Duration::from_secs(2);
+
+/// How the program was called, and what it knows besides.
+#[derive(Clone)]
+pub struct Called<'a> {
+    /// Its command line.
+    pub command: Vec<String>,
+    /// What knows servers by their containers.
+    pub known: &'a dyn Knows,
+}
 
 /// Whoever looks on.
 pub trait Onlooker {
@@ -142,31 +152,31 @@ pub struct Looked {
     pub summary: String,
     /// Why it ended.
     pub ended: Ended,
-    /// What the gate found, each with what it was.
-    pub found: Vec<(Failing, String)>,
+    /// What the gate found: what it looked for, each with what it was.
+    pub found: Vec<(String, String)>,
+    /// Why nothing follows from the requests, if it does not and somebody asked for what they show.
+    pub invalid: Option<String>,
 }
 
 /// Looks on until the rollout is over, or as long as somebody wants to.
-///
-/// `command` is how it was called.
 ///
 /// # Errors
 /// Says what could not be looked at.
 pub async fn watch(
     args: &WatchArgs,
-    command: Vec<String>,
+    called: Called<'_>,
     signals: &mut Signals,
     onlooker: &mut impl Onlooker,
 ) -> Result<Looked, WatchError> {
     let source = args.probe()?.map(Source::Here);
-    args.checked()?;
+    args.checked(source.is_some())?;
     writable(&args.out)?;
     let scene = tokio::select! {
         biased;
         signal = signals.next() => return Err(WatchError::Interrupted(signal)),
         scene = Scene::find(args, &[], Role::Watch) => scene?,
     };
-    looked(args, &scene, source, None, command, signals, onlooker).await
+    looked(args, &scene, source, None, called, signals, onlooker).await
 }
 
 /// Rolls a Deployment out that exists, under load, and looks on; `None` where nothing was to be done, or
@@ -176,7 +186,7 @@ pub async fn watch(
 /// Says what could not be done, and names the state that the Deployment is left in.
 pub async fn roll_out(
     args: &RolloutArgs,
-    command: Vec<String>,
+    called: Called<'_>,
     signals: &mut Signals,
     onlooker: &mut impl Onlooker,
 ) -> Result<Option<Looked>, WatchError> {
@@ -184,7 +194,7 @@ pub async fn roll_out(
     let watched = args::of_rollout(args)?;
     let probe = watched.probe()?;
     let inside = if probe.is_none() { Some(watched.mix("/")?) } else { None };
-    watched.checked()?;
+    watched.checked(true)?;
     let needed = to_change(args.kubernetes.url.is_none());
     let scene = tokio::select! {
         biased;
@@ -237,8 +247,7 @@ pub async fn roll_out(
         Source::Here(_) => None,
     };
     let mut making = Making { change, at: None, made: false };
-    let done =
-        looked(&watched, &scene, Some(source), Some(&mut making), command, signals, onlooker);
+    let done = looked(&watched, &scene, Some(source), Some(&mut making), called, signals, onlooker);
     let done = done.await;
     // The Job does not go with this process.
     if let Some(session) = session {
@@ -251,13 +260,8 @@ pub async fn roll_out(
     if !making.made {
         onlooker.say(&format!("{title} was not changed"));
     } else if asked.undo {
-        match Change::make(&scene, &making.change.undo.0).await {
-            Ok(()) => onlooker.say(&format!(
-                "{title} is set back to {}, which is a rollout too: it goes on",
-                making.change.undo.1
-            )),
-            Err(error) => onlooker.say(&format!("{title} could not be set back: {error}")),
-        }
+        let within = args.kubernetes.ready_within.unwrap_or(UNDONE_WITHIN);
+        undo::set_back(&scene, &making.change, within, signals, onlooker).await;
     } else {
         onlooker.say(&format!(
             "{title} is left with the change ({}); `kubectl rollout undo deployment/{} -n {}` takes it back",
@@ -304,7 +308,7 @@ async fn looked(
     scene: &Scene,
     source: Option<Source>,
     mut making: Option<&mut Making>,
-    command: Vec<String>,
+    called: Called<'_>,
     signals: &mut Signals,
     onlooker: &mut impl Onlooker,
 ) -> Result<Looked, WatchError> {
@@ -365,8 +369,9 @@ async fn looked(
     };
     let view = watch.view().borrow().clone();
     timeline.end();
-    let seen = Seen { scene, args, view: &view, course: &looking.course, timeline: &timeline };
-    let outcome = seen.outcome(sent, listed, begun.1, command, &ended);
+    let (course, timeline, known) = (&looking.course, &timeline, called.known);
+    let seen = Seen { scene, args, view: &view, course, timeline, known };
+    let outcome = seen.outcome(sent, listed, begun.1, called.command, &ended);
     outcome.write(args, ended).map_err(WatchError::Io)
 }
 

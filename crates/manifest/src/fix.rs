@@ -3,11 +3,16 @@
 
 mod edit;
 mod mend;
-mod write;
+mod patch;
+mod strategic;
+pub(crate) mod write;
 
 use std::fmt;
 
-pub use self::mend::{Changed, Fixed, Left, Why, fixed, with};
+pub use self::{
+    mend::{Changed, Fixed, Left, Why, fixed, with},
+    patch::{Patch, Patched, patched},
+};
 
 /// What to write instead.
 #[derive(Debug, Clone, PartialEq, Eq, Hash)]

@@ -8,6 +8,7 @@
 //! | file | its subject |
 //! |---|---|
 //! | `documents`, `node`, `template` | streams of YAML and JSON; trees that know their lines; what was not rendered |
+//! | `live` | objects as an API server has them |
 //! | `read`, `objects`, `unknown`, `kinds` | typed objects; fields, versions and kinds that are not known |
 //! | `routes` | what sends requests to Services from outside |
 //! | `front` | who sends to pods, and how long to one that is deleted |
@@ -35,6 +36,7 @@ mod index;
 mod kinds;
 mod known;
 pub mod kustomization;
+mod live;
 mod node;
 mod objects;
 pub mod output;
@@ -58,10 +60,12 @@ pub use self::{
     front::{Front, Sender},
     ignore::{Ignore, IgnoreError},
     known::{Given, Knows, OnTermination, OwnHook, Termination},
+    live::yaml,
     problem::{Problem, Unusable},
     read::Source,
     report::{CheckReport, Checked, Ending, Ignored, Replacing, check},
     rule::{PAGE, Rule, Severity},
+    select::labels as selects,
     server::Told,
 };
 

@@ -7,7 +7,7 @@ use k8s_openapi::{api::core::v1::Service, apimachinery::pkg::apis::meta::v1::Lab
 pub(super) type Labels = BTreeMap<String, String>;
 
 /// Whether a selector selects what has these labels. An empty one selects everything.
-pub(super) fn labels(selector: &LabelSelector, labels: Option<&Labels>) -> bool {
+pub fn labels(selector: &LabelSelector, labels: Option<&BTreeMap<String, String>>) -> bool {
     let value = |key: &str| labels.and_then(|labels| labels.get(key));
     let equal =
         selector.match_labels.iter().flatten().all(|(key, wanted)| value(key) == Some(wanted));

@@ -20,6 +20,9 @@ pub struct Told {
     pub delay: Option<Duration>,
     /// How long they then take to finish, at most.
     pub drain: Option<Duration>,
+    /// How long whatever is in front was seen to go on sending to a pod that was deleted; it counts
+    /// where it is more than what is known of those in front.
+    pub sending: Option<Duration>,
 }
 
 /// What runs in a container.
@@ -42,7 +45,7 @@ impl Server {
         known: &dyn Knows,
     ) -> Self {
         let bounded = |told: Option<Duration>| told.map(|duration| duration.min(LONGEST));
-        let told = Told { delay: bounded(told.delay), drain: bounded(told.drain) };
+        let told = Told { delay: bounded(told.delay), drain: bounded(told.drain), ..told };
         let variables = variables(container, maps);
         let words: Vec<_> = container
             .command
@@ -268,7 +271,7 @@ mod tests {
         let none = Server::Theirs(Told::default(), None);
         assert_eq!((none.shortest_delay(), none.longest_delay(), none.drain()), (None, None, None));
         let three = Some(Duration::from_secs(3));
-        let told = Server::Theirs(Told { delay: three, drain: None }, None);
+        let told = Server::Theirs(Told { delay: three, ..Told::default() }, None);
         assert_eq!(
             (told.shortest_delay(), told.longest_delay(), told.drain()),
             (three, three, None)

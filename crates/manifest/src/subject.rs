@@ -38,6 +38,8 @@ pub(super) struct Subject<'a> {
     pub(super) budgets: Vec<&'a Object<PodDisruptionBudget>>,
     /// What sends to its pods by those Services, who needs the longest first.
     pub(super) fronts: Vec<Front>,
+    /// How long one of them was seen to go on sending, where somebody measured it.
+    pub(super) seen_sending: Option<Duration>,
     /// The labels of its namespace, if they were read.
     pub(super) namespace: Option<&'a Labels>,
     /// The least number of pods that an autoscaler keeps, if there is one.
@@ -119,6 +121,7 @@ impl<'a> Subject<'a> {
             services,
             budgets,
             fronts,
+            seen_sending: told.sending.map(|sending| sending.min(super::LONGEST)),
             namespace,
             autoscaled,
             grace,
@@ -136,9 +139,21 @@ impl<'a> Subject<'a> {
         fronts.filter_map(|front| Some((front, front.needs?))).max_by_key(|(_, needs)| *needs)
     }
 
-    /// How long a pod should go on accepting, by what is in front; a kube-proxy is everywhere.
+    /// Who sends to a pod that is deleted for how long, by what is in front and by what was seen of it; a
+    /// kube-proxy is everywhere.
+    pub(super) fn sending(&self) -> (&'static str, Duration) {
+        let known = self.slowest();
+        let known =
+            known.map_or(("a kube-proxy", PROXY), |(front, needs)| (front.sender.name(), needs));
+        match self.seen_sending {
+            Some(seen) if seen > known.1 => ("what is in front", seen),
+            _ => known,
+        }
+    }
+
+    /// How long a pod should go on accepting.
     pub(super) fn right_sleep(&self) -> Duration {
-        front::right_sleep(self.slowest().map_or(PROXY, |(_, needs)| needs))
+        front::right_sleep(self.sending().1)
     }
 
     /// The number of pods, the least that is sure; one where an autoscaler goes down to none, for then

@@ -150,7 +150,7 @@ pub(super) fn run(matches: &ArgMatches) -> Option<ExitCode> {
         return Some(usage());
     }
     let told = |name| matches.get_one::<Duration>(name).copied();
-    let told = Told { delay: told(DELAY), drain: told(DRAIN) };
+    let told = Told { delay: told(DELAY), drain: told(DRAIN), sending: None };
     let strict = matches.get_flag(STRICT);
     let report = files::sources(&files).and_then(|sources| judged(&sources, told, to));
     let mut report = match report {

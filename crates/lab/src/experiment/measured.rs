@@ -107,6 +107,7 @@ impl Measured<'_> {
                 .collect(),
             losses,
             seconds,
+            reached: recorder.reached(&pods),
             pods,
             clock,
         }

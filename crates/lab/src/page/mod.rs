@@ -7,11 +7,13 @@
 //! | file | its subject |
 //! |---|---|
 //! | `verdict` | the verdict, in words |
+//! | `advice` | what ends what was lost, where it was somebody's own manifest |
 //! | `tables` | causes, latencies, streams, settings, the command |
 //! | `document`, `losses` | what the charts need, bounded |
 //! | `html` | escaping and figures |
 //! | `assets/` | the template, its style and its scripts, one subject each |
 
+mod advice;
 mod document;
 mod html;
 mod losses;
@@ -54,12 +56,13 @@ const SCRIPTS: [&str; 8] = [
 pub fn render(reports: &[Saved]) -> serde_json::Result<String> {
     let document = serde_json::to_string(&Document::new(reports))?;
     let script = SCRIPTS.join("\n");
-    let parts: [(&str, &str); 11] = [
+    let parts: [(&str, &str); 12] = [
         ("style", STYLE),
         ("verdict", &verdict::verdict(reports)),
         ("modes", &tables::mode_filter(reports)),
         ("totals", &tables::totals(reports)),
         ("causes", &tables::causes(reports)),
+        ("advice", &advice::advice(reports)),
         ("latencies", &tables::latencies(reports)),
         ("streams", &tables::streams(reports)),
         ("settings", &tables::settings(reports)),

@@ -5,14 +5,15 @@ use std::{path::PathBuf, time::Duration};
 use clap::{Args, ValueEnum};
 use websample_load::{Accepted, Mix, Protocol, StreamSpec, target::Target};
 
-use super::{failing::Failing, probe::ProbePlan};
+use super::probe::ProbePlan;
 use crate::{
     args::{GroundKind, RolloutArgs, accepted},
     cluster::kubernetes::{
         Location, Reference,
         args::{is_label, no_namespace},
     },
-    plan::PlanError,
+    gate::Condition,
+    plan::{PlanError, fits},
 };
 
 /// Requests a second that nobody notices.
@@ -30,13 +31,16 @@ Examples:
       Send a gentle 10 requests a second meanwhile; exit code 1 if one is lost.
   websample watch web --fail-on killed,hook-failed & kubectl set image deployment/web web=web:v2; wait $!
       A gate around somebody else's rollout.
+  websample watch web --url http://web.example.org/ --fix fix.yaml
+      Write the smallest change of its manifest that ends what was lost.
   websample watch web --output json | jq -r 'select(.what == \"exited\") | .subject'
       An object a line, for programs.
 
 It reads and never writes: deploy/kubernetes/watch-role.yaml is all that it needs.
 Exit codes: 0 done; 1 --fail-on-loss or --fail-on found something; 64 usage; 69 there was nothing to
-look at, no rollout within --wait, or one that makes no progress; 130 interrupted, except with
---follow. Whatever the end: what was seen so far is written.")]
+look at, no rollout within --wait, or one that makes no progress; 75 --fail-on asks for what requests
+show, and they were not sent as they should have been; 130 interrupted, except with --follow.
+Whatever the end: what was seen so far is written.")]
 pub struct WatchArgs {
     /// A Deployment by its NAME, or any workload as kubectl names it: deployment/NAME,
     /// statefulset/NAME, daemonset/NAME
@@ -87,9 +91,20 @@ pub struct WatchArgs {
     #[arg(long, requires = "url")]
     pub fail_on_loss: bool,
 
-    /// Exit with 1 if one of these was seen
-    #[arg(long, value_enum, value_delimiter = ',', value_name = "WHAT,…")]
-    pub fail_on: Vec<Failing>,
+    /// Exit with 1 if any of these is so: killed, hook-failed, restarted, oom-killed, probe-failed,
+    /// no-endpoint, loss, or a limit as in killed>1, replaced>60s, lost>0.1%, p99>500ms
+    #[arg(long, value_delimiter = ',', value_name = "CONDITION,…")]
+    pub fail_on: Vec<Condition>,
+
+    /// Write what ends what was lost, or was seen of what the check says of the manifest: a strategic
+    /// merge patch of it
+    #[arg(long, value_name = "FILE")]
+    pub fix: Option<PathBuf>,
+
+    /// Also write how long things took, for rollout --propagation: propagation with whatever --url goes
+    /// through, and starts, readiness and ends of pods
+    #[arg(long, value_name = "FILE.json")]
+    pub record: Option<PathBuf>,
 
     /// How events are printed
     #[arg(long, value_enum, default_value_t, value_name = "FORMAT")]
@@ -120,15 +135,21 @@ impl WatchArgs {
         }
     }
 
-    /// Refuses what cannot be, before anybody is asked.
-    pub(super) fn checked(&self) -> Result<(), PlanError> {
-        match &self.namespace {
-            Some(namespace) if !is_label(namespace) => fail("--namespace", no_namespace(namespace)),
-            _ if self.fail_on.contains(&Failing::Loss) && self.url.is_none() => {
-                fail("--fail-on", "a loss is only seen with --url")
-            }
-            _ => Ok(()),
+    /// Refuses what cannot be, before anybody is asked; `asks` where requests are sent.
+    pub(super) fn checked(&self, asks: bool) -> Result<(), PlanError> {
+        let name = &self.workload.name;
+        if let Some(namespace) = self.namespace.as_ref().filter(|namespace| !is_label(namespace)) {
+            return fail("--namespace", no_namespace(namespace));
         }
+        if let Some(condition) = self.fail_on.iter().find(|one| one.is_of_requests() && !asks) {
+            return fail("--fail-on", format!("{condition} is only seen of requests: add --url"));
+        }
+        let others = self.fail_on.iter().filter_map(Condition::mode);
+        if let Some(other) = others.into_iter().find(|other| other != name) {
+            return fail("--fail-on", format!("{other} is not looked at; it can be {name}"));
+        }
+        fits("--fix", self.fix.as_deref())?;
+        fits("--record", self.record.as_deref())
     }
 
     /// What is sent from here, if anything is.
@@ -218,7 +239,9 @@ pub(super) fn of_rollout(args: &RolloutArgs) -> Result<WatchArgs, PlanError> {
         mix: args.mix.clone(),
         expect: args.expect.clone(),
         fail_on_loss: !args.fail_on_loss.is_empty(),
-        fail_on: Vec::new(),
+        fail_on: args.fail_on.clone(),
+        fix: existing.fix.clone(),
+        record: args.record.clone(),
         output: Output::Text,
         out: args.out.clone(),
     })
@@ -261,6 +284,18 @@ mod tests {
             let problem = args(words).probe().expect_err("it cannot be");
             assert_eq!(problem.option, option, "{problem}");
         }
-        assert!(args(&["web", "-n", "Shop"]).checked().is_err());
+        assert!(args(&["web", "-n", "Shop"]).checked(false).is_err());
+    }
+
+    #[test]
+    fn a_gate_of_requests_needs_requests() {
+        let fits = |condition: &str, asks| args(&["web", "--fail-on", condition]).checked(asks);
+        assert!(fits("killed,hook-failed,web:restarted>2,replaced>60s", false).is_ok());
+        for condition in ["loss", "lost>0", "p99>1s"] {
+            assert!(fits(condition, false).is_err_and(|error| error.problem.contains("--url")));
+            assert!(fits(condition, true).is_ok());
+        }
+        let other = fits("drain:killed", true).expect_err("it is not looked at");
+        assert_eq!(other.to_string(), "--fail-on: drain is not looked at; it can be web");
     }
 }

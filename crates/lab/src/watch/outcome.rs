@@ -8,17 +8,18 @@ use std::{
 };
 
 use websample_load::{Attempt, Mix, Tally};
+use websample_manifest::Knows;
 
-use super::{
-    Ended, Failing, Looked, WatchArgs, course::Course, course::Rollout, probe::Sent, scene::Scene,
-};
+use super::{Ended, Looked, WatchArgs, course::Course, course::Rollout, probe::Sent, scene::Scene};
 use crate::{
+    advice::{self, Advice, Scope},
     cluster::kubernetes::{Stopped, View, clock::ClockReport},
     disruption::Disruption,
     experiment::{
         kubernetes::join::{believable, nodes},
         measured::{Measured, Tried},
     },
+    gate::{self, Condition},
     losses::Loss,
     page,
     recorder::Recorder,
@@ -26,6 +27,7 @@ use crate::{
     saved::Saved,
     summary::{self, printable},
     timeline::{PodRecord, Timeline, What},
+    timings,
 };
 
 /// A pod's own time of its end is taken where it is known this well, in seconds: otherwise the change's
@@ -39,13 +41,16 @@ pub(super) struct Seen<'a> {
     pub(super) view: &'a View,
     pub(super) course: &'a Course,
     pub(super) timeline: &'a Timeline,
+    /// What knows servers by their containers.
+    pub(super) known: &'a dyn Knows,
 }
 
 /// What it comes to.
 pub(super) struct Outcome {
     report: Report,
     summary: String,
-    found: Vec<(Failing, String)>,
+    found: Vec<(String, String)>,
+    invalid: Option<String>,
 }
 
 impl Seen<'_> {
@@ -111,15 +116,20 @@ impl Seen<'_> {
             .args
             .fail_on
             .iter()
-            .filter_map(|failing| Some((*failing, failing.seen(&run.pods, from)?)))
+            .filter_map(|condition| Some((condition.to_string(), condition.seen(&run, from)?)))
             .collect();
-        let loss = self.args.fail_on_loss || self.args.fail_on.contains(&Failing::Loss);
-        if loss && run.lost > 0 {
-            found.push((Failing::Loss, format!("{} of {} requests", run.lost, run.requests)));
+        if self.args.fail_on_loss && run.lost > 0 {
+            found.push(("loss".to_owned(), format!("{} of {} requests", run.lost, run.requests)));
         }
-        let summary = self.summary(&run, from, ended);
+        let asked = self.args.fail_on.iter().any(Condition::is_of_requests);
+        let invalid = gate::invalid(std::slice::from_ref(&run)).filter(|_| asked);
+        let stuck = matches!(ended, Ended::Stuck(_));
+        let manifest = scene.manifest(view.workload.as_deref());
+        let advice = Advice::new(&manifest, &run, Scope { from, stuck }, self.known);
+        let mut summary = self.summary(&run, from, ended);
+        summary.push_str(&advice.as_ref().map_or_else(String::new, advice::text));
         let environment = self.environment(mix.as_ref(), started, command);
-        Outcome { report: Report { runs: vec![run], environment }, summary, found }
+        Outcome { report: Report { runs: vec![run], environment, advice }, summary, found, invalid }
     }
 
     fn environment(
@@ -280,12 +290,19 @@ impl Measured<'_> {
 impl Outcome {
     /// Writes the report and its page.
     pub(super) fn write(self, args: &WatchArgs, ended: Ended) -> io::Result<Looked> {
-        let Self { report, summary, found } = self;
+        let Self { report, mut summary, found, invalid } = self;
+        if let Some(file) = &args.fix {
+            let done = advice::write(report.advice.as_ref(), file)?;
+            let _ = writeln!(summary, "{done}");
+        }
+        if let Some(file) = &args.record {
+            let _ = writeln!(summary, "{}", timings::record(&report, file)?);
+        }
         let path = report.write(&args.out)?;
         let saved = [Saved { label: String::new(), report }];
         let page = path.with_file_name(page::FILE);
         page::write(&saved, &page)?;
         let [Saved { report, .. }] = saved;
-        Ok(Looked { report, path, page, summary, ended, found })
+        Ok(Looked { report, path, page, summary, ended, found, invalid })
     }
 }

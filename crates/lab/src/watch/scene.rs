@@ -3,14 +3,20 @@
 use k8s_openapi::api::{
     apps::v1::{DaemonSet, Deployment, StatefulSet},
     core::v1::{PodTemplateSpec, Service},
+    policy::v1::PodDisruptionBudget,
 };
 use kube::{Api, Resource, api::ListParams};
-use serde::de::DeserializeOwned;
+use serde::{Serialize, de::DeserializeOwned};
+use serde_json::Value;
+use websample_manifest::{Rule, Source, selects as labels_select};
 
 use super::WatchArgs;
-use crate::cluster::kubernetes::{
-    Cluster, ClusterProblem, HookTime, Kind, KubernetesError, Permission, Reference, Role, Seen,
-    Served, View, Watched, Workload, access, persist::persist, to_see, to_watch,
+use crate::{
+    advice::Manifest,
+    cluster::kubernetes::{
+        Cluster, ClusterProblem, HookTime, Kind, KubernetesError, Permission, Reference, Role,
+        Seen, Served, View, Watched, Workload, access, persist::persist, to_see, to_watch,
+    },
 };
 
 /// So many other workloads are named where one is not there.
@@ -25,6 +31,10 @@ pub(super) struct Scene {
     pub(super) workload: Workload,
     /// The Service whose endpoints its pods are.
     pub(super) service: Option<Service>,
+    /// All that lead to its pods; `None` where they may not be looked at.
+    services: Option<Vec<Service>>,
+    /// What protects its pods; `None` where that may not be looked at.
+    budgets: Option<Vec<PodDisruptionBudget>>,
     pub(super) served: Served,
     events: bool,
     /// What is not seen, and why.
@@ -61,10 +71,22 @@ impl Scene {
         let events =
             may(Seen::Events, "hooks, SIGTERM and failed probes of foreign servers are not seen")
                 .await?;
+        let may_budgets = may(Seen::Budgets, "disruption budgets are not judged").await?;
         let workload = workload(&cluster, &reference).await?;
         let template = workload.template();
-        let service = if endpoints {
-            service(&cluster, args.service.as_deref(), template, &mut notes).await?
+        let (service, services) = if endpoints {
+            let all: Vec<Service> = all(&cluster, "Services").await?;
+            let leads = |service: &&Service| selects(service, template);
+            let leading = all.iter().filter(leads).cloned().collect();
+            let wanted = args.service.as_deref();
+            (service(&cluster, all, wanted, template, &mut notes)?, Some(leading))
+        } else {
+            (None, None)
+        };
+        let budgets = if may_budgets {
+            let mut all: Vec<PodDisruptionBudget> = all(&cluster, "PodDisruptionBudgets").await?;
+            all.retain(|budget| protects(budget, template));
+            Some(all)
         } else {
             None
         };
@@ -73,7 +95,42 @@ impl Scene {
         let annotations = annotations.and_then(|metadata| metadata.annotations.clone());
         let annotation = |name: &str| annotations.as_ref()?.get(name).cloned();
         let served = Served::of(&spec, annotation, service.as_ref());
-        Ok(Self { cluster, reference, workload, service, served, events, notes })
+        Ok(Self { cluster, reference, workload, service, services, budgets, served, events, notes })
+    }
+
+    /// The manifest of what is looked at, as the cluster had it at the beginning: that is what the pods
+    /// that end are made from. `now` is what it is in the end.
+    pub(super) fn manifest(&self, now: Option<&Workload>) -> Manifest {
+        let mut manifest = Manifest::default();
+        let mut add = |object: Option<Value>| {
+            let Some(object) = object else { return };
+            let name = format!("object {}", manifest.sources.len() + 1);
+            manifest.sources.push(Source::object(name, &object));
+        };
+        add(match &self.workload {
+            Workload::Deployment(object) => written(object),
+            Workload::StatefulSet(object) => written(object),
+            Workload::DaemonSet(object) => written(object),
+        });
+        self.services.iter().flatten().for_each(|service| add(written(service)));
+        self.budgets.iter().flatten().for_each(|budget| add(written(budget)));
+        if self.services.is_none() {
+            manifest.notes.push("Services may not be listed, and are not judged".to_owned());
+        }
+        if self.budgets.is_none() {
+            manifest.unread.push(Rule::NoDisruptionBudget);
+            manifest
+                .notes
+                .push("disruption budgets may not be listed, and are not judged".to_owned());
+        }
+        if now.is_some_and(|now| pods(now) != pods(&self.workload)) {
+            manifest.notes.push(
+                "the rollout changed more than images: this is about the manifest before it, which the \
+                 pods that ended were made from"
+                    .to_owned(),
+            );
+        }
+        manifest
     }
 
     /// What is to be watched.
@@ -218,19 +275,53 @@ fn instead(wanted: &Reference, namespace: &str, there: &[Reference]) -> String {
     format!("in namespace {namespace} there are {}{more}", names.join(", "))
 }
 
+/// Everything of a kind in the namespace.
+async fn all<K>(cluster: &Cluster, kinds: &str) -> Result<Vec<K>, KubernetesError>
+where
+    K: Resource<DynamicType = (), Scope = k8s_openapi::NamespaceResourceScope>
+        + Clone
+        + DeserializeOwned
+        + std::fmt::Debug,
+{
+    let api: Api<K> = Api::namespaced(cluster.client.clone(), &cluster.namespace);
+    let every = ListParams::default();
+    let listed = persist(|| api.list(&every)).await;
+    let listed =
+        listed.map_err(|error| cluster.failed(ClusterProblem::of(&error, kinds, "list")))?;
+    Ok(listed.items)
+}
+
+/// An object as a file has it.
+fn written(object: &impl Serialize) -> Option<Value> {
+    serde_json::to_value(object).ok()
+}
+
+/// What pods are made from, but for their images.
+fn pods(workload: &Workload) -> Option<Value> {
+    let mut spec = written(&workload.template()?.spec)?;
+    for containers in ["containers", "initContainers"] {
+        for container in spec[containers].as_array_mut().into_iter().flatten() {
+            container["image"] = Value::Null;
+        }
+    }
+    Some(spec)
+}
+
+/// Whether a budget is about the pods of a template.
+fn protects(budget: &PodDisruptionBudget, template: Option<&PodTemplateSpec>) -> bool {
+    let labels = template.and_then(|template| template.metadata.as_ref()?.labels.as_ref());
+    let selector = budget.spec.as_ref().and_then(|spec| spec.selector.as_ref());
+    selector.is_some_and(|selector| labels_select(selector, labels))
+}
+
 /// The Service that leads to pods of this template.
-async fn service(
+fn service(
     cluster: &Cluster,
+    mut all: Vec<Service>,
     wanted: Option<&str>,
     template: Option<&PodTemplateSpec>,
     notes: &mut Vec<String>,
 ) -> Result<Option<Service>, KubernetesError> {
-    let services: Api<Service> = Api::namespaced(cluster.client.clone(), &cluster.namespace);
-    let every = ListParams::default();
-    let listed = persist(|| services.list(&every)).await;
-    let mut all = listed
-        .map_err(|error| cluster.failed(ClusterProblem::of(&error, "Services", "list")))?
-        .items;
     let name = |service: &Service| service.metadata.name.clone().unwrap_or_default();
     if let Some(wanted) = wanted {
         if let Some(found) = all.iter().find(|service| name(service) == wanted) {

@@ -3,7 +3,6 @@
 
 use std::time::Duration;
 
-use websample_kubernetes::propagation::PROXY;
 use websample_kubernetes::termination::remaining;
 
 use super::{super::rule::Rule, Findings, Subject, shown, whole_seconds};
@@ -84,9 +83,7 @@ fn stays(subject: &Subject<'_>, unit: &Unit<'_>, found: &mut Findings) {
     let name = &unit.container.name;
     let has_hook = !matches!(unit.hook, Hook::None | Hook::Tcp);
     let delay = unit.server.shortest_delay();
-    let (who, needed) = subject
-        .slowest()
-        .map_or(("a kube-proxy", PROXY), |(front, needs)| (front.sender.name(), needs));
+    let (who, needed) = subject.sending();
     let race = format!(
         "Kubernetes stops the pod and tells everybody else at the same moment, and nothing orders the \
          two: {who} goes on sending here for up to {}, and new connections",
@@ -342,6 +339,8 @@ fn proxy(subject: &Subject<'_>, unit: &Unit<'_>, found: &mut Findings) {
 
 #[cfg(test)]
 mod tests {
+    use websample_kubernetes::propagation::PROXY;
+
     use super::*;
 
     fn s(seconds: impl Into<Option<f64>>) -> Option<Duration> {

@@ -77,11 +77,23 @@ fn key(finding: &Finding) -> Key {
 /// # Errors
 /// Input that cannot be checked.
 pub fn fixed(sources: &[Source], told: Told, known: &dyn Knows) -> Result<Fixed, Unusable> {
+    fixed_of(sources, told, known, |_| true)
+}
+
+/// The same of those findings only that are wanted, and of what is wrong because of their fixes.
+pub(super) fn fixed_of(
+    sources: &[Source],
+    told: Told,
+    known: &dyn Knows,
+    wanted: impl Fn(&Finding) -> bool,
+) -> Result<Fixed, Unusable> {
     let mut now = sources.to_vec();
     let mut mended: Vec<Finding> = Vec::new();
     let mut times: HashMap<Key, usize> = HashMap::new();
     let mut refused: HashSet<Key> = HashSet::new();
     let mut report = check(&now, told, known)?;
+    let before: HashSet<_> = report.findings.iter().map(key).collect();
+    let wanted = |finding: &Finding| wanted(finding) || !before.contains(&key(finding));
     for _ in 0..ROUNDS {
         let mut progress = false;
         // Another object only where no change to those that are there does as well, such as to a
@@ -90,7 +102,11 @@ pub fn fixed(sources: &[Source], told: Told, known: &dyn Knows) -> Result<Fixed,
             for finding in report.findings.iter().filter(|finding| finding.fix.adds() == adds) {
                 let key = key(finding);
                 let tried = times.entry(key.clone()).or_default();
-                if !finding.fix.is_edit() || *tried > 1 || refused.contains(&key) {
+                if !finding.fix.is_edit()
+                    || *tried > 1
+                    || refused.contains(&key)
+                    || !wanted(finding)
+                {
                     continue;
                 }
                 *tried += 1;
@@ -115,6 +131,7 @@ pub fn fixed(sources: &[Source], told: Told, known: &dyn Knows) -> Result<Fixed,
     let still: HashSet<_> = report.findings.iter().map(key).collect();
     mended.retain(|finding| !still.contains(&key(finding)));
     let left = report.findings.iter().filter(|finding| finding.severity() != Severity::Note);
+    let left = left.filter(|finding| wanted(finding));
     let left = left.map(|finding| {
         let why = if refused.contains(&key(finding)) {
             Why::Layout

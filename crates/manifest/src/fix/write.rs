@@ -3,7 +3,7 @@
 use crate::node::{Content, Node};
 
 /// `key: value` in lines, each behind so many spaces.
-pub(super) fn entry(key: &str, value: &Node, indent: usize, out: &mut String) {
+pub(crate) fn entry(key: &str, value: &Node, indent: usize, out: &mut String) {
     spaces(indent, out);
     out.push_str(&scalar(key));
     out.push(':');

@@ -87,13 +87,15 @@ pub fn to_change(inside: bool) -> Vec<Permission> {
     [change].iter().chain(load).flat_map(each).collect()
 }
 
-/// What looking on sees more with: Services and their endpoints, and the cluster's events.
+/// What looking on sees more with: Services and their endpoints, the cluster's events, and what else a
+/// manifest is judged with.
 pub fn to_see(resource: Seen) -> Vec<Permission> {
     let needed: &[Needed] = match resource {
         Seen::Endpoints => {
             &[("", "services", &["list"]), ("discovery.k8s.io", "endpointslices", FOLLOW)]
         }
         Seen::Events => &[("", "events", FOLLOW)],
+        Seen::Budgets => &[("policy", "poddisruptionbudgets", &["list"])],
     };
     needed.iter().flat_map(each).collect()
 }
@@ -105,6 +107,8 @@ pub enum Seen {
     Endpoints,
     /// The cluster's events.
     Events,
+    /// What protects pods from disruptions.
+    Budgets,
 }
 
 impl Permission {

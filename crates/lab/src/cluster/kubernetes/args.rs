@@ -105,6 +105,11 @@ pub struct DeploymentArgs {
     /// Change it back at the end, also after Ctrl-C
     #[arg(long, requires = "deployment", help_heading = "With --deployment")]
     pub undo: bool,
+
+    /// Write what ends what was lost, or was seen of what the check says of the manifest: a strategic
+    /// merge patch of it
+    #[arg(long, value_name = "FILE", requires = "deployment", help_heading = "With --deployment")]
+    pub fix: Option<PathBuf>,
 }
 
 /// The images of the update.

@@ -15,6 +15,7 @@ use tokio::{
 };
 
 use super::{
+    by_pod::ByPod,
     endpoints::{Endpoint, EndpointSlice},
     propagation::Schedule,
     store::Pod,
@@ -134,6 +135,35 @@ impl Consumer {
         }
     }
 
+    /// The same where each pod's changes take effect by themselves.
+    async fn run_by_pod(
+        &self,
+        (first, mut slices): (Arc<EndpointSlice>, mpsc::UnboundedReceiver<Arc<EndpointSlice>>),
+        schedule: &Schedule,
+        settled: &AtomicBool,
+        timeline: &Timeline,
+    ) {
+        let mut view = ByPod::new(&first);
+        loop {
+            let next = view.next().map(|at| timeline.start() + at);
+            tokio::select! {
+                () = async { sleep_until(next.unwrap_or_else(|| timeline.start())).await },
+                    if next.is_some() =>
+                {
+                    self.apply(&view.until(timeline.now()), timeline);
+                }
+                slice = slices.recv() => match slice {
+                    Some(slice) if settled.load(Ordering::Acquire) => view.hear(&slice, schedule),
+                    Some(slice) => {
+                        self.apply(&slice, timeline);
+                        view = ByPod::new(&slice);
+                    }
+                    None => return,
+                },
+            }
+        }
+    }
+
     /// Applies each publication when `schedule` says, and at once until `settled`: a cluster
     /// that has been up for long has nothing on its way.
     pub(super) async fn run(
@@ -144,6 +174,9 @@ impl Consumer {
         timeline: &Timeline,
     ) {
         self.apply(&first, timeline);
+        if schedule.is_by_pod() {
+            return self.run_by_pod((first, slices), &schedule, settled, timeline).await;
+        }
         let mut due: VecDeque<(Duration, Arc<EndpointSlice>)> = VecDeque::new();
         loop {
             let next = due.front().map(|(at, _)| timeline.start() + *at);

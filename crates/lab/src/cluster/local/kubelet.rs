@@ -21,7 +21,10 @@ use super::{
     seed::Seed,
     store::Pod,
 };
-use crate::timeline::{Exit, What};
+use crate::{
+    timeline::{Exit, What},
+    timings::{Distribution, Times as Measured},
+};
 
 /// From a deletion to its kubelet acting on it (facts 9: the hook is called 6-11 ms after it).
 const NOTICE_MILLIS: std::ops::Range<u64> = 6..11;
@@ -74,7 +77,9 @@ enum Ended {
 
 impl Agent {
     async fn live(&self) {
-        let start = self.seed.child("container_start").duration(&self.node.spec.container_start);
+        let seed = self.seed.child("container_start");
+        let start = self.recorded(seed, |times| &times.start);
+        let start = start.unwrap_or_else(|| seed.duration(&self.node.spec.container_start));
         if self.deleted_within(start).await {
             return;
         }
@@ -117,6 +122,12 @@ impl Agent {
         }
     }
 
+    /// A time that was measured elsewhere, where one is to be replayed.
+    fn recorded(&self, seed: Seed, which: fn(&Measured) -> &Distribution) -> Option<Duration> {
+        let timings = self.node.spec.propagation.recorded()?;
+        seed.one_of(which(&timings.seconds).times()).copied()
+    }
+
     /// Waits so long; `true` if the pod is deleted before or by then.
     async fn deleted_within(&self, wait: Duration) -> bool {
         let waiting = self.pod.deletion.run_until_cancelled(sleep(wait));
@@ -156,10 +167,14 @@ impl Agent {
         };
         let mut prober = Prober::start(told, self.pod.address, times);
         let mut reason = "not probed yet".to_owned();
+        let takes = self.recorded(self.seed.child("readiness"), |times| &times.readiness);
+        let ready_from = times.started + takes.filter(|_| restarts == 0).unwrap_or_default();
+        // Whether it would be ready by now, and is held back until then.
+        let mut held = false;
         // Without a readiness probe, a container is ready once it has started.
         if told.readiness.is_none() && told.startup.is_none() {
             *was_ready = true;
-            self.set_ready(true);
+            held = self.is_early(ready_from);
         }
         let mut harm = self.pod.harm.subscribe();
         let mut suffered = *harm.borrow_and_update();
@@ -194,6 +209,11 @@ impl Agent {
                     ProbeEvent::Changed { kind: ProbeKind::Liveness, healthy: false }
                 }
                 event = prober.next() => event,
+                () = sleep_until(ready_from), if held => {
+                    held = false;
+                    self.set_ready(true);
+                    continue;
+                }
                 () = sleep_until(deadline), if waiting && !*was_ready => {
                     waiting = false;
                     let hint = Hint::not_ready(self.pod.address.app, &process.listeners());
@@ -214,12 +234,15 @@ impl Agent {
                 }
                 ProbeEvent::Changed { kind: ProbeKind::Readiness, healthy } => {
                     *was_ready |= healthy;
-                    self.set_ready(healthy);
+                    held = healthy && self.is_early(ready_from);
+                    if !healthy {
+                        self.set_ready(false);
+                    }
                 }
                 ProbeEvent::Changed { kind: ProbeKind::Startup, healthy: true } => {
                     if told.readiness.is_none() {
                         *was_ready = true;
-                        self.set_ready(true);
+                        held = self.is_early(ready_from);
                     }
                 }
                 ProbeEvent::Changed { kind, healthy: false } => {
@@ -276,12 +299,27 @@ impl Agent {
         }
     }
 
+    /// Whether it is too early to be ready; otherwise it is.
+    fn is_early(&self, from: Instant) -> bool {
+        let early = Instant::now() < from;
+        if !early {
+            self.set_ready(true);
+        }
+        early
+    }
+
     /// The sandbox goes, then the object.
     async fn tear_down(&self) {
-        sleep(self.seed.child("sandbox").millis(SANDBOX_MILLIS)).await;
+        let sandbox = self.seed.child("sandbox").millis(SANDBOX_MILLIS);
+        let removal = self.seed.child("removal");
+        let (sandbox, removal) = match self.recorded(removal, |times| &times.removal) {
+            Some(all) => (sandbox.min(all), all.saturating_sub(sandbox)),
+            None => (sandbox, removal.millis(REMOVAL_MILLIS)),
+        };
+        sleep(sandbox).await;
         self.pod.sandbox_gone.store(true, Ordering::Release);
         self.node.timeline.record(&self.pod.name, What::SandboxGone);
-        sleep(self.seed.child("removal").millis(REMOVAL_MILLIS)).await;
+        sleep(removal).await;
         self.node.timeline.record(&self.pod.name, What::Removed);
         self.node.store.update(|state| {
             state.pods.remove(&self.pod.id);

@@ -18,6 +18,7 @@
 //! leaves its process group (`setsid`) is out of reach.
 
 mod address;
+mod by_pod;
 mod companion;
 mod consumer;
 mod controller;
@@ -125,10 +126,7 @@ impl LocalCluster {
         let node = Arc::new(Node::new(spec, Timeline::new(start))?);
         let publisher = Arc::new(Publisher::new());
         let settled = Arc::new(AtomicBool::new(false));
-        let fallback = match propagation {
-            Propagation::Ingress => Fallback::None,
-            _ => Fallback::Terminating,
-        };
+        let fallback = if propagation.gives_up() { Fallback::None } else { Fallback::Terminating };
         let default = consume(&node, &publisher, &settled, "service", &propagation, fallback);
         let service = Arc::new(Service::new(
             Arc::clone(&default),

@@ -1,8 +1,9 @@
 //! When a published change of the endpoints reaches one consumer (facts 4.3, 5.2, 6).
 
-use std::{fmt, ops::Range, str::FromStr, time::Duration};
+use std::{fmt, ops::Range, path::Path, str::FromStr, sync::Arc, time::Duration};
 
 use super::seed::Seed;
+use crate::timings::{Distribution, Through, Timings};
 
 /// How long kube-proxy takes to write its rules once it starts to. With what comes before it, a
 /// deletion takes effect 0.1 s after it at the earliest; and 1.2 s at the latest, where a change
@@ -32,22 +33,39 @@ pub enum Propagation {
     Cloud,
     /// Drawn uniformly from a range for every change.
     Range(Range<Duration>),
+    /// Drawn for every pod from what was measured elsewhere, with what else took its time there.
+    Recorded(Arc<Timings>),
 }
 
 /// Why a text names no propagation.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
-#[error("'{0}' is no propagation: use proxy, ingress, cloud, or a range such as 500ms..2s")]
-pub struct ParsePropagationError(String);
+pub enum ParsePropagationError {
+    /// It is none.
+    #[error(
+        "'{0}' is no propagation: use proxy, ingress, cloud, a range such as 500ms..2s, or a file that \
+         --record has written, such as timings.json"
+    )]
+    Unknown(String),
+    /// It names a file that is no record of times.
+    #[error("{0}")]
+    Record(String),
+}
 
 impl FromStr for Propagation {
     type Err = ParsePropagationError;
 
     fn from_str(text: &str) -> Result<Self, Self::Err> {
-        let error = || ParsePropagationError(text.to_owned());
+        let error = || ParsePropagationError::Unknown(text.to_owned());
         match text {
             "proxy" => Ok(Self::Proxy),
             "ingress" => Ok(Self::Ingress),
             "cloud" => Ok(Self::Cloud),
+            file if Path::new(file).extension().is_some_and(|kind| kind == "json") => {
+                let read = Timings::read(Path::new(file));
+                let read =
+                    read.map_err(|error| ParsePropagationError::Record(error.to_string()))?;
+                Ok(Self::Recorded(Arc::new(read)))
+            }
             _ => {
                 let (from, to) = text.split_once("..").ok_or_else(error)?;
                 let parse = |part: &str| humantime::parse_duration(part).map_err(|_| error());
@@ -64,6 +82,7 @@ impl fmt::Display for Propagation {
             Self::Proxy => f.write_str("proxy"),
             Self::Ingress => f.write_str("ingress"),
             Self::Cloud => f.write_str("cloud"),
+            Self::Recorded(timings) => timings.fmt(f),
             Self::Range(range) => {
                 let part = humantime::format_duration;
                 write!(f, "{}..{}", part(range.start), part(range.end))
@@ -73,6 +92,24 @@ impl fmt::Display for Propagation {
 }
 
 impl Propagation {
+    /// What was measured elsewhere, where that is replayed.
+    pub fn recorded(&self) -> Option<&Timings> {
+        match self {
+            Self::Recorded(timings) => Some(timings),
+            _ => None,
+        }
+    }
+
+    /// Whether whatever is at its end sends to nobody where no pod is ready: kube-proxy goes on sending to
+    /// those that are leaving.
+    pub(super) fn gives_up(&self) -> bool {
+        match self {
+            Self::Ingress => true,
+            Self::Recorded(timings) => timings.recorded.through != Through::Service,
+            Self::Proxy | Self::Cloud | Self::Range(_) => false,
+        }
+    }
+
     /// The schedule of one consumer.
     pub fn schedule(&self, seed: Seed) -> Schedule {
         let kind = match self {
@@ -84,6 +121,7 @@ impl Propagation {
             },
             Self::Cloud => Kind::Delay(CLOUD),
             Self::Range(range) => Kind::Delay(range.clone()),
+            Self::Recorded(timings) => Kind::ByPod(Arc::clone(timings)),
         };
         Schedule { kind, seed, last_sync: None, last_applied: Duration::ZERO }
     }
@@ -102,6 +140,8 @@ pub struct Schedule {
 #[derive(Debug)]
 enum Kind {
     Delay(Range<Duration>),
+    /// Each pod's changes by themselves.
+    ByPod(Arc<Timings>),
     Sync {
         pause: Pause,
         apply: Range<Duration>,
@@ -145,6 +185,7 @@ impl Schedule {
         let seed = self.seed.child(change);
         let applied = match &self.kind {
             Kind::Delay(range) => published + seed.duration(range),
+            Kind::ByPod(_) => published,
             Kind::Sync { pause, apply, poll } => match self.last_sync {
                 // A sync that is yet to start takes this change along.
                 Some(sync) if published <= sync.start => sync.applied,
@@ -160,6 +201,35 @@ impl Schedule {
         };
         self.last_applied = applied.max(self.last_applied);
         self.last_applied
+    }
+}
+
+/// What becomes of a pod in a consumer's eyes.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Turn {
+    /// It is sent to from now on.
+    Comes,
+    /// It is sent to no more.
+    Goes,
+    /// Neither.
+    Stays,
+}
+
+impl Schedule {
+    /// Whether each pod's changes take effect by themselves, whatever those of the others do.
+    pub(super) fn is_by_pod(&self) -> bool {
+        matches!(self.kind, Kind::ByPod(_))
+    }
+
+    /// How long a pod's own change takes; `pod` names the draw.
+    pub(super) fn delay_of(&self, pod: &str, turn: Turn) -> Duration {
+        let Kind::ByPod(timings) = &self.kind else { return Duration::ZERO };
+        let (times, what): (&Distribution, _) = match turn {
+            Turn::Comes => (&timings.seconds.propagation_add, "comes"),
+            Turn::Goes => (&timings.seconds.propagation_remove, "goes"),
+            Turn::Stays => return Duration::ZERO,
+        };
+        self.seed.child(pod).child(what).one_of(times.times()).copied().unwrap_or_default()
     }
 }
 

@@ -38,6 +38,11 @@ impl Seed {
         self.duration(&(Duration::from_millis(range.start)..Duration::from_millis(range.end)))
     }
 
+    /// One of several, each as likely as the others; `None` where there is none.
+    pub fn one_of<T>(self, all: &[T]) -> Option<&T> {
+        if all.is_empty() { None } else { all.get(self.rng().random_range(0..all.len())) }
+    }
+
     /// True with this probability.
     pub fn chance(self, probability: f64) -> bool {
         self.rng().random_bool(probability.clamp(0.0, 1.0))

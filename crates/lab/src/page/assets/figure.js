@@ -6,6 +6,14 @@ function heightOf(run) {
   return laneCount(run) * laneHeight + 2 * (chartHeight + gap) + 42;
 }
 
+const unknownPod = "not known";
+
+// Where nobody tells which pod a request went to, most are in flight at no pod by name.
+function isUntold(run) {
+  const all = run.seconds.in_flight, sum = (counts) => counts.reduce((total, n) => total + n, 0);
+  return all.none !== undefined && 2 * sum(all.none) > Object.values(all).reduce((total, counts) => total + sum(counts), 0);
+}
+
 // Losses without a pod have a lane of their own, below the pods.
 const homeless = (run) => run.losses.pod.some((pod) => pod < 0);
 
@@ -111,7 +119,8 @@ function rateTraces(run) {
 function flightTraces(run) {
   const at = run.seconds.at, pods = run.pods.filter((pod) => run.seconds.in_flight[pod.name]);
   const columns = pods.map((pod) => [pod.name, run.seconds.in_flight[pod.name], servingPhase(run, pod)]);
-  if (run.seconds.in_flight.none) columns.push(["no pod", run.seconds.in_flight.none, "dead"]);
+  const untold = isUntold(run);
+  if (run.seconds.in_flight.none) columns.push([untold ? "pods that are not known" : "no pod", run.seconds.in_flight.none, untold ? "starting" : "dead"]);
   return columns.map(([name, counts, phase]) => ({
     type: "scatter", mode: "lines", name, meta: "flight", yaxis: "y3", stackgroup: "flight", x: at.map((second) => second + 0.5), y: counts,
     line: { shape: "hvh", width: 1, color: colour("ground") }, fillcolor: colour(phases[phase].colour),
@@ -124,7 +133,7 @@ function runFigure(run) {
   const layout = baseLayout(height), inner = height - 42;
   const share = (pixels) => pixels / inner;
   const axis = { fixedrange: true, gridcolor: colour("line"), zeroline: false, anchor: "x" };
-  const labels = run.pods.map(laneLabel).concat(homeless(run) ? ["no pod"] : []);
+  const labels = run.pods.map(laneLabel).concat(homeless(run) ? [unknownPod] : []);
   const top3 = share(chartHeight), top2 = top3 + share(gap + chartHeight);
   Object.assign(layout.xaxis, { anchor: "y3" });
   layout.yaxis = { ...axis, domain: [top2 + share(gap), 1], range: [lanes - 0.45, -0.55], tickvals: labels.map((_, i) => i), ticktext: labels, showgrid: false };
@@ -133,7 +142,7 @@ function runFigure(run) {
   const caption = (text, y) => ({ text, xref: "paper", yref: "paper", x: 0, y, xanchor: "left", yanchor: "bottom", showarrow: false, font: { size: 12, color: colour("quiet") } });
   layout.annotations = [
     caption("requests a second by version; lost below", top2),
-    caption("in flight by pod (mean of each second)", top3),
+    caption(isUntold(run) ? "in flight (mean of each second; nobody tells at which pod)" : "in flight by pod (mean of each second)", top3),
   ];
   layout.shapes = [run.began, run.began + run.took].map((x) => ({ type: "line", x0: x, x1: x, yref: "paper", y0: 0, y1: 1, layer: "below", line: { color: styleOf(run.mode).colour, width: 1.5, dash: "dash" } }));
   return { traces: [...laneTraces(run, end), waitTrace(run), lossTrace(run), ...rateTraces(run), ...flightTraces(run)], layout };

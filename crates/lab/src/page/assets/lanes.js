@@ -94,7 +94,7 @@ function lossHover(run, index) {
   const losses = run.losses;
   const [name, words] = losses.causes[losses.cause[index]];
   const count = losses.n[index];
-  const pod = losses.pod[index] < 0 ? "no pod" : run.pods[losses.pod[index]].name;
+  const pod = losses.pod[index] < 0 ? "a pod that is not known" : run.pods[losses.pod[index]].name;
   const after = losses.after[index];
   return "<b>" + (count > 1 ? thousands(count) + " requests lost" : "lost") + " at " + seconds(losses.at[index], 3) + "</b>"
     + (count > 1 ? " (within " + seconds(losses.cell, 3) + ")" : "")

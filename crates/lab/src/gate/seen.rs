@@ -1,19 +1,15 @@
-//! What a gate looks for in somebody else's rollout.
+//! What can be seen of pods that a gate looks for.
 
 use std::time::Duration;
 
-use clap::ValueEnum;
-
 use crate::timeline::{PodRecord, What};
 
-/// What `--fail-on` can name.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
-pub enum Failing {
-    /// A request was lost; needs --url.
-    Loss,
-    /// SIGKILL had to end a pod.
+/// Something that must not happen to a pod.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Seen {
+    /// SIGKILL had to end it.
     Killed,
-    /// A preStop hook failed, or outlasted the grace period.
+    /// Its preStop hook failed, or outlasted the grace period.
     HookFailed,
     /// A container ended, and was started again.
     Restarted,
@@ -21,43 +17,39 @@ pub enum Failing {
     OomKilled,
     /// A probe failed.
     ProbeFailed,
-    /// The Service had no ready endpoint left.
-    NoEndpoint,
 }
 
-impl Failing {
-    /// What of this was seen after `from`, in words; `None` if it was not.
-    pub(super) fn seen(self, pods: &[PodRecord], from: Duration) -> Option<String> {
-        if self == Self::NoEndpoint {
-            return without_endpoint(pods, from).map(|at| {
-                format!("no ready endpoint {:.1} s after the watch began", at.as_secs_f64())
-            });
-        }
+impl Seen {
+    /// The one of this name.
+    pub(super) fn named(name: &str) -> Option<Self> {
+        Some(match name {
+            "killed" => Self::Killed,
+            "hook_failed" => Self::HookFailed,
+            "restarted" => Self::Restarted,
+            "oom_killed" => Self::OomKilled,
+            "probe_failed" => Self::ProbeFailed,
+            _ => return None,
+        })
+    }
+
+    /// The pods of which it was seen after `from`.
+    pub(super) fn pods(self, pods: &[PodRecord], from: Duration) -> Vec<&str> {
         let wanted = |what: &What| match self {
             Self::Killed => matches!(what, What::Sigkill),
             Self::HookFailed => matches!(what, What::HookFailed(_)),
             Self::Restarted => matches!(what, What::Restarted(_)),
             Self::OomKilled => matches!(what, What::OomKilled),
             Self::ProbeFailed => matches!(what, What::ProbeFailed { .. }),
-            // The requests tell, not the pods.
-            Self::Loss | Self::NoEndpoint => false,
         };
-        let names: Vec<&str> = pods
-            .iter()
-            .filter(|pod| pod.events.iter().any(|event| event.at > from && wanted(&event.what)))
-            .map(|pod| &*pod.name)
-            .collect();
-        (!names.is_empty()).then(|| names.join(", "))
-    }
-
-    /// Its name, as it is written.
-    pub fn name(self) -> String {
-        self.to_possible_value().map_or_else(String::new, |value| value.get_name().to_owned())
+        let seen = |pod: &&PodRecord| {
+            pod.events.iter().any(|event| event.at > from && wanted(&event.what))
+        };
+        pods.iter().filter(seen).map(|pod| &*pod.name).collect()
     }
 }
 
 /// When there was no ready endpoint any more although there had been one.
-pub(super) fn without_endpoint(pods: &[PodRecord], from: Duration) -> Option<Duration> {
+pub(super) fn without_endpoint(pods: &[PodRecord], from: Duration) -> Vec<Duration> {
     let mut changes: Vec<(Duration, usize, bool)> = Vec::new();
     for (index, pod) in pods.iter().enumerate() {
         changes.extend(pod.events.iter().filter_map(|event| match event.what {
@@ -68,16 +60,17 @@ pub(super) fn without_endpoint(pods: &[PodRecord], from: Duration) -> Option<Dur
     changes.sort_by_key(|(at, ..)| *at);
     let mut ready = vec![false; pods.len()];
     let mut any = false;
+    let mut times = Vec::new();
     for batch in changes.chunk_by(|a, b| a.0 == b.0) {
         for &(_, index, now) in batch {
             ready[index] = now;
         }
         let before = std::mem::replace(&mut any, ready.contains(&true));
         if before && !any && batch[0].0 > from {
-            return Some(batch[0].0);
+            times.push(batch[0].0);
         }
     }
-    None
+    times
 }
 
 #[cfg(test)]
@@ -106,12 +99,21 @@ mod tests {
             ),
             pod(2, &[(6, What::HookFailed("refused".to_owned())), (7, What::Sigkill)]),
         ];
-        let seen = |failing: Failing| failing.seen(&pods, Duration::from_secs(1));
-        assert_eq!(seen(Failing::Restarted), None);
-        assert_eq!(seen(Failing::Killed).as_deref(), Some("web-1, web-2"));
-        assert_eq!(seen(Failing::HookFailed).as_deref(), Some("web-2"));
-        assert_eq!(seen(Failing::OomKilled), None);
-        assert_eq!(Failing::HookFailed.name(), "hook-failed");
+        let run =
+            crate::report::RunReport { pods: pods.to_vec(), ..crate::gate::tests::run("web", 2) };
+        let seen = |condition: &str, from: u64| {
+            let condition: crate::gate::Condition = condition.parse().expect("a condition");
+            condition.seen(&run, Duration::from_secs(from))
+        };
+        assert_eq!(seen("restarted", 1), None);
+        assert_eq!(seen("killed", 1).as_deref(), Some("2 (web-1, web-2)"));
+        assert_eq!(seen("killed>1", 1).as_deref(), Some("2 (web-1, web-2)"));
+        assert_eq!(seen("killed>2", 1), None);
+        assert_eq!(seen("killed", 5).as_deref(), Some("1 (web-2)"));
+        assert_eq!(seen("hook-failed", 1), seen("web:hook_failed>0", 1));
+        assert_eq!(seen("hook-failed", 1).as_deref(), Some("1 (web-2)"));
+        assert_eq!(seen("oom-killed", 1), None);
+        assert_eq!(seen("loss", 1).as_deref(), Some("2 of 1000 requests"));
     }
 
     #[test]
@@ -124,8 +126,8 @@ mod tests {
         let none = [pod(1, &[(0, ready()), (6, leaving())]), pod(2, &[(5, ready())])];
         // Both at once are one change of the slice.
         let same = [pod(1, &[(0, ready()), (5, leaving())]), pod(2, &[(5, ready())])];
-        assert!(Failing::NoEndpoint.seen(&gap, Duration::ZERO).is_some());
-        assert_eq!(Failing::NoEndpoint.seen(&none, Duration::ZERO), None);
-        assert_eq!(Failing::NoEndpoint.seen(&same, Duration::ZERO), None);
+        let times = |pods: &[PodRecord]| without_endpoint(pods, Duration::ZERO);
+        assert_eq!(times(&gap), [Duration::from_secs(5)]);
+        assert!(times(&none).is_empty() && times(&same).is_empty());
     }
 }
