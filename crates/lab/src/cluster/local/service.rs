@@ -60,8 +60,11 @@ impl Rejections {
     }
 }
 
-/// After which a SYN without an answer is sent again; doubled each time (RFC 6298, section 5.7).
-const FIRST_RETRANSMISSION: Duration = Duration::from_secs(1);
+/// After which a SYN without an answer is sent again (RFC 6298, section 2.1).
+const RETRANSMISSION: Duration = Duration::from_secs(1);
+/// So many times after the first one it is this time; doubled each time from there on
+/// (`tcp_syn_linear_timeouts`, since Linux 6.5).
+const LINEAR: u32 = 4;
 
 impl Service {
     /// A Service in front of what `consumer` believes. An attempt to reach a pod whose network is
@@ -76,8 +79,8 @@ impl Service {
     /// kept to.
     async fn chosen(&self, n: u64) -> io::Result<Arc<Pod>> {
         let deadline = Instant::now() + self.syn_timeout;
-        let mut wait = FIRST_RETRANSMISSION;
-        loop {
+        let mut wait = RETRANSMISSION;
+        for sent in 1_u32.. {
             let table = self.consumer.table();
             if let Some(pod) = table.routes.get(self.seed.nth_below(n, table.routes.len())) {
                 return Ok(Arc::clone(pod));
@@ -92,8 +95,11 @@ impl Service {
             if next >= deadline {
                 return Err(io::ErrorKind::TimedOut.into());
             }
-            wait *= 2;
+            if sent > LINEAR {
+                wait *= 2;
+            }
         }
+        unreachable!("it ends by its deadline")
     }
 
     /// Whose table it uses.
