@@ -5,6 +5,7 @@
 mod client;
 mod instructions;
 mod load;
+mod log;
 mod requests;
 mod scrapes;
 mod server;
@@ -31,6 +32,7 @@ actix-web server with the same handlers. Uses only the loopback interface.
 Sections, all of them by default:
   instructions  instructions a request, counted by perf, or by valgrind where perf cannot
   requests      throughput and CPU time a request, alternated runs
+  log           instructions and CPU time of a line of the access log, alternated runs
   scrapes       a scrape of the metrics, idle and under full load
   stops         start to ready, SIGTERM to exit, last byte to exit; memory, size
   soak          servers drained under 128 clients, who count what is lost
@@ -51,15 +53,17 @@ struct Plan {
 enum Section {
     Instructions,
     Requests,
+    Log,
     Scrapes,
     Stops,
     Soak,
 }
 
 impl Section {
-    const ALL: [(&'static str, Self); 5] = [
+    const ALL: [(&'static str, Self); 6] = [
         ("instructions", Self::Instructions),
         ("requests", Self::Requests),
+        ("log", Self::Log),
         ("scrapes", Self::Scrapes),
         ("stops", Self::Stops),
         ("soak", Self::Soak),
@@ -121,7 +125,7 @@ fn main() -> ExitCode {
 }
 
 fn measure(plan: &Plan) -> Result<()> {
-    let loaded = [Section::Instructions, Section::Requests, Section::Scrapes];
+    let loaded = [Section::Instructions, Section::Requests, Section::Log, Section::Scrapes];
     if plan.sections.iter().any(|section| loaded.contains(section)) {
         require("h2load", "nghttp2-client")?;
     }
@@ -142,6 +146,7 @@ fn measure_sections(plan: &Plan, programs: &Programs, table: &mut Table) -> Resu
         match section {
             Section::Instructions => instructions::measure(programs, table)?,
             Section::Requests => requests::measure(programs, plan.rounds, table)?,
+            Section::Log => log::measure(programs, plan.rounds, table)?,
             Section::Scrapes => scrapes::measure(programs, table)?,
             Section::Stops => stops::measure(programs, table)?,
             Section::Soak => soak::measure(programs, plan.soaks, table)?,

@@ -35,8 +35,8 @@ pub(crate) struct Programs {
 pub(crate) enum Kind {
     /// This project's, without its access log, since plain has none.
     Websample,
-    /// With its access log.
-    Logging,
+    /// With its access log, in one of its formats.
+    Logging(&'static str),
     /// actix-web's.
     Plain,
 }
@@ -69,7 +69,7 @@ impl Settings<'_> {
         admin: SocketAddr,
     ) -> Result<Command> {
         let program = match self.kind {
-            Kind::Websample | Kind::Logging => &programs.websample,
+            Kind::Websample | Kind::Logging(_) => &programs.websample,
             Kind::Plain => &programs.plain,
         };
         let mut command = match self.under {
@@ -85,13 +85,16 @@ impl Settings<'_> {
         if self.kind == Kind::Plain {
             command.arg(address.to_string()).arg(workers);
         } else {
-            let level = if self.kind == Kind::Logging { "info" } else { "warn" };
+            let (level, format) = match self.kind {
+                Kind::Logging(format) => ("info", format),
+                _ => ("warn", "json"),
+            };
             let delay = format!("{}ms", self.delay.as_millis());
             command
                 .args(["serve", "--version", "v1", "--instance", "bench"])
                 .args(["--listen", &address.to_string()])
                 .args(["--admin.listen", &admin.to_string()])
-                .args(["--workers", &workers, "--log.level", level, "--log.format", "json"])
+                .args(["--workers", &workers, "--log.level", level, "--log.format", format])
                 .args(["--delay.min", &delay, "--delay.quiet", "0s", "--delay.max", &delay]);
         }
         // Neither settings nor a logger's level come from whoever runs this.
