@@ -17,6 +17,7 @@ mod dropped;
 mod echo;
 mod events;
 mod leaving;
+#[cfg(feature = "hyper")]
 mod on_hyper;
 mod seconds;
 mod sleep;
@@ -27,7 +28,7 @@ use std::{io, net::SocketAddr, rc::Rc, time::Duration};
 
 use actix_web::{App, dev::HttpServiceFactory, web};
 use websample_actix::{Handoff, Inherited, Server, ServerError};
-use websample_lifecycle::{DrainReport, Lifecycle, Signals};
+use websample_lifecycle::{Drain, DrainReport, Lifecycle, Signals};
 use websample_metrics::BuildInfo;
 
 use self::answer::Identity;
@@ -84,9 +85,18 @@ pub async fn run(settings: Settings, signals: Signals) -> Result<DrainReport, Se
     // The settings have been checked; an error would be a bug of theirs.
     let (lifecycle, mut drain) = Lifecycle::new(settings.policy()).map_err(io::Error::other)?;
     drain.obey(signals);
-    if settings.framework == Framework::Hyper {
-        return on_hyper::run(settings, lifecycle, drain).await;
+    match settings.framework {
+        Framework::Actix => run_on_actix(settings, lifecycle, drain).await,
+        #[cfg(feature = "hyper")]
+        Framework::Hyper => on_hyper::run(settings, lifecycle, drain).await,
     }
+}
+
+async fn run_on_actix(
+    settings: Settings,
+    lifecycle: Lifecycle,
+    drain: Drain,
+) -> Result<DrainReport, ServerError> {
     let identity = Identity::new(&settings);
     let handle = lifecycle.clone();
     let shared = settings.clone();

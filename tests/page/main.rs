@@ -13,8 +13,8 @@ use std::{
 use browser::Browser;
 use serde_json::{Value, json};
 
-/// The bound of a page, in bytes.
-const MAX_PAGE: u64 = 6 * 1024 * 1024;
+/// The bound of a page, in bytes: what a mailbox and a chat take.
+const MAX_PAGE: u64 = 2_500_000;
 
 fn websample(arguments: &[&str]) -> Output {
     Command::new(env!("CARGO_BIN_EXE_websample")).args(arguments).output().expect("it runs")
