@@ -28,10 +28,21 @@ fn string(out: &mut Vec<u8>, text: &str) {
     out.push(b'"');
 }
 
-/// Most texts have nothing that is escaped; to see that of all bytes at once is cheaper than to look at each.
+/// Which bytes a string of JSON cannot have as they are.
+const ESCAPED: [bool; 256] = {
+    let mut escaped = [false; 256];
+    let mut control = 0;
+    while control < b' ' as usize {
+        escaped[control] = true;
+        control += 1;
+    }
+    escaped[b'"' as usize] = true;
+    escaped[b'\\' as usize] = true;
+    escaped
+};
+
 fn escape(out: &mut Vec<u8>, text: &str) {
-    let is_escaped = |byte| byte < b' ' || byte == b'"' || byte == b'\\';
-    if text.bytes().fold(false, |any, byte| any | is_escaped(byte)) {
+    if text.bytes().any(|byte| ESCAPED[usize::from(byte)]) {
         let start = out.len();
         serialize(out, text);
         // Without the quotes: it may be a part of a value.
