@@ -7,7 +7,7 @@ use super::trial::{Client, Interrupt, Signal, Trial, Unexpected};
 
 /// The events, as often as their number says. What loses requests by design is rarer: it holds less
 /// against the promise.
-const EVENTS: [(Disruption, u32); 11] = [
+const EVENTS: [(Disruption, u32); 12] = [
     (Disruption::Update, 5),
     (Disruption::Restart, 2),
     (Disruption::Rollback, 3),
@@ -17,6 +17,7 @@ const EVENTS: [(Disruption, u32); 11] = [
     (Disruption::DeleteAll, 2),
     (Disruption::Evict, 2),
     (Disruption::NodeDrain, 1),
+    (Disruption::NodeShutdown, 1),
     (Disruption::Liveness, 2),
     (Disruption::Crash, 1),
 ];
@@ -92,7 +93,7 @@ fn delays(rng: &mut StdRng, trial: &mut Trial) {
             format!("{}ms..{most}ms", rng.random_range(0..=most))
         }
     };
-    if trial.event == Disruption::Liveness {
+    if matches!(trial.event, Disruption::Liveness | Disruption::NodeShutdown) {
         // Here the readiness probe has to fail before any proxy can move.
         trial.on_drain = one(rng, &["fail", "auto"]).into();
         let told = trial.probe_period_ms * u64::from(trial.failure_threshold);

@@ -78,6 +78,9 @@ fn unmet(loss: &Loss, trial: &Trial, run: &RunReport, ran: &Ran) -> Option<&'sta
         Cause::CutAtDeadline | Cause::CutAtKill if !fits(trial) => {
             return Some("a request longer than the deadline");
         }
+        Cause::CutAtKill if trial.event == Disruption::NodeShutdown => {
+            return Some("a node that gave less than the grace period");
+        }
         // Envoy keeps connections that it has opened and not used, and they are closed after
         // limits.header_timeout, in a drain or not.
         Cause::IdleClosed if trial.through.is_some() && loss.after_deletion.is_none() => {
@@ -93,7 +96,8 @@ fn unmet(loss: &Loss, trial: &Trial, run: &RunReport, ran: &Ran) -> Option<&'sta
     if told && !moves_by_readiness(trial) {
         return Some("told by nobody of the cluster, whose probe was slower than delay.min");
     }
-    if trial.event == Disruption::Liveness && !moves_by_readiness(trial) {
+    let stays = matches!(trial.event, Disruption::Liveness | Disruption::NodeShutdown);
+    if stays && !moves_by_readiness(trial) {
         return Some("a probe slower than delay.min");
     }
     // SIGTERM within 3 s of a hook's answer shares the hook's clock.
@@ -130,6 +134,7 @@ pub(super) fn may_be_without(trial: &Trial) -> bool {
             i64::from(bounds.min_available())
         }
         Disruption::ScaleIn => (replicas + 1) / 2,
+        Disruption::NodeShutdown => replicas / 2,
         _ => replicas - 1,
     };
     // Whom a signal nobody expects takes out comes on top.

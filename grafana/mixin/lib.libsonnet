@@ -196,6 +196,9 @@ local site = 'https://github.com/websample/websample/blob/main/docs/';
   timeline(title, description, queries, more={}):: self.panel(
     'state-timeline', title, description, queries
   ) {
+    // Of a lab's few minutes every second; of an hour no more than can be told apart. A query of all
+    // pods in all phases for each pixel would be the slowest of the board.
+    maxDataPoints: 600,
     fieldConfig+: {
       defaults+: {
         color: { mode: 'fixed', fixedColor: 'text' },

@@ -48,10 +48,6 @@ impl Identity {
             phases: Phase::ALL.map(|phase| HeaderValue::from_static(phase.name())),
         }
     }
-
-    pub(super) fn status(&self) -> StatusCode {
-        self.status
-    }
 }
 
 /// As in the original; it knows no other versions.

@@ -27,11 +27,11 @@ mod ws;
 use std::{io, net::SocketAddr, rc::Rc, time::Duration};
 
 use actix_web::{App, dev::HttpServiceFactory, web};
-use websample_actix::{Handoff, Inherited, Server, ServerError};
+use websample_actix::{Handoff, Inherited, Server, ServerError, Settings as Told};
 use websample_lifecycle::{Drain, DrainReport, Lifecycle, Signals};
 use websample_metrics::BuildInfo;
 
-use self::answer::Identity;
+use self::answer::{Identity, status_of};
 pub use self::dropped::DroppedLines;
 use crate::config::{Framework, Settings};
 
@@ -85,27 +85,34 @@ pub async fn run(settings: Settings, signals: Signals) -> Result<DrainReport, Se
     // The settings have been checked; an error would be a bug of theirs.
     let (lifecycle, mut drain) = Lifecycle::new(settings.policy()).map_err(io::Error::other)?;
     drain.obey(signals);
-    match settings.framework {
-        Framework::Actix => run_on_actix(settings, lifecycle, drain).await,
+    let told = told(&settings, drain)?;
+    announce(&settings, &told.addresses(), &told.admin_addresses());
+    let logs_connections = settings.logs_connections();
+    let running = match settings.framework {
+        Framework::Actix => {
+            let handle = lifecycle.clone();
+            let app = move || {
+                // One copy a worker: none of it is shared between threads.
+                let sample = Sample::new(Rc::new(settings.clone()), handle.clone());
+                App::new().app_data(web::Data::new(sample)).service(routes())
+            };
+            Server::with(told, app).run()
+        }
         #[cfg(feature = "hyper")]
-        Framework::Hyper => on_hyper::run(settings, lifecycle, drain).await,
+        Framework::Hyper => on_hyper::run(told, settings, lifecycle.clone()),
+    };
+    if !logs_connections {
+        return running.await;
+    }
+    tokio::select! {
+        ended = running => ended,
+        () = log_connections(lifecycle) => unreachable!("it logs for ever"),
     }
 }
 
-async fn run_on_actix(
-    settings: Settings,
-    lifecycle: Lifecycle,
-    drain: Drain,
-) -> Result<DrainReport, ServerError> {
-    let identity = Identity::new(&settings);
-    let handle = lifecycle.clone();
-    let shared = settings.clone();
-    let app = move || {
-        // One copy a worker: none of it is shared between threads.
-        let sample = Sample::new(Rc::new(shared.clone()), handle.clone());
-        App::new().app_data(web::Data::new(sample)).service(routes())
-    };
-    let mut server = Server::new(drain, app)
+/// What the server is told, whichever framework it is on.
+fn told(settings: &Settings, drain: Drain) -> Result<Told, ServerError> {
+    let mut told = Told::new(drain)
         .workers(settings.workers.get())
         .connection_limit(settings.limits.connections.get())
         .keep_alive(settings.keep_alive)
@@ -121,29 +128,21 @@ async fn run_on_actix(
             version: settings.version.clone(),
             revision: REVISION.unwrap_or("unknown").to_owned(),
         });
-    for (route, status) in known_routes(identity.status().as_u16()) {
-        server = server.known_route(route, status);
+    for (route, status) in known_routes(status_of(&settings.version).as_u16()) {
+        told = told.known_route(route, status);
     }
     if let Some(token) = &settings.hook.token {
-        server = server.hook_token(token.clone());
+        told = told.hook_token(token.clone());
     }
     if let Some(tls) = &settings.tls {
-        server = server.tls(&tls.cert, &tls.key)?;
+        told = told.tls(&tls.cert, &tls.key)?;
     }
-    server.registry().register(Box::new(DroppedLines::new())).map_err(io::Error::other)?;
-    server =
-        server.inherit(Inherited::take()?).handoff(handoff(&settings)?).bind(settings.listen)?;
+    told.registry().register(Box::new(DroppedLines::new())).map_err(io::Error::other)?;
+    told = told.inherit(Inherited::take()?).handoff(handoff(settings)?).bind(settings.listen)?;
     if let Some(admin) = settings.admin_listen {
-        server = server.admin(admin)?;
+        told = told.admin(admin)?;
     }
-    announce(&settings, &server.addresses(), &server.admin_addresses());
-    if !settings.logs_connections() {
-        return server.run().await;
-    }
-    tokio::select! {
-        ended = server.run() => ended,
-        () = log_connections(lifecycle) => unreachable!("it logs for ever"),
-    }
+    Ok(told)
 }
 
 /// What takes over when SIGUSR2 comes, which is caught from here on.

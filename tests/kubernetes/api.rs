@@ -290,9 +290,13 @@ impl Api {
     pub(crate) fn deleted(&self, collection: &Collection, name: &str, object: &Value) {
         match collection.resource.as_str() {
             "pods" => {
-                // It is the load's; it goes when its process has ended.
                 let mut inner = self.lock();
-                let load = inner.loads.get_mut(name).expect("only the load's pod is deleted");
+                if let Some(real) = inner.real.values().find(|real| real.has(name)) {
+                    real.delete(name);
+                    return;
+                }
+                // It is the load's; it goes when its process has ended.
+                let load = inner.loads.get_mut(name).expect("nobody's pod is deleted");
                 load.terminate(&self.store);
                 return;
             }
@@ -309,6 +313,12 @@ impl Api {
             _ => {}
         }
         self.store.remove(collection, name);
+    }
+
+    /// Evicts a pod of a Deployment; whether its budget allows that.
+    pub(crate) fn evicted(&self, pod: &str) -> bool {
+        let inner = self.lock();
+        inner.real.values().find(|real| real.has(pod)).is_none_or(|real| real.evict(pod))
     }
 
     fn end(&self) {

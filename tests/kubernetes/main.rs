@@ -10,6 +10,7 @@ mod behaviour;
 mod cleanup;
 mod deployment;
 mod errors;
+mod events;
 mod foreign;
 #[path = "../rollout/harness.rs"]
 #[allow(dead_code)] // The rollout tests need more of it.

@@ -14,8 +14,8 @@ use tempfile::TempDir;
 use tokio::{sync::mpsc as tokio_mpsc, time::Instant};
 use websample_lab::{
     cluster::local::{
-        ClusterSpec, CommandTemplate, IntOrPercent, Listener, LocalCluster, Port, PreStop, Probe,
-        ProbeAction, Probes,
+        ClusterError, ClusterSpec, CommandTemplate, IntOrPercent, Listener, LocalCluster, Port,
+        PreStop, Probe, ProbeAction, Probes,
     },
     timeline::{Conditions, Exit, PodRecord, What},
 };
@@ -25,25 +25,64 @@ use crate::{
     store::Store,
 };
 
+/// What a Deployment says of its pods.
+#[derive(Debug, Clone, Default, PartialEq)]
+struct Wanted {
+    version: String,
+    replicas: u32,
+    recreates: bool,
+    restarted: Value,
+}
+
+impl Wanted {
+    fn of(deployment: &Value) -> Self {
+        let template = &deployment["spec"]["template"]["metadata"];
+        Self {
+            version: image(deployment).rsplit(':').next().expect("a tag").to_owned(),
+            replicas: replicas(deployment) as u32,
+            recreates: deployment["spec"]["strategy"]["type"] == "Recreate",
+            restarted: template["annotations"]["kubectl.kubernetes.io/restartedAt"].clone(),
+        }
+    }
+
+    /// Does what a Deployment's controller would about a change.
+    async fn reconcile(self, before: Self, cluster: &LocalCluster) -> Result<(), ClusterError> {
+        if before.version.is_empty() {
+            return cluster.start(&self.version).await;
+        }
+        if self.replicas != before.replicas {
+            return cluster.scale(self.replicas).await;
+        }
+        if self.version == before.version && self.restarted != before.restarted {
+            return cluster.restart().await;
+        }
+        if self.recreates {
+            return cluster.recreate(&self.version).await;
+        }
+        cluster.rollout(&self.version).await
+    }
+}
+
 /// A Deployment with real pods. They end with it.
 pub(crate) struct Real {
     service: SocketAddr,
+    cluster: Arc<LocalCluster>,
     /// Dropped, it ends the cluster.
-    versions: Option<tokio_mpsc::UnboundedSender<String>>,
+    wanted: Option<tokio_mpsc::UnboundedSender<Wanted>>,
     thread: Option<thread::JoinHandle<()>>,
 }
 
 impl Real {
     pub(crate) fn start(store: &Store, deployment: &Value, at: SocketAddr) -> Self {
-        let (versions, commands) = tokio_mpsc::unbounded_channel();
+        let (wanted, commands) = tokio_mpsc::unbounded_channel();
         let (sender, started) = mpsc::channel();
         let (store, deployment) = (store.clone(), deployment.clone());
         let thread = thread::spawn(move || {
             let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build();
             runtime.expect("a runtime").block_on(run(store, deployment, at, commands, sender));
         });
-        let service = started.recv().expect("it starts");
-        Self { service, versions: Some(versions), thread: Some(thread) }
+        let (service, cluster) = started.recv().expect("it starts");
+        Self { service, cluster, wanted: Some(wanted), thread: Some(thread) }
     }
 
     /// Where its Service is.
@@ -53,16 +92,29 @@ impl Real {
 
     /// Rolls out what the Deployment says now.
     pub(crate) fn roll_out(&self, deployment: &Value) {
-        let image = image(deployment);
-        let version = image.rsplit(':').next().expect("a tag").to_owned();
-        let versions = self.versions.as_ref().expect("it lives");
-        versions.send(version).expect("it goes on");
+        let wanted = self.wanted.as_ref().expect("it lives");
+        wanted.send(Wanted::of(deployment)).expect("it goes on");
+    }
+
+    /// Whether it has this pod.
+    pub(crate) fn has(&self, pod: &str) -> bool {
+        self.cluster.pods().iter().any(|known| *known.name == *pod)
+    }
+
+    /// Somebody deletes a pod.
+    pub(crate) fn delete(&self, pod: &str) {
+        self.cluster.delete(pod);
+    }
+
+    /// Somebody evicts a pod; whether the budget allows it.
+    pub(crate) fn evict(&self, pod: &str) -> bool {
+        self.cluster.try_evict(pod)
     }
 }
 
 impl Drop for Real {
     fn drop(&mut self) {
-        self.versions = None;
+        self.wanted = None;
         if let Some(thread) = self.thread.take() {
             let _ = thread.join();
         }
@@ -73,32 +125,27 @@ async fn run(
     store: Store,
     deployment: Value,
     at: SocketAddr,
-    mut commands: tokio_mpsc::UnboundedReceiver<String>,
-    started: mpsc::Sender<SocketAddr>,
+    mut commands: tokio_mpsc::UnboundedReceiver<Wanted>,
+    started: mpsc::Sender<(SocketAddr, Arc<LocalCluster>)>,
 ) {
     let messages = tempfile::tempdir().expect("a directory");
     let spec = spec(&deployment, &messages);
     let cluster = Arc::new(LocalCluster::new(spec, Instant::now()).expect("a cluster"));
     let service = Listener::bind(at, cluster.service()).await.expect("an address of its own");
-    started.send(service.local_addr()).expect("the test waits");
+    started.send((service.local_addr(), Arc::clone(&cluster))).expect("the test waits");
     let mirror = Mirror { store, deployment, messages };
     let mut changes = cluster.timeline().subscribe();
-    let mut wanted = String::new();
+    let mut wanted = Wanted::default();
     loop {
         mirror.show(&cluster, &wanted);
         tokio::select! {
             command = commands.recv() => {
-                let Some(version) = command else { break };
-                if version != wanted {
-                    let (cluster, first) = (Arc::clone(&cluster), wanted.is_empty());
-                    wanted.clone_from(&version);
+                let Some(next) = command else { break };
+                if next != wanted {
+                    let before = std::mem::replace(&mut wanted, next.clone());
+                    let cluster = Arc::clone(&cluster);
                     tokio::spawn(async move {
-                        let done = if first {
-                            cluster.start(&version).await
-                        } else {
-                            cluster.rollout(&version).await
-                        };
-                        done.expect("it is rolled out");
+                        next.reconcile(before, &cluster).await.expect("it is rolled out");
                     });
                 }
             }
@@ -193,7 +240,7 @@ struct Mirror {
 }
 
 impl Mirror {
-    fn show(&self, cluster: &LocalCluster, wanted: &str) {
+    fn show(&self, cluster: &LocalCluster, wanted: &Wanted) {
         let pods = collection("", "pods");
         let records = cluster.timeline().pods();
         let mut endpoints = BTreeMap::new();
@@ -213,7 +260,8 @@ impl Mirror {
         slice(&self.store, &name(&self.deployment), &endpoints);
         // Those that are leaving are none of the Deployment's.
         let here: Vec<_> = cluster.pods().into_iter().filter(|pod| !pod.terminating).collect();
-        let new = |pod: &&websample_lab::cluster::local::PodSummary| &*pod.version == wanted;
+        let new =
+            |pod: &&websample_lab::cluster::local::PodSummary| *pod.version == *wanted.version;
         let counts = [
             here.len() as u64,
             here.iter().filter(new).count() as u64,

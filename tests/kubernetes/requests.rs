@@ -70,6 +70,7 @@ pub(crate) async fn answer(
     let query = Query::of(request.query_string());
     let answered = match (request.method(), &about.name) {
         (&Method::POST, None) => Ok(review(&api, &about, &body)),
+        (&Method::POST, Some(name)) => evict(&api, &about, name),
         (&Method::GET, None) if query.is("watch") => watch(&api, &about, &query),
         (&Method::GET, None) => list(&api, &about, &query),
         (&Method::GET, Some(name)) if about.subresource.is_some() => log(&api, &about, name),
@@ -285,6 +286,18 @@ fn delete(api: &Api, about: &About, name: &str, body: &[u8]) -> Answer {
     }
     api.deleted(&about.collection, name, &object);
     Ok(HttpResponse::Ok().json(object))
+}
+
+fn evict(api: &Api, about: &About, name: &str) -> Answer {
+    assert_eq!(about.resource(), "pods/eviction");
+    permitted(api, about, "create")?;
+    if !api.evicted(name) {
+        let message = "Cannot evict pod as it would violate the pod's disruption budget.";
+        return Err(Refusal::new(429, "TooManyRequests", message));
+    }
+    Ok(HttpResponse::Created().json(json!({
+        "kind": "Status", "apiVersion": "v1", "metadata": {}, "status": "Success", "code": 201,
+    })))
 }
 
 /// A pod's log, from its start and as it grows.

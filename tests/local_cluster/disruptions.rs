@@ -125,6 +125,32 @@ async fn a_failed_liveness_probe_ends_containers_one_after_the_other_and_no_pod(
 }
 
 #[tokio::test]
+async fn a_node_that_shuts_down_ends_half_of_the_pods_and_others_come_once_these_have_failed() {
+    let cluster = started(spec("die")).await;
+    cluster.shut_node_down().await.unwrap();
+    assert_eq!(serving(&cluster), 4);
+    let pods = of(&cluster, "v1");
+    let (gone, others): (Vec<_>, Vec<_>) =
+        pods.iter().partition(|pod| pod.first(|what| *what == What::Sigterm).is_some());
+    assert_eq!((gone.len(), others.len()), (2, 4));
+    let mut failed: Vec<_> = gone.iter().map(|pod| at(pod, &What::NotReady)).collect();
+    failed.sort_unstable();
+    let mut came: Vec<_> = others.iter().map(|pod| pod.events[0].at).collect();
+    came.sort_unstable();
+    // The two that were on the other node from the beginning, and a new one for each that failed.
+    for (failed, came) in failed.iter().zip(&came[2..]) {
+        assert!(failed <= came, "{failed:?} {came:?}");
+    }
+    for pod in gone {
+        assert_eq!(deleted(pod), None, "{pod:?}");
+        let told = pod
+            .first(|what| matches!(what, What::Warning { reason, .. } if reason == "NodeShutdown"));
+        assert!(told.is_some() && told <= Some(at(pod, &What::Sigterm)), "{pod:?}");
+    }
+    cluster.shutdown().await;
+}
+
+#[tokio::test]
 async fn a_process_that_is_killed_is_started_again_in_its_pod() {
     let cluster = started(ClusterSpec { replicas: 2, ..spec("ignore") }).await;
     cluster.crash().await.unwrap();

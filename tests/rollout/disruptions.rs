@@ -40,6 +40,26 @@ fn a_drain_loses_nothing_however_pods_are_replaced_or_taken_away() {
 }
 
 #[test]
+fn a_drain_loses_nothing_to_a_node_that_shuts_down_though_its_pods_stay_endpoints() {
+    let events = ["--event", "node-shutdown", "--fail-on-loss", "drain"];
+    // As for a container that is killed for its probe: nobody has deleted the pod.
+    let max = ("WEBSAMPLE_DELAY__MAX", "9s");
+    let ran = rollout_with(&[SHORT, max], &[&events[..], &FEW].concat());
+    assert_eq!(ran.code, Some(0), "{ran:?}");
+    let run = &runs(&ran)[0];
+    assert_eq!((&run["event"], &run["lost"]), (&"node-shutdown".into(), &0.into()), "{ran:?}");
+    let events_of = |pod: &Value| {
+        let events = pod["events"].as_array().unwrap().iter();
+        events.map(|event| event["what"].as_str().unwrap().to_owned()).collect::<Vec<_>>()
+    };
+    let pods: Vec<_> = run["pods"].as_array().unwrap().iter().map(events_of).collect();
+    let gone: Vec<_> =
+        pods.iter().filter(|events| events.iter().any(|what| what == "hook_called")).collect();
+    assert_eq!((gone.len(), pods.len()), (1, 3), "half of two, and one in its place: {pods:?}");
+    assert!(!gone[0].iter().any(|what| what == "deleted"), "{gone:?}");
+}
+
+#[test]
 fn a_container_killed_for_its_probe_drains_and_one_that_crashes_cannot() {
     let events = ["--event", "liveness,crash", "--fail-on-loss", "drain"];
     // The traffic stays until readiness fails, which is as late as it can be.

@@ -23,13 +23,12 @@ use actix_web::{
 };
 use futures_core::future::LocalBoxFuture;
 use pin_project_lite::pin_project;
-use websample_connections::hook::On;
+use websample_connections::{hook::On, patterns::Patterns};
 use websample_lifecycle::{Lifecycle, Mode, Phase};
 use websample_metrics::Metrics;
 
 use super::{
     connections::{Connection, Protocol, Serve, limit_body},
-    patterns::Patterns,
     probes::{Answer, Probes, text},
     tracking::{Held, OnConnection, TrackedBody, TrackedRequest, Tracker},
 };
@@ -120,7 +119,7 @@ where
             return Answering::Own { answer, held: Some(held), lifecycle: self.lifecycle.clone() };
         }
         let upgrades = wants_websocket(&request);
-        let in_flight = self.tracker.begin(&request, connection);
+        let in_flight = TrackedRequest::begin(&self.tracker, &request, connection);
         if upgrades && leaves(&self.lifecycle) {
             // Not even begun: a WebSocket would have to be ended at once.
             let mut response = text(StatusCode::SERVICE_UNAVAILABLE, "this server is leaving\n");

@@ -21,26 +21,24 @@
 mod admin;
 mod connect;
 mod connections;
-mod error;
+mod framework;
 mod front;
 mod patterns;
 mod probes;
-mod running;
 mod server;
 mod tracking;
 mod worker;
 
 pub use self::{
     connect::{Connected, with_connection_data},
-    error::ServerError,
-    running::Running,
     server::Server,
 };
 pub use websample_connections::{
-    Handle, TlsError, Token, check_certificate,
+    Handle, Running, ServerError, TlsError, Token, check_certificate,
     hook::TOKEN_HEADER,
     probes::{LIVENESS, PRESTOP, READINESS},
     readiness::OnDrain,
+    server::Settings,
 };
 #[cfg(feature = "restart")]
 pub use websample_connections::{Handoff, Inherited};

@@ -12,6 +12,8 @@
 //!
 //! | module | its subject |
 //! |---|---|
+//! | [`server`], [`running`] | what a server is told; its threads and listeners from the first to its report |
+//! | [`requests`], [`patterns`] | what is in flight on a worker, and what it is counted under |
 //! | [`ports`], [`accept`] | listening sockets, and closing them without dropping what they hold |
 //! | `inherited` | sockets that systemd, or a predecessor, has given to this process |
 //! | `handoff`, `successor` | a restart that closes no port (feature `restart`, as the two around it) |
@@ -52,10 +54,14 @@ mod limit;
 mod notify;
 pub mod open;
 pub mod opening;
+pub mod patterns;
 pub mod ports;
 pub mod probes;
 pub mod readiness;
 pub mod records;
+pub mod requests;
+pub mod running;
+pub mod server;
 pub mod socket;
 #[cfg(not(feature = "restart"))]
 mod stand_in;
@@ -78,6 +84,7 @@ pub use self::{
     files::Places,
     handle::{Handle, publish},
     ports::{Ports, Serving},
+    running::{Running, ServerError},
     status::status,
     threads::Threads,
     tls::{Tls, TlsError, check_certificate},

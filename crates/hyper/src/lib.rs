@@ -35,23 +35,23 @@
 mod admin;
 mod body;
 mod connection;
-mod error;
+mod framework;
 #[cfg(feature = "grpc")]
 pub mod grpc;
 mod patterns;
 mod plug;
 mod respond;
 mod route;
-mod running;
 mod server;
 mod tracking;
 mod worker;
 
 pub use websample_connections::{
-    Connected, Handle, TlsError, Token, check_certificate,
+    Connected, Handle, Running, ServerError, TlsError, Token, check_certificate,
     hook::TOKEN_HEADER,
     probes::{LIVENESS, PRESTOP, READINESS},
     readiness::OnDrain,
+    server::Settings,
 };
 #[cfg(feature = "restart")]
 pub use websample_connections::{Handoff, Inherited};
@@ -62,10 +62,8 @@ pub use websample_metrics as metrics;
 
 pub use self::{
     body::{Body, BodyError},
-    error::ServerError,
     respond::BoxError,
     route::{Named, NamedFuture, Route, RouteNames},
-    running::Running,
     server::Server,
 };
 

@@ -206,7 +206,7 @@ where
         };
         let watch = Body::watch(request.body());
         on.watch(watch.as_ref());
-        let in_flight = self.tracker.begin(method, path, on, watch.clone());
+        let in_flight = InFlight::begin(&self.tracker, method, path, on, watch.clone());
         if kind == Kind::WebSocket && leaves(&self.lifecycle) {
             // Not even begun: a WebSocket would have to be ended at once.
             return self.refuse(in_flight);

@@ -43,6 +43,8 @@ pub enum Disruption {
     Evict,
     /// `kubectl drain` with the same budget: what is refused is tried again after 5 s
     NodeDrain,
+    /// A node with half of the pods shuts down, and its kubelet ends them first
+    NodeShutdown,
     /// Each container in turn is killed for its liveness probe; its pod stays
     Liveness,
     /// Each process in turn ends by SIGKILL, as for want of memory; its pod stays
@@ -51,7 +53,7 @@ pub enum Disruption {
 
 impl Disruption {
     /// Every event, the gentlest first.
-    pub const ALL: [Self; 11] = [
+    pub const ALL: [Self; 12] = [
         Self::Update,
         Self::Restart,
         Self::Rollback,
@@ -61,6 +63,7 @@ impl Disruption {
         Self::DeleteAll,
         Self::Evict,
         Self::NodeDrain,
+        Self::NodeShutdown,
         Self::Liveness,
         Self::Crash,
     ];
@@ -77,6 +80,7 @@ impl Disruption {
             Self::DeleteAll => "delete-all",
             Self::Evict => "evict",
             Self::NodeDrain => "node-drain",
+            Self::NodeShutdown => "node-shutdown",
             Self::Liveness => "liveness",
             Self::Crash => "crash",
         }
@@ -91,7 +95,18 @@ impl Disruption {
             Self::ScaleToZeroAndBack | Self::DeleteAll | Self::Evict | Self::NodeDrain => {
                 "every pod was replaced"
             }
+            Self::NodeShutdown => "every pod of the node was replaced",
             Self::Liveness | Self::Crash => "every container was restarted",
+        }
+    }
+
+    /// Why nobody outside of a cluster's pods and nodes can bring it about, if so.
+    pub const fn only_inside(self) -> Option<&'static str> {
+        match self {
+            Self::Liveness => Some("a probe fails where its server does not answer"),
+            Self::Crash => Some("a process can be killed on its node"),
+            Self::NodeShutdown => Some("a node shuts down for its machine's owner"),
+            _ => None,
         }
     }
 

@@ -31,10 +31,6 @@ use tokio::time::{Sleep, sleep, timeout};
 
 use super::{socket::Socket, state::Connection};
 
-/// As actix-http has them, in bytes.
-const STREAM_WINDOW: u32 = 1024 * 1024;
-const CONNECTION_WINDOW: u32 = 2 * 1024 * 1024;
-
 /// What is sent in one piece: a frame's usual limit (RFC 9113, section 4.2).
 const CHUNK: usize = 16_384;
 
@@ -50,13 +46,6 @@ pub(crate) struct Http2 {
     pub(crate) write_timeout: Duration,
     /// A client that does not answer a PING within this, twice, is gone.
     pub(crate) keep_alive: Duration,
-}
-
-impl Http2 {
-    /// With the windows of actix-http.
-    pub(crate) const fn windows() -> (u32, u32) {
-        (STREAM_WINDOW, CONNECTION_WINDOW)
-    }
 }
 
 /// A service that is told on which connection a request came.

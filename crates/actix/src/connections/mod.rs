@@ -32,5 +32,5 @@ pub(super) use self::{
     serve::{Services, serve},
     socket::Socket,
     state::{Connection, Protocol},
-    unsent::{Finished, Sent},
+    unsent::Finished,
 };

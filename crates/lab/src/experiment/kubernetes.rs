@@ -1,5 +1,6 @@
 //! The script's verbs on a Kubernetes cluster.
 
+mod events;
 pub(crate) mod join;
 
 use std::{
@@ -194,14 +195,7 @@ impl Scene for OnCluster<'_> {
     }
 
     async fn disrupt(&self) -> Result<(), Failure> {
-        let Self { session, made, experiment, .. } = self;
-        session.apply(made, &made.deployment(&session.options.images.v2)).await?;
-        let spec = &experiment.variant.cluster;
-        // As if its pods were replaced one after the other.
-        let each = spec.grace + spec.min_ready + POD_LIMIT;
-        let limit = session.options.ready_within + each * spec.replicas;
-        let new = |view: &View| view.settled() && view.pods.iter().all(|pod| *pod.version == *TO);
-        self.wait(limit, new).await
+        self.disrupt_by(self.experiment.variant.event).await
     }
 
     async fn broken(&self, load: &mut Source) -> Failure {

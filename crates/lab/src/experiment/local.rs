@@ -119,6 +119,7 @@ impl Scene for Local<'_> {
             Disruption::DeleteAll => cluster.delete_all().await,
             Disruption::Evict => cluster.evict(None).await,
             Disruption::NodeDrain => cluster.evict(Some(EVICTION_RETRY)).await,
+            Disruption::NodeShutdown => cluster.shut_node_down().await,
             Disruption::Liveness => cluster.fail_liveness().await,
             Disruption::Crash => cluster.crash().await,
         }?)

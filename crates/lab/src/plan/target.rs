@@ -7,6 +7,7 @@ use super::{PlanError, Variant, fail};
 use crate::{
     args::{GroundKind, RolloutArgs},
     cluster::{kubernetes, local::Propagation},
+    disruption::Disruption,
     through,
 };
 
@@ -25,11 +26,6 @@ pub(super) fn on_cluster(args: &RolloutArgs) -> Result<Option<kubernetes::Option
             "COMMAND",
             !args.command.is_empty(),
             "the local target's; a cluster runs --image-v1 and --image-v2",
-        ),
-        (
-            "--event",
-            args.event.iter().any(|event| !event.is_update()),
-            "the local target's; on a cluster it is a rolling update: leave it out",
         ),
         ("--propagation", args.propagation != Propagation::Proxy, emulated),
         (
@@ -50,6 +46,12 @@ pub(super) fn on_cluster(args: &RolloutArgs) -> Result<Option<kubernetes::Option
             return fail(option, problem);
         }
     }
+    let inside = |event: &&Disruption| event.only_inside().is_some();
+    if let Some(event) = args.event.iter().find(inside) {
+        let why = event.only_inside().unwrap_or_default();
+        let problem = format!("{event} is the local target's: on a cluster {why}");
+        return fail("--event", problem);
+    }
     for (option, time) in [
         ("--grace", args.grace),
         ("--min-ready", args.min_ready),
@@ -60,7 +62,7 @@ pub(super) fn on_cluster(args: &RolloutArgs) -> Result<Option<kubernetes::Option
         }
     }
     match args.kubernetes.options() {
-        Ok(options) => Ok(Some(options)),
+        Ok(options) => Ok(Some(kubernetes::Options { events: args.event.clone(), ..options })),
         Err((option, problem)) => fail(option, problem),
     }
 }

@@ -13,14 +13,12 @@ use serde_json::{Value, json};
 use super::scene::Scene;
 use crate::{
     cluster::kubernetes::{
-        ClusterProblem, DeploymentArgs, KubernetesError, Workload, manifests::FIELD_MANAGER,
+        ClusterProblem, DeploymentArgs, KubernetesError, Workload,
+        manifests::{FIELD_MANAGER, RESTARTED_AT},
         persist::persist,
     },
     plan::PlanError,
 };
-
-/// What kubectl's own restart sets.
-const RESTARTED_AT: &str = "kubectl.kubernetes.io/restartedAt";
 
 /// A change of a Deployment's template.
 #[derive(Debug, Clone, PartialEq)]

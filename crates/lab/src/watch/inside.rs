@@ -62,6 +62,7 @@ impl InsidePlan {
             ready_within: UP_WITHIN,
             side_by_side: false,
             keep: false,
+            events: Vec::new(),
         };
         let id = run_id(rand::random::<u32>().into());
         let session = Arc::new(Session::on(scene.cluster.clone(), options, id));

@@ -13,6 +13,7 @@ use super::{
     persist::persist,
     reference::Kind,
 };
+use crate::disruption::Disruption;
 
 /// Something to be permitted.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
@@ -48,6 +49,20 @@ const NEEDED: &[Needed] = &[
 /// What sending the load from inside needs, besides.
 const FOR_LOAD: &[Needed] =
     &[("batch", "jobs", MANAGE), ("", "pods", &["delete"]), ("", "pods/log", &["get"])];
+
+/// What events other than updates need: `deploy/kubernetes/rollout-events-role.yaml`.
+const FOR_DELETIONS: &[Needed] = &[("", "pods", &["delete"])];
+const FOR_EVICTIONS: &[Needed] = &[("", "pods/eviction", &["create"])];
+
+/// What these events need besides.
+pub fn for_events(events: &[Disruption]) -> Vec<Permission> {
+    let needed = |event: &Disruption| match event {
+        Disruption::DeleteAll => FOR_DELETIONS,
+        Disruption::Evict | Disruption::NodeDrain => FOR_EVICTIONS,
+        _ => &[],
+    };
+    events.iter().flat_map(needed).flat_map(each).collect()
+}
 
 /// Everything that has to be permitted in the namespace.
 pub fn permissions(load_inside: bool) -> Vec<Permission> {
@@ -119,16 +134,20 @@ impl Permission {
     }
 }
 
-/// Asks the cluster for every permission that a rollout needs.
+/// Asks the cluster for every permission that a rollout needs, and where they are written down.
 ///
 /// # Errors
 /// Names every one that is missing.
-pub(super) async fn check(cluster: &Cluster, needed: &[Permission]) -> Result<(), KubernetesError> {
+pub(super) async fn check(
+    cluster: &Cluster,
+    needed: &[Permission],
+    role: Role,
+) -> Result<(), KubernetesError> {
     let missing = missing(cluster, needed).await?;
     if missing.is_empty() {
         return Ok(());
     }
-    Err(forbidden(cluster, &missing, Role::Rollout))
+    Err(forbidden(cluster, &missing, role))
 }
 
 /// The error for what is not permitted.

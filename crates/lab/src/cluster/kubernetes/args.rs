@@ -6,6 +6,7 @@ use clap::Args;
 use websample_load::target::{Target, TargetError};
 
 use super::connect::Location;
+use crate::disruption::Disruption;
 
 /// Where pods may take long to come up: an image has to be pulled.
 const READY_WITHIN: Duration = Duration::from_secs(120);
@@ -130,6 +131,8 @@ pub struct Options {
     pub side_by_side: bool,
     /// Whether everything stays.
     pub keep: bool,
+    /// What happens to the pods.
+    pub events: Vec<Disruption>,
 }
 
 impl KubernetesArgs {
@@ -197,6 +200,7 @@ impl KubernetesArgs {
             ready_within: self.ready_within.unwrap_or(READY_WITHIN),
             side_by_side: self.side_by_side,
             keep: self.keep,
+            events: Vec::new(),
         })
     }
 }

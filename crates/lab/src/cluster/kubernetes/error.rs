@@ -11,6 +11,8 @@ use super::trouble::Trouble;
 pub enum Role {
     /// To roll out this project's server.
     Rollout,
+    /// To make pods go in another way than by an update.
+    Events,
     /// To look on.
     Watch,
     /// To roll a Deployment out that exists.
@@ -21,6 +23,7 @@ impl fmt::Display for Role {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str(match self {
             Self::Rollout => "deploy/kubernetes/rollout-role.yaml",
+            Self::Events => "deploy/kubernetes/rollout-events-role.yaml",
             Self::Watch => "deploy/kubernetes/watch-role.yaml",
             Self::Deployment => "deploy/kubernetes/deployment-role.yaml",
         })

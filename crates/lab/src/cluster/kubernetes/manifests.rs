@@ -47,6 +47,8 @@ const CONTAINER: &str = "websample";
 pub(super) const LOAD: &str = "load";
 /// No load goes on for longer, should its rollout be gone without having stopped it.
 const LONGEST_LOAD: i64 = 3_600;
+/// The annotation that `kubectl rollout restart` sets.
+pub(crate) const RESTARTED_AT: &str = "kubectl.kubernetes.io/restartedAt";
 /// A pod that is new and does not get available within this stops the rollout.
 const PROGRESS_DEADLINE: i32 = 600;
 /// The load's pod gets this much longer than its last answer, to print what it knows.
@@ -115,6 +117,17 @@ fn parsed<K: DeserializeOwned>(yaml: &str) -> K {
         .unwrap_or_else(|error| unreachable!("a base manifest: {error}"))
 }
 
+/// What of a Deployment is changed besides its image.
+#[derive(Debug, Clone, Default)]
+pub struct Change {
+    /// How many pods it is to have, if not those it began with.
+    pub replicas: Option<u32>,
+    /// Whether all old pods go before the new ones come.
+    pub recreates: bool,
+    /// What `kubectl rollout restart` writes into the template.
+    pub restarted: Option<String>,
+}
+
 impl Made<'_> {
     /// The name of its objects: `websample-` and the label, as far as names go.
     pub fn name(&self) -> String {
@@ -172,12 +185,30 @@ impl Made<'_> {
         ]
     }
 
-    /// The Deployment with this image.
-    pub fn deployment(&self, image: &str) -> Manifest {
+    /// The Deployment with this image, and something that differs from what was first applied.
+    pub fn changed(&self, image: &str, change: &Change) -> Manifest {
         let mut deployment = DEPLOYMENT.clone();
         self.name_it(&mut deployment.metadata);
-        self.fit(&mut deployment.spec, image);
+        let spec = &mut deployment.spec;
+        self.fit(spec, image);
+        if let Some(replicas) = change.replicas {
+            spec.replicas = Some(replicas.cast_signed());
+        }
+        if change.recreates {
+            let type_ = Some("Recreate".to_owned());
+            spec.strategy = Some(DeploymentStrategy { type_, rolling_update: None });
+        }
+        if let Some(at) = &change.restarted {
+            let metadata = spec.template.metadata.get_or_insert_default();
+            let annotations = metadata.annotations.get_or_insert_default();
+            annotations.insert(RESTARTED_AT.to_owned(), at.clone());
+        }
         Manifest::new(&deployment)
+    }
+
+    /// The Deployment with this image.
+    pub fn deployment(&self, image: &str) -> Manifest {
+        self.changed(image, &Change::default())
     }
 
     fn fit(&self, spec: &mut DeploymentSpec, image: &str) {

@@ -44,7 +44,7 @@ mod watch;
 mod workload;
 
 pub use self::{
-    access::{Permission, Seen, permissions, to_change, to_see, to_watch},
+    access::{Permission, Seen, for_events, permissions, to_change, to_see, to_watch},
     args::{DeploymentArgs, Images, KubernetesArgs, Options},
     connect::{Cluster, Location},
     drained::Drained,

@@ -5,12 +5,12 @@ use std::{
     time::Duration,
 };
 
-use k8s_openapi::api::core::v1::{Event, Namespace};
+use k8s_openapi::api::core::v1::{Event, Namespace, Pod};
 use kube::{
     Api,
     api::{
-        ApiResource, DeleteParams, DynamicObject, ListParams, Patch, PatchParams, Preconditions,
-        PropagationPolicy,
+        ApiResource, DeleteParams, DynamicObject, EvictParams, ListParams, Patch, PatchParams,
+        Preconditions, PropagationPolicy,
     },
 };
 
@@ -20,7 +20,7 @@ use super::{
     access,
     args::Options,
     connect::Cluster,
-    error::{ClusterProblem, KubernetesError},
+    error::{ClusterProblem, KubernetesError, Role},
     manifests::{FIELD_MANAGER, MANAGED_BY, MANAGER, Made, Manifest, RUN},
     persist::persist,
 };
@@ -74,7 +74,9 @@ impl Session {
     /// No cluster, or something that is not permitted.
     pub async fn open(options: Options, id: String) -> Result<Self, KubernetesError> {
         let cluster = Cluster::connect(&options.location).await?;
-        access::check(&cluster, &access::permissions(options.url.is_none())).await?;
+        let needed = access::permissions(options.url.is_none());
+        access::check(&cluster, &needed, Role::Rollout).await?;
+        access::check(&cluster, &access::for_events(&options.events), Role::Events).await?;
         Ok(Self::on(cluster, options, id))
     }
 
@@ -172,6 +174,38 @@ impl Session {
         let there = there.map_err(|error| self.failed(&error, &title, "get"))?;
         let Some(there) = there else { return Ok(()) };
         Err(self.cluster.failed(occupied(&there, title, &self.cluster.namespace)))
+    }
+
+    /// Deletes a pod; one that has gone already is none to fail for.
+    ///
+    /// # Errors
+    /// Where the cluster refuses it.
+    pub(crate) async fn delete_pod(&self, name: &str) -> Result<(), KubernetesError> {
+        let pods = self.pods();
+        let params = DeleteParams::default();
+        match persist(|| pods.delete(name, &params)).await {
+            Err(kube::Error::Api(status)) if status.code == 404 => Ok(()),
+            deleted => deleted.map(drop).map_err(|error| self.failed(&error, &pod(name), "delete")),
+        }
+    }
+
+    /// Evicts a pod; `false` where a budget does not allow it now.
+    ///
+    /// # Errors
+    /// Where the cluster refuses it for another reason.
+    pub(crate) async fn evict(&self, name: &str) -> Result<bool, KubernetesError> {
+        let pods = self.pods();
+        let params = EvictParams::default();
+        match persist(|| pods.evict(name, &params)).await {
+            Ok(_) => Ok(true),
+            Err(kube::Error::Api(status)) if status.code == 404 => Ok(true),
+            Err(kube::Error::Api(status)) if status.code == 429 => Ok(false),
+            Err(error) => Err(self.failed(&error, &pod(name), "evict")),
+        }
+    }
+
+    fn pods(&self) -> Api<Pod> {
+        Api::namespaced(self.cluster.client.clone(), &self.cluster.namespace)
     }
 
     /// Removes what is there of one mode of a run, and says what could not be.
@@ -305,6 +339,10 @@ impl Session {
     fn lock(&self) -> std::sync::MutexGuard<'_, Vec<Placed>> {
         self.placed.lock().unwrap_or_else(PoisonError::into_inner)
     }
+}
+
+fn pod(name: &str) -> String {
+    format!("Pod {name}")
 }
 
 fn placed(run: &str, mode: &str, manifest: &Manifest) -> Placed {

@@ -68,6 +68,21 @@ impl LocalCluster {
         self.steady().await
     }
 
+    /// Deletes a pod, as somebody does who knows its name; nothing where there is none.
+    pub fn delete(&self, pod: &str) {
+        controller::delete(&self.node, self.id_of(pod).as_slice());
+    }
+
+    /// Evicts a pod, if the budget of [`evict`](Self::evict) allows it now; one that is gone is evicted.
+    pub fn try_evict(&self, pod: &str) -> bool {
+        let Some(id) = self.id_of(pod) else { return true };
+        let granted = self.node.store.read(|state| self.grants(state));
+        if granted {
+            controller::delete(&self.node, &[id]);
+        }
+        granted
+    }
+
     /// Evicts every pod, one at a time, as a PodDisruptionBudget of `maxUnavailable: 1` has it: an
     /// eviction is granted while all replicas are available. Who is refused asks again as soon as it
     /// may be granted, or after `retry`.
@@ -86,6 +101,20 @@ impl LocalCluster {
             }
             self.unless_failed()?;
         }
+        self.steady().await
+    }
+
+    /// Shuts a node down on which half of the pods are, rounded up; the Deployment makes others
+    /// elsewhere, once these have ended.
+    pub async fn shut_node_down(&self) -> Result<(), ClusterError> {
+        let pods: Vec<Arc<Pod>> = self.node.store.read(|state| {
+            let half = state.pods.len().div_ceil(2);
+            state.pods.values().take(half).map(|(pod, _)| Arc::clone(pod)).collect()
+        });
+        for pod in &pods {
+            pod.harm.send_modify(|harm| harm.node_shuts_down = true);
+        }
+        self.until(|state| pods.iter().all(|pod| !state.pods.contains_key(&pod.id))).await?;
         self.steady().await
     }
 
@@ -132,6 +161,13 @@ impl LocalCluster {
 
     fn ids(&self) -> Vec<u64> {
         self.node.store.read(|state| state.pods.keys().copied().collect())
+    }
+
+    fn id_of(&self, name: &str) -> Option<u64> {
+        self.node.store.read(|state| {
+            let mut pods = state.pods.values();
+            pods.find(|(pod, _)| *pod.name == *name).map(|(pod, _)| pod.id)
+        })
     }
 
     fn unless_failed(&self) -> Result<(), ClusterError> {

@@ -68,6 +68,8 @@ enum Ended {
     ByItself(Exit),
     /// A probe had it killed.
     Killed,
+    /// Its node shuts down.
+    ShutDown,
 }
 
 impl Agent {
@@ -88,7 +90,7 @@ impl Agent {
             };
             let ended = self.supervise(&process, restarts, &mut was_ready).await;
             match ended {
-                Ended::Deleted => return,
+                Ended::Deleted | Ended::ShutDown => return,
                 Ended::Killed => self.set_ready(false),
                 Ended::ByItself(exit) => {
                     if !was_ready {
@@ -175,6 +177,11 @@ impl Agent {
                 // Never an error: the pod holds the sender.
                 Ok(()) = harm.changed() => {
                     let now = *harm.borrow_and_update();
+                    if now.node_shuts_down {
+                        prober.terminating();
+                        self.shut_down(process, &mut prober).await;
+                        return Ended::ShutDown;
+                    }
                     if now.crashes > suffered.crashes {
                         process.kill();
                     }
@@ -281,12 +288,12 @@ impl Agent {
         });
     }
 
-    fn probe_failed(&self, kind: ProbeKind, reason: String) {
+    pub(super) fn probe_failed(&self, kind: ProbeKind, reason: String) {
         let probe = kind.name();
         self.node.timeline.record(&self.pod.name, What::ProbeFailed { probe, reason });
     }
 
-    fn set_ready(&self, ready: bool) {
+    pub(super) fn set_ready(&self, ready: bool) {
         let now = self.node.timeline.now();
         let mut changed = false;
         self.node.store.update_pod(self.pod.id, |status| {

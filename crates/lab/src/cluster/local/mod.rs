@@ -41,6 +41,7 @@ mod publisher;
 pub mod replica_set;
 mod seed;
 mod service;
+mod shutdown;
 mod spec;
 mod store;
 mod watchdog;

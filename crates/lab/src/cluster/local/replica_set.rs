@@ -12,6 +12,8 @@ pub enum PodPhase {
     Unknown,
     /// Its container has been started.
     Running,
+    /// Its containers have ended, and will not be restarted.
+    Failed,
 }
 
 /// A pod that is not terminating, as the ReplicaSet controller sees it.

@@ -54,6 +54,8 @@ pub(super) struct Harm {
     pub(super) crashes: u32,
     /// So often its liveness probe has failed up to the threshold.
     pub(super) unhealthy: u32,
+    /// Its node shuts down.
+    pub(super) node_shuts_down: bool,
 }
 
 /// What of a pod changes.
@@ -110,9 +112,11 @@ pub(super) struct State {
 }
 
 impl State {
-    /// The pods of a ReplicaSet that are not terminating (facts 3.8).
+    /// The pods of a ReplicaSet that are neither terminating nor failed (facts 3.8, `IsPodActive`).
     pub(super) fn active(&self, replica_set: usize) -> Vec<ActivePod> {
-        let active = || self.pods.values().filter(|(_, status)| status.deleted.is_none());
+        let is_active =
+            |status: &PodStatus| status.deleted.is_none() && status.phase != PodPhase::Failed;
+        let active = || self.pods.values().filter(|(_, status)| is_active(status));
         // One node: every pod of the Deployment is on it.
         let colocated = active().count();
         active()
