@@ -95,7 +95,11 @@ fn delays(rng: &mut StdRng, trial: &mut Trial) {
     };
     if matches!(trial.event, Disruption::Liveness | Disruption::NodeShutdown) {
         // Here the readiness probe has to fail before any proxy can move.
-        trial.on_drain = one(rng, &["fail", "auto"]).into();
+        let waits: &[&str] = match trial.event {
+            Disruption::NodeShutdown => &["fail"],
+            _ => &["fail", "auto"],
+        };
+        trial.on_drain = one(rng, waits).into();
         let told = trial.probe_period_ms * u64::from(trial.failure_threshold);
         trial.delay_min_ms += told;
         trial.delay_max_ms += told;

@@ -96,6 +96,9 @@ fn unmet(loss: &Loss, trial: &Trial, run: &RunReport, ran: &Ran) -> Option<&'sta
     if told && !moves_by_readiness(trial) {
         return Some("told by nobody of the cluster, whose probe was slower than delay.min");
     }
+    if trial.event == Disruption::NodeShutdown && trial.on_drain != "fail" {
+        return Some("a kubelet that took the node controller's word back");
+    }
     let stays = matches!(trial.event, Disruption::Liveness | Disruption::NodeShutdown);
     if stays && !moves_by_readiness(trial) {
         return Some("a probe slower than delay.min");

@@ -42,9 +42,14 @@ fn a_drain_loses_nothing_however_pods_are_replaced_or_taken_away() {
 #[test]
 fn a_drain_loses_nothing_to_a_node_that_shuts_down_though_its_pods_stay_endpoints() {
     let events = ["--event", "node-shutdown", "--fail-on-loss", "drain"];
-    // As for a container that is killed for its probe: nobody has deleted the pod.
-    let max = ("WEBSAMPLE_DELAY__MAX", "9s");
-    let ran = rollout_with(&[SHORT, max], &[&events[..], &FEW].concat());
+    // Nobody has deleted the pod. What the node controller says of it the kubelet takes back, until its
+    // own probe has failed: that has to be before the listener is closed.
+    let told = [
+        ("WEBSAMPLE_READINESS__ON_DRAIN", "fail"),
+        ("WEBSAMPLE_DELAY__MIN", "5s"),
+        ("WEBSAMPLE_DELAY__MAX", "9s"),
+    ];
+    let ran = rollout_with(&told, &[&events[..], &FEW].concat());
     assert_eq!(ran.code, Some(0), "{ran:?}");
     let run = &runs(&ran)[0];
     assert_eq!((&run["event"], &run["lost"]), (&"node-shutdown".into(), &0.into()), "{ran:?}");

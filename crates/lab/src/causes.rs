@@ -174,7 +174,9 @@ impl<'de> Deserialize<'de> for Cause {
 pub fn explain(attempt: &Attempt, failed: Option<&PodState>) -> Cause {
     let Some(failed) = failed else {
         return match attempt.outcome {
-            Outcome::Refused if attempt.peer.is_none() => Cause::NoEndpoint,
+            Outcome::Refused | Outcome::ConnectTimeout if attempt.peer.is_none() => {
+                Cause::NoEndpoint
+            }
             Outcome::Status(_) => Cause::ErrorStatus,
             Outcome::Timeout | Outcome::ConnectTimeout => Cause::TooSlow,
             _ => Cause::Unexplained,

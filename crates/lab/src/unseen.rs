@@ -37,6 +37,9 @@ pub fn explain_unseen(
     pods: &[PodRecord],
     exact: impl Fn(&str) -> bool,
 ) -> (Cause, Option<PodState>) {
+    if is_unserved(attempt, pods) {
+        return (Cause::NoEndpoint, None);
+    }
     let met = pods.iter().filter_map(|pod| {
         let end = End::of(pod, attempt, exact(&pod.name))?;
         let (cause, sure) = end.explain(attempt)?;
@@ -66,6 +69,27 @@ pub fn explain_unseen(
         _ => None,
     };
     (cause, only)
+}
+
+/// Whether nothing was published that a proxy could have sent it to: it rejects new connections then,
+/// or, where it may not say so more often, leaves them without an answer. Where its own view was older,
+/// an endpoint that had gone was met; the root is the same.
+fn is_unserved(attempt: &Attempt, pods: &[PodRecord]) -> bool {
+    let serves = |pod: &PodRecord| {
+        let mut changes = pod.events.iter().rev().filter(|event| event.at <= attempt.sent);
+        let last = changes.find_map(|event| match event.what {
+            What::EndpointChanged(conditions) => Some(conditions.serving),
+            What::Removed => Some(false),
+            _ => None,
+        });
+        last == Some(true)
+    };
+    // Where no endpoint was ever seen, nothing is known of them.
+    let seen =
+        |pod: &PodRecord| pod.first(|what| matches!(what, What::EndpointChanged(_))).is_some();
+    matches!(attempt.outcome, Outcome::Refused | Outcome::ConnectTimeout)
+        && pods.iter().any(seen)
+        && !pods.iter().any(serves)
 }
 
 fn is_quick(attempt: &Attempt) -> bool {
@@ -247,6 +271,10 @@ mod tests {
         let ready = What::EndpointChanged(Conditions { serving: true, terminating: false });
         let stays = || pod(1, &[(2, ready.clone())]);
         let closing = |n| pod(n, &[(9, What::Deleted)]);
+        let unready = |n| {
+            let not = Conditions { serving: false, terminating: true };
+            pod(n, &[(2, ready.clone()), (8, What::Deleted), (9, What::EndpointChanged(not))])
+        };
         let dead = |n| pod(n, &[(8, What::Deleted), (9, What::Exited(Exit::Code(143)))]);
         let gone = |n, at| {
             let exit = What::Exited(Exit::Code(143));
@@ -262,6 +290,10 @@ mod tests {
             (Outcome::Refused, vec![pod(1, &[])], Cause::NoEndpoint, false),
             (Outcome::ConnectTimeout, vec![stays(), dead(2)], Cause::GoneAddress, true),
             (Outcome::ConnectTimeout, vec![stays(), gone(2, 3)], Cause::GoneAddress, true),
+            // Published, and then not any more, before it was sent: no proxy update would have helped.
+            (Outcome::ConnectTimeout, vec![unready(2)], Cause::NoEndpoint, false),
+            (Outcome::Refused, vec![unready(2), unready(3)], Cause::NoEndpoint, false),
+            (Outcome::ConnectTimeout, vec![unready(2), stays()], Cause::TooSlow, false),
             (Outcome::ConnectTimeout, vec![stays()], Cause::TooSlow, false),
             (Outcome::Timeout, vec![stays()], Cause::TooSlow, false),
             (Outcome::Status(500), vec![stays()], Cause::ErrorStatus, false),

@@ -148,7 +148,7 @@ fn what_one_target_has_is_refused_for_the_other() {
         assert_eq!(option(args), Err(refused), "{args:?}");
     }
     for (args, refused) in [
-        (&["--event", "evict"][..], "--event"),
+        (&["--event", "crash"][..], "--event"),
         (&["--propagation", "ingress"], "--propagation"),
         (&["--through", "nginx"], "--through"),
         (&["--seed", "7"], "--seed"),

@@ -93,6 +93,12 @@ impl Consumer {
         &self.name
     }
 
+    /// Whether it is the kernel that rejects a connection where there is no endpoint, and not a proxy that
+    /// answers.
+    pub(super) fn is_kernel(&self) -> bool {
+        self.fallback == Fallback::Terminating
+    }
+
     /// What it believes now.
     pub fn table(&self) -> Arc<Table> {
         self.table.borrow().clone()
@@ -189,9 +195,13 @@ pub(super) mod tests {
     /// A consumer whose table is this.
     pub(in super::super) fn believing(pods: Vec<Arc<Pod>>) -> Arc<Consumer> {
         let consumer = Consumer::new("test", Fallback::Terminating);
+        believe(&consumer, pods);
+        Arc::new(consumer)
+    }
+
+    pub(in super::super) fn believe(consumer: &Consumer, pods: Vec<Arc<Pod>>) {
         let table = Table { generation: 1, endpoints: Vec::new(), routes: pods };
         consumer.table.send_replace(Arc::new(table));
-        Arc::new(consumer)
     }
 
     #[test]
