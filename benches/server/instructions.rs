@@ -17,7 +17,7 @@ use super::{
 
 /// Who counts.
 #[derive(Debug, Clone, Copy)]
-enum Counter {
+pub(crate) enum Counter {
     /// The processor.
     Perf,
     /// Every instruction is simulated, so fewer requests have to do.
@@ -40,19 +40,21 @@ const VALGRIND: &[&str] = &[
 
 impl Counter {
     /// perf where the machine has counters that it may read; virtual ones often do not.
-    fn choose() -> Result<Self> {
+    pub(crate) fn choose() -> Result<Self> {
         let event = ["stat", "-x,", "-e", "instructions:u", "--", "true"];
         let counted = Command::new("perf").args(event).stdout(Stdio::null()).output();
         if counted.is_ok_and(|output| {
             output.status.success()
                 && perf_count(&String::from_utf8_lossy(&output.stderr)).is_some()
         }) {
+            eprintln!("bench: instructions are counted by perf");
             return Ok(Self::Perf);
         }
         if !is_installed("valgrind") {
             eprintln!("bench: perf cannot count instructions here (Debian: linux-perf)");
         }
         require("valgrind", "valgrind")?;
+        eprintln!("bench: instructions are counted by valgrind");
         Ok(Self::Valgrind)
     }
 
@@ -88,7 +90,7 @@ impl Counter {
         }
     }
 
-    fn per_request(self, programs: &Programs, kind: Kind, load: Load) -> Result<f64> {
+    pub(crate) fn per_request(self, programs: &Programs, kind: Kind, load: Load) -> Result<f64> {
         let [few, many] = self.requests();
         let less = self.count(programs, kind, load, few)?;
         let more = self.count(programs, kind, load, many)?;
@@ -109,7 +111,6 @@ fn valgrind_count(output: &str) -> Option<f64> {
 
 pub(crate) fn measure(programs: &Programs, table: &mut Table) -> Result<()> {
     let counter = Counter::choose()?;
-    eprintln!("bench: instructions are counted by {counter:?}");
     for load in [load::GET, load::POST, load::H2C] {
         let websample = counter.per_request(programs, Kind::Websample, load)?;
         let plain = counter.per_request(programs, Kind::Plain, load)?;

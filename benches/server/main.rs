@@ -2,9 +2,16 @@
 //!
 //! `scripts/bench --help` says how to call it; docs/benchmarks.md says what the numbers mean.
 
+mod building;
+mod cargo;
 mod client;
+mod document;
+mod elsewhere;
+mod hyper;
 mod instructions;
 mod load;
+mod log;
+mod plan;
 mod requests;
 mod scrapes;
 mod server;
@@ -12,89 +19,16 @@ mod soak;
 mod stops;
 mod table;
 
-use std::{
-    env,
-    path::PathBuf,
-    process::{Command, ExitCode},
+use std::{env, process::ExitCode};
+
+use anyhow::{Context as _, Result, ensure};
+
+use self::{
+    document::Beside,
+    plan::{Plan, Section, USAGE},
+    server::Programs,
+    table::Table,
 };
-
-use anyhow::{Context as _, Result, bail, ensure};
-
-use self::{server::Programs, table::Table};
-
-const USAGE: &str = "\
-usage: scripts/bench [--rounds N] [--soaks N] [SECTION…]
-
-Prints a table, in Markdown: the image's build of the server, without the lab, against a plain
-actix-web server with the same handlers. Uses only the loopback interface.
-
-Sections, all of them by default:
-  instructions  instructions a request, counted by perf, or by valgrind where perf cannot
-  requests      throughput and CPU time a request, alternated runs
-  scrapes       a scrape of the metrics, idle and under full load
-  stops         start to ready, SIGTERM to exit, last byte to exit; memory, size
-  soak          servers drained under 128 clients, who count what is lost
-
-Options:
-  --rounds N    alternated runs of each server under load (9)
-  --soaks N     servers started and drained under load (10)
-  --full        100 soaks";
-
-/// What to measure, and how often.
-struct Plan {
-    sections: Vec<Section>,
-    rounds: usize,
-    soaks: usize,
-}
-
-#[derive(Clone, Copy, PartialEq, Eq)]
-enum Section {
-    Instructions,
-    Requests,
-    Scrapes,
-    Stops,
-    Soak,
-}
-
-impl Section {
-    const ALL: [(&'static str, Self); 5] = [
-        ("instructions", Self::Instructions),
-        ("requests", Self::Requests),
-        ("scrapes", Self::Scrapes),
-        ("stops", Self::Stops),
-        ("soak", Self::Soak),
-    ];
-}
-
-impl Plan {
-    /// `None` when the arguments ask for help.
-    fn parse(mut arguments: impl Iterator<Item = String>) -> Result<Option<Self>> {
-        let mut plan = Self { sections: Vec::new(), rounds: 9, soaks: 10 };
-        while let Some(argument) = arguments.next() {
-            let mut number = || {
-                let value = arguments.next().unwrap_or_default();
-                let parsed = value.parse().ok().filter(|n| *n > 0);
-                parsed.with_context(|| format!("{argument} takes a number, not '{value}'"))
-            };
-            match argument.as_str() {
-                "--help" | "-h" => return Ok(None),
-                // Given by cargo.
-                "--bench" => {}
-                "--rounds" => plan.rounds = number()?,
-                "--soaks" => plan.soaks = number()?,
-                "--full" => plan.soaks = 100,
-                name => match Section::ALL.into_iter().find(|(known, _)| *known == name) {
-                    Some((_, section)) => plan.sections.push(section),
-                    None => bail!("unknown argument '{name}'; see scripts/bench --help"),
-                },
-            }
-        }
-        if plan.sections.is_empty() {
-            plan.sections = Section::ALL.map(|(_, section)| section).to_vec();
-        }
-        Ok(Some(plan))
-    }
-}
 
 fn main() -> ExitCode {
     // `cargo test --all-targets` runs this too, and measures nothing.
@@ -121,68 +55,68 @@ fn main() -> ExitCode {
 }
 
 fn measure(plan: &Plan) -> Result<()> {
-    let loaded = [Section::Instructions, Section::Requests, Section::Scrapes];
-    if plan.sections.iter().any(|section| loaded.contains(section)) {
+    if plan.sections.iter().any(|section| section.is_loaded()) {
         require("h2load", "nghttp2-client")?;
     }
-    let programs = build()?;
-    let mut table = Table::default();
-    let measured = measure_sections(plan, &programs, &mut table);
-    // Also where one section has failed.
-    println!("{table}");
-    measured
-}
-
-fn measure_sections(plan: &Plan, programs: &Programs, table: &mut Table) -> Result<()> {
+    let mut servers = None;
+    let mut failed = Vec::new();
+    let mut measured = Vec::new();
     for (name, section) in Section::ALL {
         if !plan.sections.contains(&section) {
             continue;
         }
         eprintln!("bench: {name}");
-        match section {
-            Section::Instructions => instructions::measure(programs, table)?,
-            Section::Requests => requests::measure(programs, plan.rounds, table)?,
-            Section::Scrapes => scrapes::measure(programs, table)?,
-            Section::Stops => stops::measure(programs, table)?,
-            Section::Soak => soak::measure(programs, plan.soaks, table)?,
+        let mut table = Table::default();
+        // Before it builds anything: what a build leaves behind is no load.
+        let beside = Beside::begin();
+        let result = measure_section(plan, section, &mut servers, &mut table);
+        let text = match &result {
+            Ok(Some(text)) => text.clone(),
+            // Also where it has failed half way.
+            _ => table.to_string(),
+        };
+        let text = format!("{}\n\n{}", text.trim(), beside.told());
+        println!("{text}");
+        match result {
+            Ok(_) => measured.push((name, text)),
+            Err(error) => {
+                eprintln!("bench: {name}: {error:#}");
+                failed.push(name);
+            }
         }
     }
+    if plan.write {
+        document::write(&measured)?;
+    }
+    ensure!(failed.is_empty(), "failed: {}", failed.join(", "));
     Ok(())
 }
 
-/// Builds both servers as the image has them.
-fn build() -> Result<Programs> {
-    let root = PathBuf::from(env!("CARGO_MANIFEST_DIR"));
-    let cargo = env::var_os("CARGO").unwrap_or_else(|| "cargo".into());
-    let mut build = Command::new(cargo);
-    // What cargo has said of this program is news to build scripts, ring's for one: everything
-    // would be built again, each time.
-    for (name, _) in env::vars_os() {
-        let name = name.to_string_lossy();
-        if ["CARGO_PKG_", "CARGO_MANIFEST_", "CARGO_CRATE_"].iter().any(|p| name.starts_with(p)) {
-            build.env_remove(&*name);
-        }
+/// Fills the table in, or gives a text that stands for it.
+fn measure_section(
+    plan: &Plan,
+    section: Section,
+    servers: &mut Option<Programs>,
+    table: &mut Table,
+) -> Result<Option<String>> {
+    if section.is_of_servers() && servers.is_none() {
+        *servers = Some(cargo::servers()?);
     }
-    let built = build
-        .current_dir(&root)
-        .args([
-            "build",
-            "--profile",
-            "dist",
-            "--quiet",
-            "--package",
-            "websample",
-            "--no-default-features",
-            "--features",
-            "plain",
-        ])
-        .args(["--bin", "websample", "--bin", "plain"])
-        .status()
-        .context("cargo cannot be run")?;
-    ensure!(built.success(), "the servers could not be built");
-    let target = env::var_os("CARGO_TARGET_DIR").map_or_else(|| root.join("target"), PathBuf::from);
-    let directory = target.join("dist");
-    Ok(Programs { websample: directory.join("websample"), plain: directory.join("plain") })
+    let servers = || servers.as_ref().context("the servers were not built");
+    match section {
+        Section::Instructions => instructions::measure(servers()?, table)?,
+        Section::Requests => requests::measure(servers()?, plan.rounds, table)?,
+        Section::Log => log::measure(servers()?, plan.rounds, table)?,
+        Section::Scrapes => scrapes::measure(servers()?, table)?,
+        Section::Stops => stops::measure(servers()?, table)?,
+        Section::Soak => soak::measure(servers()?, plan.soaks, table)?,
+        Section::Hyper => hyper::measure(&cargo::axum()?, table)?,
+        Section::Load => return elsewhere::load().map(Some),
+        Section::Manifests => elsewhere::manifests(table)?,
+        Section::Page => elsewhere::page(table)?,
+        Section::Build => building::measure(plan.baseline.as_deref(), table)?,
+    }
+    Ok(None)
 }
 
 /// Whether a program is on the PATH.

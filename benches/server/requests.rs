@@ -15,11 +15,11 @@ const REQUESTS: u64 = 60_000;
 const WARM_UP: u64 = 6_000;
 
 /// What one run gave.
-struct Run {
+pub(crate) struct Run {
     /// Requests a second.
     rate: f64,
     /// Microseconds of CPU time a request, in the kernel as well.
-    cpu: f64,
+    pub(crate) cpu: f64,
 }
 
 /// A load, and how many threads bear it.
@@ -50,20 +50,11 @@ pub(crate) fn measure(programs: &Programs, rounds: usize, table: &mut Table) -> 
             met: Some(cpu.median() <= limit),
         });
     }
-    let [logging, silent] =
-        alternate(programs, [Kind::Logging, Kind::Websample], load::GET, 1, rounds)?;
-    let more = median(&logging, |run| run.cpu) - median(&silent, |run| run.cpu);
-    table.push(Row {
-        what: "access log as JSON: CPU µs/request more".to_owned(),
-        websample: format!("{more:.2}"),
-        ratio: format!("{:.3}", ratios(&logging, &silent, |run| run.cpu)),
-        ..Row::default()
-    });
     Ok(())
 }
 
 /// Runs both servers in turns, each a fresh process every time, the first one by turns first.
-fn alternate(
+pub(crate) fn alternate(
     programs: &Programs,
     kinds: [Kind; 2],
     load: Load,
@@ -86,11 +77,11 @@ fn alternate(
     Ok(runs)
 }
 
-fn median(runs: &[Run], number: impl Fn(&Run) -> f64) -> f64 {
+pub(crate) fn median(runs: &[Run], number: impl Fn(&Run) -> f64) -> f64 {
     Spread::of(runs.iter().map(number)).median()
 }
 
 /// Of runs that followed each other, so that what disturbed both is in neither ratio.
-fn ratios(ours: &[Run], theirs: &[Run], number: impl Fn(&Run) -> f64) -> Spread {
+pub(crate) fn ratios(ours: &[Run], theirs: &[Run], number: impl Fn(&Run) -> f64) -> Spread {
     Spread::of(ours.iter().zip(theirs).map(|(ours, theirs)| number(ours) / number(theirs)))
 }

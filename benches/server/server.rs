@@ -28,6 +28,8 @@ const ATTEMPTS: usize = 3;
 pub(crate) struct Programs {
     pub(crate) websample: PathBuf,
     pub(crate) plain: PathBuf,
+    /// The axum application, see crates/hyper/examples/cost.rs.
+    pub(crate) axum: PathBuf,
 }
 
 /// Which server, and how.
@@ -35,10 +37,12 @@ pub(crate) struct Programs {
 pub(crate) enum Kind {
     /// This project's, without its access log, since plain has none.
     Websample,
-    /// With its access log.
-    Logging,
+    /// With its access log, in one of its formats.
+    Logging(&'static str),
     /// actix-web's.
     Plain,
+    /// The axum application: plain, draining or named.
+    Axum(&'static str),
 }
 
 /// How a server is started.
@@ -69,8 +73,9 @@ impl Settings<'_> {
         admin: SocketAddr,
     ) -> Result<Command> {
         let program = match self.kind {
-            Kind::Websample | Kind::Logging => &programs.websample,
+            Kind::Websample | Kind::Logging(_) => &programs.websample,
             Kind::Plain => &programs.plain,
+            Kind::Axum(_) => &programs.axum,
         };
         let mut command = match self.under {
             [] => Command::new(program),
@@ -84,14 +89,19 @@ impl Settings<'_> {
         let workers = self.workers.unwrap_or(cpus).to_string();
         if self.kind == Kind::Plain {
             command.arg(address.to_string()).arg(workers);
+        } else if let Kind::Axum(how) = self.kind {
+            command.arg(how).arg(address.to_string());
         } else {
-            let level = if self.kind == Kind::Logging { "info" } else { "warn" };
+            let (level, format) = match self.kind {
+                Kind::Logging(format) => ("info", format),
+                _ => ("warn", "json"),
+            };
             let delay = format!("{}ms", self.delay.as_millis());
             command
                 .args(["serve", "--version", "v1", "--instance", "bench"])
                 .args(["--listen", &address.to_string()])
                 .args(["--admin.listen", &admin.to_string()])
-                .args(["--workers", &workers, "--log.level", level, "--log.format", "json"])
+                .args(["--workers", &workers, "--log.level", level, "--log.format", format])
                 .args(["--delay.min", &delay, "--delay.quiet", "0s", "--delay.max", &delay]);
         }
         // Neither settings nor a logger's level come from whoever runs this.
@@ -118,7 +128,9 @@ impl Settings<'_> {
                 command.spawn().with_context(|| format!("{command:?} could not be started"))?;
             let ready_after = Duration::ZERO;
             let mut server = Server { child: Some(child), address, admin, ready_after };
-            match server.wait_ready(began) {
+            // The axum application has no probes where it is plain.
+            let probe = if matches!(self.kind, Kind::Axum(_)) { "/" } else { "/readiness" };
+            match server.wait_ready(began, probe) {
                 Ok(()) => return Ok(server),
                 Err(error) if attempt == ATTEMPTS => return Err(error),
                 Err(_) => attempt += 1,
@@ -150,9 +162,9 @@ pub(crate) struct Exit {
 }
 
 impl Server {
-    fn wait_ready(&mut self, began: Instant) -> Result<()> {
+    fn wait_ready(&mut self, began: Instant, probe: &str) -> Result<()> {
         loop {
-            let answered = client::send(self.address, "/readiness")
+            let answered = client::send(self.address, probe)
                 .and_then(|mut stream| client::receive(&mut stream));
             if answered.is_ok_and(|status| (200..300).contains(&status)) {
                 self.ready_after = began.elapsed();

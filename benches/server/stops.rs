@@ -1,7 +1,9 @@
 //! What a server costs while it has nothing to do, and how soon it comes and goes.
 
 use std::{
-    fs, thread,
+    fs,
+    net::TcpStream,
+    thread,
     time::{Duration, Instant},
 };
 
@@ -29,6 +31,9 @@ const IDLE: Duration = Duration::from_millis(1200);
 
 /// Servers that are idle at the same time.
 const BATCH: usize = 10;
+
+/// Connections that are kept, as many as a shell's limit of open files allows.
+const CONNECTIONS: usize = 900;
 
 /// For threads to have touched what they touch first.
 const SETTLE: Duration = Duration::from_millis(500);
@@ -59,6 +64,16 @@ pub(crate) fn measure(programs: &Programs, table: &mut Table) -> Result<()> {
         target: "≤ 12".to_owned(),
         met: Some(websample.median() <= 12.0),
     });
+    let [websample, plain] = both(of_connections)?;
+    let ratio = websample.median() / plain.median();
+    table.push(Row {
+        what: format!("memory of an idle kept connection, of {CONNECTIONS}: KiB"),
+        websample: format!("{websample:.2}"),
+        plain: format!("{plain:.2}"),
+        ratio: format!("{ratio:.3}"),
+        target: "≤ 1.02".to_owned(),
+        met: Some(ratio <= 1.02),
+    });
     let size = |path| -> Result<f64> {
         let file = fs::metadata(path).context("a server's binary")?;
         Ok(file.len() as f64 / MIB)
@@ -69,8 +84,8 @@ pub(crate) fn measure(programs: &Programs, table: &mut Table) -> Result<()> {
         websample: format!("{websample:.1}"),
         plain: format!("{plain:.1}"),
         ratio: format!("{:.2}", websample / plain),
-        target: "≤ 8".to_owned(),
-        met: Some(websample <= 8.0),
+        target: "≤ 4.5".to_owned(),
+        met: Some(websample <= 4.5),
     });
     Ok(())
 }
@@ -134,4 +149,23 @@ fn resident(server: Server) -> Result<f64> {
     let kib = server.resident()?;
     server.stop()?;
     Ok(kib as f64 / 1024.0)
+}
+
+/// What a connection adds that was used once and is kept.
+fn of_connections(server: Server) -> Result<f64> {
+    thread::sleep(SETTLE);
+    let before = server.resident()?;
+    let kept: Result<Vec<TcpStream>> = (0..CONNECTIONS)
+        .map(|_| {
+            let mut stream = client::send(server.address, "/")?;
+            client::receive(&mut stream)?;
+            Ok(stream)
+        })
+        .collect();
+    let kept = kept?;
+    thread::sleep(SETTLE);
+    let after = server.resident()?;
+    drop(kept);
+    server.stop()?;
+    Ok(after.saturating_sub(before) as f64 / CONNECTIONS as f64)
 }

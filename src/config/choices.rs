@@ -6,6 +6,7 @@ pub enum Framework {
     /// actix-web.
     Actix,
     /// hyper.
+    #[cfg(feature = "hyper")]
     Hyper,
 }
 

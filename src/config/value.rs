@@ -48,7 +48,7 @@ pub(super) trait Value {
 }
 
 macro_rules! values {
-    ($($(#[$doc:meta])* $name:ident: $is:ty, $placeholder:literal, $parse:expr $(, $flag:ident)*;)*) => {
+    ($($(#[$doc:meta])* $name:ident: $is:ty, $placeholder:expr, $parse:expr $(, $flag:ident)*;)*) => {
         $(
             $(#[$doc])*
             pub(super) enum $name {}
@@ -66,12 +66,14 @@ macro_rules! values {
     };
 }
 
+const FRAMEWORKS: &str = if cfg!(feature = "hyper") { "actix|hyper" } else { "actix" };
+
 values! {
     /// A short name that fits into a header and a label.
     Label: String, "NAME", label, IS_TEXT;
     /// A header's value that is not repeated anywhere.
     Secret: Token, "TOKEN", token, IS_TEXT, IS_SECRET;
-    FrameworkName: Framework, "actix|hyper", framework;
+    FrameworkName: Framework, FRAMEWORKS, framework;
     ModeName: Mode, "ignore|immediate|graceful|drain", mode;
     /// An IP address and a port.
     Address: SocketAddr, "ADDRESS:PORT", address;
@@ -270,7 +272,12 @@ fn list(names: &[&str]) -> String {
 }
 
 fn framework(text: &str) -> Parsed<Framework> {
-    choice(&[("actix", Framework::Actix), ("hyper", Framework::Hyper)], text)
+    let words = [
+        ("actix", Framework::Actix),
+        #[cfg(feature = "hyper")]
+        ("hyper", Framework::Hyper),
+    ];
+    choice(&words, text)
 }
 
 fn mode(text: &str) -> Parsed<Mode> {
@@ -396,7 +403,8 @@ mod tests {
     #[test]
     fn words_are_exact_and_a_near_miss_is_named() {
         assert_eq!(mode("drain"), Ok(Mode::Drain));
-        assert_eq!(framework("hyper"), Ok(Framework::Hyper));
+        assert_eq!(framework("actix"), Ok(Framework::Actix));
+        assert_eq!(framework("hyper").is_ok(), cfg!(feature = "hyper"));
         assert_eq!(auto_boolean("false"), Ok(Switch::Off));
         assert_eq!(on_drain("keep"), Ok(OnDrain::Keep));
         assert_eq!(on_drain("auto"), Ok(OnDrain::Auto));

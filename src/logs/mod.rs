@@ -1,31 +1,53 @@
 //! Logs on standard output: for people on a terminal, as JSON elsewhere.
 //!
-//! They never hold the server up: see `writer`.
+//! They never hold the server up:
+//!
+//! ```text
+//! event ── subscriber ── json, text ── queue (a thread's own) ──┐
+//!                                      queue (another's)      ──┴─ writer ── standard output
+//! ```
 
+mod clock;
+mod json;
+mod queue;
+mod subscriber;
+#[cfg(test)]
+mod tests;
+mod text;
 mod writer;
 
-use std::{io::IsTerminal, time::Duration};
+use std::{
+    fs::File,
+    io::{self, IsTerminal},
+    os::fd::AsFd as _,
+    sync::Arc,
+    time::Duration,
+};
 
 use tracing::level_filters::LevelFilter;
 
-use self::writer::Writer;
-pub use self::writer::dropped;
+pub use self::queue::dropped;
+use self::{
+    queue::Shared,
+    subscriber::{Format, Lines},
+};
 use crate::config::LogFormat;
 
-/// How long the exit waits for lines that are still on their way, at most.
-const FLUSH: Duration = Duration::from_millis(500);
+/// How long the exit waits for lines that are still on their way: at most, and while nobody takes any.
+const FLUSH: Duration = Duration::from_millis(1_500);
+const STUCK: Duration = Duration::from_millis(500);
 
 /// The logs of this process; the last lines are written when it is dropped.
 #[must_use = "the last lines are written when this is dropped"]
 #[derive(Debug)]
 pub struct Logs {
-    writer: Option<Writer>,
+    shared: Option<Arc<Shared>>,
 }
 
 impl Drop for Logs {
     fn drop(&mut self) {
-        if let Some(writer) = &self.writer {
-            writer.flush(FLUSH);
+        if let Some(shared) = &self.shared {
+            writer::flush(shared, FLUSH, STUCK);
         }
     }
 }
@@ -37,23 +59,17 @@ impl Drop for Logs {
 ///
 /// # Errors
 /// When the thread that writes cannot be had.
-pub fn init(format: LogFormat, level: LevelFilter) -> std::io::Result<Logs> {
-    let terminal = std::io::stdout().is_terminal();
-    let writer = Writer::start(std::io::stdout())?;
-    let builder = tracing_subscriber::fmt()
-        .with_max_level(level)
-        .with_target(true)
-        // What cannot be written is counted; to complain on standard error could block, or panic.
-        .log_internal_errors(false)
-        .with_writer(writer.clone());
-    let set = if format.is_json(terminal) {
-        builder.json().flatten_event(true).try_init()
-    } else {
-        builder.with_ansi(terminal).try_init()
-    };
+pub fn init(format: LogFormat, level: LevelFilter) -> io::Result<Logs> {
+    let terminal = io::stdout().is_terminal();
+    // Not through std's buffer, which does not say how much of it was taken.
+    let out = File::from(io::stdout().as_fd().try_clone_to_owned()?);
+    let shared = writer::start(out)?;
+    let format =
+        if format.is_json(terminal) { Format::Json } else { Format::Text { colours: terminal } };
+    let lines = Lines { format, level, shared: Arc::clone(&shared) };
     // An error means that somebody else is already listening, whose choice counts.
-    if set.is_err() {
-        return Ok(Logs { writer: None });
+    if tracing::subscriber::set_global_default(lines).is_err() {
+        return Ok(Logs { shared: None });
     }
     std::panic::set_hook(Box::new(|panic| {
         let place = panic.location().map(ToString::to_string);
@@ -62,5 +78,5 @@ pub fn init(format: LogFormat, level: LevelFilter) -> std::io::Result<Logs> {
         let what = text.or_else(|| payload.downcast_ref::<String>().map(String::as_str));
         tracing::error!(target: "websample::panic", place, what, "panicked");
     }));
-    Ok(Logs { writer: Some(writer) })
+    Ok(Logs { shared: Some(shared) })
 }

@@ -1,162 +1,180 @@
-//! A thread that writes log lines, and a bounded queue in front of it.
+//! The thread that writes log lines.
 //!
 //! Whoever reads standard output may be slow, stuck or gone, and the disk behind it full. A server
-//! that waited for it would answer nobody, neither probes nor SIGTERM. So a line that finds the queue
-//! full is dropped and counted. (`tracing-appender` does the same, but prints to standard output
-//! where its own thread is stuck, and so would wait for it after all.)
+//! that waited for it would answer nobody, neither probes nor SIGTERM. So this thread alone waits, and a
+//! line that finds its queue full is dropped and counted. (`tracing-appender` does the same, with one
+//! queue for all, a wake for each line, and an output of its own where its thread is stuck.)
 
 use std::{
-    cell::RefCell,
-    io::{self, Write},
+    io::{self, ErrorKind, Write},
     sync::{
         Arc,
-        atomic::{AtomicU64, AtomicUsize, Ordering},
-        mpsc::{Receiver, SyncSender, TrySendError, sync_channel},
+        atomic::{Ordering, fence},
+        mpsc::{RecvTimeoutError, sync_channel},
     },
     thread,
     time::{Duration, Instant},
 };
 
-use tracing_subscriber::fmt::MakeWriter;
+use super::{
+    queue::{Shared, Source, drop_lines, dropped},
+    subscriber,
+};
 
-/// Lines that may wait. A burst of requests is logged whole; ten seconds of a stuck reader are not.
-const LINES: usize = 8_192;
-
-/// Bytes that may wait: lines have the length of a client's path.
-const BYTES: usize = 8 * 1024 * 1024;
-
-/// Lines are written together, up to so many bytes at once.
+/// Lines are written together, up to about so many bytes at once.
 const BATCH: usize = 64 * 1024;
 
-/// Lines of this process that could not be written.
-static DROPPED: AtomicU64 = AtomicU64::new(0);
+/// After a write, lines are left to gather: to be woken for each would cost more than to write it.
+const PAUSE: Duration = Duration::from_millis(5);
 
-/// How many log lines of this process were dropped, since nobody took them in time.
-pub fn dropped() -> u64 {
-    DROPPED.load(Ordering::Relaxed)
+/// Starts the thread.
+pub(super) fn start(out: impl Write + Send + 'static) -> io::Result<Arc<Shared>> {
+    let shared = Arc::new(Shared::default());
+    let writer = Writer {
+        out,
+        shared: Arc::clone(&shared),
+        sources: Vec::new(),
+        batch: Vec::new(),
+        ends: Vec::new(),
+        told: 0,
+    };
+    let thread = thread::Builder::new().name("websample-log".to_owned()).spawn(|| writer.run())?;
+    // Nobody logs before this returns.
+    let _ = shared.thread.set(thread.thread().clone());
+    Ok(shared)
 }
 
-fn drop_lines(lines: u64) {
-    DROPPED.fetch_add(lines, Ordering::Relaxed);
-}
-
-enum Told {
-    Line(Vec<u8>),
-    /// Everything before this has been written, or tried.
-    Flush(SyncSender<()>),
-}
-
-/// Takes lines, and never waits.
-#[derive(Debug, Clone)]
-pub(super) struct Writer {
-    queue: SyncSender<Told>,
-    waiting: Arc<AtomicUsize>,
-}
-
-impl Writer {
-    /// Starts the thread, which ends with the last of these.
-    pub(super) fn start(out: impl Write + Send + 'static) -> io::Result<Self> {
-        let (queue, lines) = sync_channel(LINES);
-        let waiting = Arc::new(AtomicUsize::new(0));
-        let thread = Thread { out, lines, waiting: Arc::clone(&waiting), told: 0 };
-        thread::Builder::new().name("websample-log".to_owned()).spawn(move || thread.run())?;
-        Ok(Self { queue, waiting })
+/// Waits until what is queued so far is written, but for no longer than this, nor for longer than that
+/// while nothing is taken.
+pub(super) fn flush(shared: &Shared, most: Duration, stuck: Duration) {
+    let until = Instant::now() + most;
+    let (done, wait) = sync_channel(1);
+    shared.told().flushes.push(done);
+    if let Some(thread) = shared.thread.get() {
+        thread.unpark();
     }
-
-    /// Waits until what was taken so far is written, but not for longer than this.
-    pub(super) fn flush(&self, limit: Duration) {
-        let until = Instant::now() + limit;
-        let (done, wait) = sync_channel(1);
-        let mut flush = Told::Flush(done);
-        // A full queue may have room in a moment; a channel cannot be waited for with a limit.
-        while let Err(TrySendError::Full(back)) = self.queue.try_send(flush) {
-            flush = back;
-            if Instant::now() >= until {
-                return;
-            }
-            thread::sleep(Duration::from_millis(1));
+    let mut before = shared.written.load(Ordering::Relaxed);
+    loop {
+        let left = until.saturating_duration_since(Instant::now());
+        match wait.recv_timeout(left.min(stuck)) {
+            Err(RecvTimeoutError::Timeout) => {}
+            // Also where the thread is gone.
+            Ok(()) | Err(RecvTimeoutError::Disconnected) => return,
         }
-        // An error means that time is over, or that the thread is gone.
-        let _ = wait.recv_timeout(until.saturating_duration_since(Instant::now()));
-    }
-}
-
-thread_local! {
-    /// On the thread that writes, its own lines: they must not wait behind those that it tells of.
-    static OWN: RefCell<Option<Vec<u8>>> = const { RefCell::new(None) };
-}
-
-/// A line at a time, as `tracing_subscriber` writes them.
-impl Write for Writer {
-    fn write(&mut self, line: &[u8]) -> io::Result<usize> {
-        let is_own = OWN.with_borrow_mut(|own| {
-            if let Some(own) = own {
-                own.extend_from_slice(line);
-            }
-            own.is_some()
-        });
-        if is_own {
-            return Ok(line.len());
+        let now = shared.written.load(Ordering::Relaxed);
+        if now == before || left.is_zero() {
+            return;
         }
-        let waiting = self.waiting.fetch_add(line.len(), Ordering::Relaxed);
-        let told = Told::Line(line.to_vec());
-        if waiting + line.len() > BYTES || self.queue.try_send(told).is_err() {
-            self.waiting.fetch_sub(line.len(), Ordering::Relaxed);
-            drop_lines(1);
-        }
-        Ok(line.len())
-    }
-
-    fn flush(&mut self) -> io::Result<()> {
-        Ok(())
+        before = now;
     }
 }
 
-impl<'a> MakeWriter<'a> for Writer {
-    type Writer = Self;
-
-    fn make_writer(&'a self) -> Self {
-        self.clone()
-    }
-}
-
-struct Thread<W> {
+struct Writer<W> {
     out: W,
-    lines: Receiver<Told>,
-    waiting: Arc<AtomicUsize>,
+    shared: Arc<Shared>,
+    sources: Vec<Source>,
+    batch: Vec<u8>,
+    /// Where each line of the batch ends.
+    ends: Vec<usize>,
     /// Dropped lines that the log itself has told of.
     told: u64,
 }
 
-impl<W: Write> Thread<W> {
+impl<W: Write> Writer<W> {
     fn run(mut self) {
-        let mut batch = Vec::with_capacity(BATCH);
-        while let Ok(first) = self.lines.recv() {
-            let mut next = Some(first);
-            let (mut count, mut flushes) = (0, Vec::new());
-            while let Some(told) = next {
-                match told {
-                    Told::Line(line) => {
-                        self.waiting.fetch_sub(line.len(), Ordering::Relaxed);
-                        batch.extend_from_slice(&line);
-                        count += 1;
-                    }
-                    Told::Flush(done) => flushes.push(done),
-                }
-                next = if batch.len() < BATCH { self.lines.try_recv().ok() } else { None };
-            }
-            if self.out.write_all(&batch).and_then(|()| self.out.flush()).is_err() {
-                // Some of them may have come through; that is not known.
-                drop_lines(count);
-            } else {
-                self.tell_what_is_missing();
-            }
-            batch.clear();
-            for done in flushes {
+        subscriber::keep_own();
+        loop {
+            let told = std::mem::take(&mut *self.shared.told());
+            self.sources.extend(told.queues.into_iter().map(Source::new));
+            let wrote = self.write_what_waits();
+            self.sources.retain(|source| !source.is_over());
+            for done in told.flushes {
                 // An error means that nobody waits any longer.
                 let _ = done.try_send(());
             }
+            if wrote {
+                thread::park_timeout(PAUSE);
+            } else {
+                self.sleep();
+            }
         }
+    }
+
+    /// Until there is something to do, or for no reason.
+    fn sleep(&self) {
+        self.shared.asleep.store(true, Ordering::Relaxed);
+        fence(Ordering::SeqCst);
+        let is_told = {
+            let told = self.shared.told();
+            !told.queues.is_empty() || !told.flushes.is_empty()
+        };
+        if !is_told && self.sources.iter().all(Source::is_empty) {
+            thread::park();
+        }
+        self.shared.asleep.store(false, Ordering::Relaxed);
+    }
+
+    /// Whether there was anything.
+    fn write_what_waits(&mut self) -> bool {
+        let mut wrote = false;
+        loop {
+            self.collect();
+            if self.ends.is_empty() {
+                return wrote;
+            }
+            wrote = true;
+            let is_full = self.batch.len() >= BATCH;
+            self.write();
+            if !is_full {
+                return wrote;
+            }
+        }
+    }
+
+    /// Takes lines in the order of their times, until there are none or the batch is full.
+    fn collect(&mut self) {
+        while self.batch.len() < BATCH {
+            let waiting =
+                self.sources.iter_mut().filter_map(|source| Some((source.next()?, source)));
+            let Some((_, earliest)) = waiting.min_by_key(|(micros, _)| *micros) else { return };
+            earliest.take(&mut self.batch);
+            self.ends.push(self.batch.len());
+        }
+    }
+
+    fn write(&mut self) {
+        let (written, result) = self.write_out();
+        let lost = self.ends.iter().filter(|end| **end > written).count();
+        let is_torn = written > 0 && !self.batch[..written].ends_with(b"\n");
+        self.ends.clear();
+        self.batch.clear();
+        match result {
+            Ok(()) => self.tell_what_is_missing(),
+            Err(_) => drop_lines(lost as u64),
+        }
+        if is_torn {
+            // The next line is one of its own.
+            self.batch.push(b'\n');
+        }
+    }
+
+    /// How much of the batch was taken, and what came of the rest.
+    fn write_out(&mut self) -> (usize, io::Result<()>) {
+        let mut written = 0;
+        while written < self.batch.len() {
+            match self.out.write(&self.batch[written..]) {
+                Ok(0) => return (written, Err(ErrorKind::WriteZero.into())),
+                Ok(count) => {
+                    written += count;
+                    self.shared.written.fetch_add(count as u64, Ordering::Relaxed);
+                }
+                Err(error) if error.kind() == ErrorKind::Interrupted => {}
+                // A pipe that somebody else wants not to wait for.
+                Err(error) if error.kind() == ErrorKind::WouldBlock => thread::sleep(PAUSE),
+                Err(error) => return (written, Err(error)),
+            }
+        }
+        (written, self.out.flush())
     }
 
     /// Once there is a reader again, it has to know that lines are missing.
@@ -166,82 +184,10 @@ impl<W: Write> Thread<W> {
         if lines == 0 {
             return;
         }
-        OWN.set(Some(Vec::new()));
         tracing::warn!(target: "websample::log", lines, "log lines were dropped");
-        let line = OWN.take().unwrap_or_default();
+        let line = subscriber::take_own();
         if self.out.write_all(&line).and_then(|()| self.out.flush()).is_ok() {
             self.told = dropped;
         }
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use std::sync::{Condvar, Mutex};
-
-    use super::*;
-
-    /// Takes nothing until it is opened, like a pipe whose reader sleeps.
-    #[derive(Clone, Default)]
-    struct Gate(Arc<Inner>);
-
-    #[derive(Default)]
-    struct Inner {
-        taken: Mutex<(bool, Vec<u8>)>,
-        opened: Condvar,
-    }
-
-    impl Gate {
-        fn open(&self) {
-            self.0.taken.lock().unwrap().0 = true;
-            self.0.opened.notify_all();
-        }
-
-        fn text(&self) -> String {
-            String::from_utf8(self.0.taken.lock().unwrap().1.clone()).unwrap()
-        }
-    }
-
-    impl Write for Gate {
-        fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
-            let closed = self.0.taken.lock().unwrap();
-            let mut open = self.0.opened.wait_while(closed, |(open, _)| !*open).unwrap();
-            open.1.extend_from_slice(bytes);
-            Ok(bytes.len())
-        }
-
-        fn flush(&mut self) -> io::Result<()> {
-            Ok(())
-        }
-    }
-
-    #[test]
-    fn a_reader_that_sleeps_holds_nobody_up_and_what_is_dropped_is_counted() {
-        let gate = Gate::default();
-        let mut writer = Writer::start(gate.clone()).unwrap();
-        let before = dropped();
-        let lines = 4 * LINES;
-        for _ in 0..lines {
-            writer.write_all(b"a line\n").unwrap();
-        }
-        let lost = (dropped() - before) as usize;
-        assert!(lost >= LINES, "{lost}");
-        writer.flush(Duration::from_millis(10));
-        gate.open();
-        writer.flush(Duration::from_secs(60));
-        assert_eq!(gate.text().lines().count() + lost, lines);
-    }
-
-    #[test]
-    fn lines_are_written_whole_and_in_order() {
-        let gate = Gate::default();
-        gate.open();
-        let mut writer = Writer::start(gate.clone()).unwrap();
-        for n in 0..1_000 {
-            writer.write_all(format!("{n}\n").as_bytes()).unwrap();
-        }
-        writer.flush(Duration::from_secs(60));
-        let lines: Vec<u32> = gate.text().lines().map(|line| line.parse().unwrap()).collect();
-        assert_eq!(lines, (0..1_000).collect::<Vec<_>>());
     }
 }

@@ -17,6 +17,7 @@ mod dropped;
 mod echo;
 mod events;
 mod leaving;
+#[cfg(feature = "hyper")]
 mod on_hyper;
 mod seconds;
 mod sleep;
@@ -97,6 +98,7 @@ pub async fn run(settings: Settings, signals: Signals) -> Result<DrainReport, Se
             };
             Server::with(told, app).run()
         }
+        #[cfg(feature = "hyper")]
         Framework::Hyper => on_hyper::run(told, settings, lifecycle.clone()),
     };
     if !logs_connections {

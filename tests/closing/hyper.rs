@@ -13,6 +13,7 @@ mod hostile_http2;
 mod http1;
 mod http2;
 mod idle;
+mod logged;
 mod outside;
 mod queue;
 mod service;

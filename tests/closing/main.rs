@@ -14,6 +14,7 @@
 //! | `outside` | the log, files, descriptors, signals and what can be wrong with them |
 //! | `handoff` | restarts that close no port |
 //! | `service` | sockets of an activator, and what a service manager is told |
+//! | `logged` | the log of a server that ends, whichever way |
 //! | `busy` | many drains under many clients that move |
 //! | `idle` | thousands of idle connections |
 
@@ -30,6 +31,7 @@ mod hostile_http2;
 mod http1;
 mod http2;
 mod idle;
+mod logged;
 mod outside;
 mod queue;
 mod service;

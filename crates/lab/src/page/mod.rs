@@ -1,8 +1,8 @@
 //! `report.html`: one file that shows one or many rollouts and their losses, for years to come.
 //!
 //! Words and tables are written here and need no script. The charts are drawn by Plotly.js,
-//! which `build.rs` takes from the `plotly` crate; it travels in the page, gzipped. The page's
-//! own Content-Security-Policy forbids every request.
+//! whose basic bundle is among the assets; it travels in the page, gzipped. The page's own
+//! Content-Security-Policy forbids every request.
 //!
 //! | file | its subject |
 //! |---|---|
@@ -22,6 +22,8 @@ mod verdict;
 
 use std::{io, path::Path};
 
+use base64::{Engine as _, prelude::BASE64_STANDARD};
+
 use self::{document::Document, html::json_for_script};
 use super::saved::Saved;
 
@@ -30,8 +32,9 @@ pub(super) use self::tables::command_line;
 /// The name of the file beside `report.json`.
 pub const FILE: &str = "report.html";
 
-/// Plotly.js with its licence at its head, gzipped, in base64.
-const LIBRARY: &str = include_str!(concat!(env!("OUT_DIR"), "/plotly.js.gz.base64"));
+/// Plotly.js with its licence at its head: `plotly-basic.min.js` of the npm package
+/// `plotly.js-basic-dist-min`, which draws bars and lines and no more, gzipped as it is.
+const LIBRARY: &[u8] = include_bytes!("assets/plotly-basic-3.0.1.min.js.gz");
 
 const TEMPLATE: &str = include_str!("assets/page.html");
 
@@ -67,7 +70,7 @@ pub fn render(reports: &[Saved]) -> serde_json::Result<String> {
         ("streams", &tables::streams(reports)),
         ("settings", &tables::settings(reports)),
         ("data", &json_for_script(&document)),
-        ("library", LIBRARY),
+        ("library", &BASE64_STANDARD.encode(LIBRARY)),
         ("script", &script),
     ];
     Ok(fill(TEMPLATE, &parts))
@@ -115,11 +118,8 @@ mod tests {
     fn the_library_is_there_with_its_licence() {
         use std::io::Read as _;
 
-        use base64::{Engine as _, prelude::BASE64_STANDARD};
-
-        let packed = BASE64_STANDARD.decode(LIBRARY).expect("base64");
         let mut head = [0; 200];
-        let mut unpacked = flate2::read::GzDecoder::new(&*packed);
+        let mut unpacked = flate2::read::GzDecoder::new(LIBRARY);
         unpacked.read_exact(&mut head).expect("gzip");
         let head = String::from_utf8_lossy(&head);
         assert!(head.contains("plotly.js") && head.contains("MIT license"), "{head}");
