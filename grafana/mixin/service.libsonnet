@@ -156,7 +156,7 @@ local rollouts = [
     'Which phase was each pod in?',
     'A row a pod. What leaves goes from lilac to dark; a row that ends while it is grey was a pod that ended without draining.',
     [lib.range(lib.phaseNumber(pod + ', version', pods), '{{version}} {{mode}} {{pod}}')],
-  ) + lib.at(0, 5, 24, 10),
+  ) + { options+: { perPage: 16 } } + lib.at(0, 5, 24, 10),
   lib.lines(
     'How long do drains take, of their budget?',
     'The slowest drain of each version, when it ended. The dashed lines are the budgets: at the deadline what still runs is cut off, at the end of the grace period the pod is killed.',

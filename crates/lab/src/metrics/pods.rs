@@ -22,7 +22,7 @@ fn has_process(pod: &PodRecord) -> bool {
     last.unwrap_or(false)
 }
 
-/// The end of a process that followed a SIGTERM.
+/// The end of a process that was told to end.
 struct Termination {
     since_sigterm: Duration,
     /// `None` where the pod stays: its container is restarted.
@@ -30,12 +30,14 @@ struct Termination {
     exit: Exit,
 }
 
-/// The ends of a pod's processes that followed a SIGTERM.
+/// The ends of a pod's processes that were told to end. On a cluster nobody sees a SIGTERM behind a
+/// hook, and a server that is killed reports none: there it counts from the deletion.
 fn terminations(pod: &PodRecord) -> impl Iterator<Item = Termination> {
     let (mut told, mut deleted) = (None, None);
     pod.events.iter().filter_map(move |event| match event.what {
         What::Deleted => {
             deleted = Some(event.at);
+            told = told.or(deleted);
             None
         }
         What::Started | What::Restarted(_) => {

@@ -159,10 +159,16 @@ async fn pods_and_terminations_are_read_at_the_scrape_and_stay_once_it_is_over()
     for what in [What::Started, What::Sigterm, What::Exited(Exit::Signal(9))] {
         timeline.record(&killed, what);
     }
+    // Nor need anybody have seen its SIGTERM, as behind a hook on a cluster.
+    let unseen: Arc<str> = "unseen".into();
+    timeline.created(&unseen, &"v1".into(), ADDRESS);
+    for what in [What::Started, What::Deleted, What::HookCalled, What::Exited(Exit::Signal(9))] {
+        timeline.record(&unseen, what);
+    }
     drop(following);
     assert_eq!(by_state(), [0, 0, 0]);
     let killed = "websample_lab_termination_duration_seconds_count{exit=\"137\",mode=\"drain\"}";
-    assert_eq!((value(&metrics, exited), value(&metrics, killed)), (Some(1.0), Some(1.0)));
+    assert_eq!((value(&metrics, exited), value(&metrics, killed)), (Some(1.0), Some(2.0)));
 }
 
 #[tokio::test]
