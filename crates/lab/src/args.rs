@@ -8,7 +8,7 @@ use websample_load::{Accepted, Mix, results::Encoding};
 use super::{
     cluster::{
         kubernetes::KubernetesArgs,
-        local::{IntOrPercent, PreStop, Propagation},
+        local::{IntOrPercent, PreStop, PropagationArg},
     },
     disruption::Disruption,
     gate::Condition,
@@ -103,7 +103,7 @@ pub struct RolloutArgs {
     /// cloud (10-20 s), a range such as 500ms..2s, or a file of times that --record has written
     /// elsewhere, which are replayed
     #[arg(long, default_value = "proxy")]
-    pub propagation: Propagation,
+    pub propagation: PropagationArg,
 
     /// What is between the load and the pods: the Service, or a real proxy (the program on the
     /// PATH) that keeps its connections to the pods

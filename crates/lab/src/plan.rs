@@ -112,12 +112,17 @@ impl Plan {
         let foreign = !args.command.is_empty();
         let names: Vec<String> =
             if args.modes.is_empty() { default_names(args) } else { args.modes.clone() };
+        let propagation = args.propagation.read();
+        let propagation = match propagation {
+            Ok(propagation) => propagation,
+            Err(error) => return fail("--propagation", error.to_string()),
+        };
         let mut variants = Vec::new();
         for name in &names {
             if variants.iter().any(|v: &Variant| v.name == *name) {
                 return fail("--modes", format!("{name} is there twice"));
             }
-            variants.push(variant(args, own, name, foreign)?);
+            variants.push(variant(args, own, name, &propagation, foreign)?);
         }
         let variants = for_each_event(&args.event, variants)?;
         let fail_on_loss = fail_on_loss(args, &variants)?;

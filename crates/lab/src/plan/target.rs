@@ -6,7 +6,10 @@ use websample_load::{Mix, Protocol};
 use super::{PlanError, Variant, fail};
 use crate::{
     args::{GroundKind, RolloutArgs},
-    cluster::{kubernetes, local::Propagation},
+    cluster::{
+        kubernetes,
+        local::{Propagation, PropagationArg},
+    },
     disruption::Disruption,
     through,
 };
@@ -27,7 +30,7 @@ pub(super) fn on_cluster(args: &RolloutArgs) -> Result<Option<kubernetes::Option
             !args.command.is_empty(),
             "the local target's; a cluster runs --image-v1 and --image-v2",
         ),
-        ("--propagation", args.propagation != Propagation::Proxy, emulated),
+        ("--propagation", args.propagation != PropagationArg::Known(Propagation::Proxy), emulated),
         (
             "--through",
             args.through.program().is_some(),

@@ -7,7 +7,7 @@ use websample_lifecycle::Mode;
 use super::{CONNECT_LIMIT, PlanError, Variant, fail, file_name};
 use crate::{
     args::{GroundKind, RolloutArgs},
-    cluster::local::{ClusterSpec, CommandTemplate, Port, PreStop, Probe, Probes},
+    cluster::local::{ClusterSpec, CommandTemplate, Port, PreStop, Probe, Probes, Propagation},
     disruption::Disruption,
 };
 
@@ -26,6 +26,7 @@ pub(super) fn variant(
     args: &RolloutArgs,
     own: &str,
     label: &str,
+    propagation: &Propagation,
     foreign: bool,
 ) -> Result<Variant, PlanError> {
     let (name, own_hook) = match label.split_once('+') {
@@ -63,7 +64,7 @@ pub(super) fn variant(
         grace: args.grace,
         probes: probes(args, foreign)?,
         pre_stop: hook,
-        propagation: args.propagation.clone(),
+        propagation: propagation.clone(),
         syn_timeout: CONNECT_LIMIT,
         logs: args.logs.then(|| args.out.join("logs").join(file_name(label))),
         ..ClusterSpec::new(command)

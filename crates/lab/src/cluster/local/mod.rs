@@ -69,7 +69,7 @@ pub use self::{
     hint::Hint,
     listener::Listener,
     probe::{Port, Probe, ProbeAction, ProbeKind, Probes},
-    propagation::Propagation,
+    propagation::{Propagation, PropagationArg},
     replica_set::PodPhase,
     service::Service,
     spec::{Addressing, ClusterSpec, CommandTemplate, PreStop},

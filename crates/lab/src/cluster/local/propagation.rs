@@ -1,9 +1,16 @@
 //! When a published change of the endpoints reaches one consumer (facts 4.3, 5.2, 6).
 
-use std::{fmt, ops::Range, path::Path, str::FromStr, sync::Arc, time::Duration};
+use std::{
+    fmt,
+    ops::Range,
+    path::{Path, PathBuf},
+    str::FromStr,
+    sync::Arc,
+    time::Duration,
+};
 
 use super::seed::Seed;
-use crate::timings::{Distribution, Through, Timings};
+use crate::timings::{Distribution, Through, Timings, TimingsError};
 
 /// How long kube-proxy takes to write its rules once it starts to. With what comes before it, a
 /// deletion takes effect 0.1 s after it at the earliest; and 1.2 s at the latest, where a change
@@ -37,35 +44,56 @@ pub enum Propagation {
     Recorded(Arc<Timings>),
 }
 
+/// What `--propagation` says: one that is known, or a record of times that is still to be read.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum PropagationArg {
+    /// A known one.
+    Known(Propagation),
+    /// A file that `--record` has written.
+    File(PathBuf),
+}
+
+impl PropagationArg {
+    /// Reads the record, if it is one.
+    ///
+    /// # Errors
+    /// A file that cannot be read, or is no record.
+    pub fn read(&self) -> Result<Propagation, TimingsError> {
+        match self {
+            Self::Known(propagation) => Ok(propagation.clone()),
+            Self::File(file) => Ok(Propagation::Recorded(Arc::new(Timings::read(file)?))),
+        }
+    }
+}
+
+impl FromStr for PropagationArg {
+    type Err = ParsePropagationError;
+
+    fn from_str(text: &str) -> Result<Self, Self::Err> {
+        if Path::new(text).extension().is_some_and(|kind| kind == "json") {
+            return Ok(Self::File(text.into()));
+        }
+        text.parse().map(Self::Known)
+    }
+}
+
 /// Why a text names no propagation.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
-pub enum ParsePropagationError {
-    /// It is none.
-    #[error(
-        "'{0}' is no propagation: use proxy, ingress, cloud, a range such as 500ms..2s, or a file that \
-         --record has written, such as timings.json"
-    )]
-    Unknown(String),
-    /// It names a file that is no record of times.
-    #[error("{0}")]
-    Record(String),
-}
+#[error(
+    "'{0}' is no propagation: use proxy, ingress, cloud, a range such as 500ms..2s, or a file that \
+     --record has written, such as timings.json"
+)]
+pub struct ParsePropagationError(String);
 
 impl FromStr for Propagation {
     type Err = ParsePropagationError;
 
     fn from_str(text: &str) -> Result<Self, Self::Err> {
-        let error = || ParsePropagationError::Unknown(text.to_owned());
+        let error = || ParsePropagationError(text.to_owned());
         match text {
             "proxy" => Ok(Self::Proxy),
             "ingress" => Ok(Self::Ingress),
             "cloud" => Ok(Self::Cloud),
-            file if Path::new(file).extension().is_some_and(|kind| kind == "json") => {
-                let read = Timings::read(Path::new(file));
-                let read =
-                    read.map_err(|error| ParsePropagationError::Record(error.to_string()))?;
-                Ok(Self::Recorded(Arc::new(read)))
-            }
             _ => {
                 let (from, to) = text.split_once("..").ok_or_else(error)?;
                 let parse = |part: &str| humantime::parse_duration(part).map_err(|_| error());
