@@ -92,7 +92,7 @@ impl ByPod {
 #[cfg(test)]
 mod tests {
     use super::{
-        super::{endpoints::tests::pod, propagation::Propagation, seed::Seed},
+        super::{endpoints::tests::pod, propagation::PropagationArg, seed::Seed},
         *,
     };
 
@@ -109,8 +109,8 @@ mod tests {
                 "seconds": {{"propagation_remove": {remove}, "propagation_add": {add}}}}}"#
         );
         std::fs::write(&file, text).expect("it is written");
-        let recorded: Propagation = file.to_str().expect("text").parse().expect("a record");
-        recorded.schedule(Seed::new(3))
+        let told: PropagationArg = file.to_str().expect("text").parse().expect("a file");
+        told.read().expect("a record").schedule(Seed::new(3))
     }
 
     fn slice(generation: u64, at: u64, endpoints: &[(u64, bool, bool)]) -> Arc<EndpointSlice> {
