@@ -26,6 +26,9 @@ use super::{
 /// In seconds: a WebSocket whose peer is silent for so long is told to leave.
 const SILENT: f64 = 0.1;
 
+/// In seconds: a SYN without an answer is sent again.
+const SYN_AGAIN: f64 = 1.0;
+
 /// In seconds: no request of a load that is sent in time is lost so slowly.
 const SLOW: f64 = 1.0;
 
@@ -49,7 +52,9 @@ fn unmet(loss: &Loss, trial: &Trial, run: &RunReport, ran: &Ran) -> Option<&'sta
     if trial.event == Disruption::Crash {
         return Some("a crash");
     }
-    match loss.cause {
+    // Nobody rejects its first SYN, and a second later, or two, another finds an endpoint that goes at once.
+    let waited = loss.outcome == Outcome::Refused && loss.at - loss.sent >= SYN_AGAIN;
+    match if waited { Cause::NoEndpoint } else { loss.cause } {
         Cause::NoEndpoint if may_be_without(trial) => return Some("no pod was there"),
         Cause::NoEndpoint if run.pods.iter().any(timed_out) => {
             return Some("no pod was there: a probe got no answer in time");
