@@ -115,9 +115,7 @@ fn a_budget_is_judged_where_it_may_be_read() {
         }
         let mut looking = Looking::start(&foreign.server, &["web"]);
         looking.said("times are UTC");
-        foreign.set_image("shop:v2");
-        foreign.replace(0);
-        foreign.complete();
+        foreign.update();
         looking.saw(&["rollout_over"]);
         let looked = looking.end();
         assert_eq!(looked.code, Some(0), "{looked:?}");

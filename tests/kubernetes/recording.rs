@@ -51,9 +51,7 @@ fn what_nobody_asked_of_cannot_be_recorded() {
     let foreign = Foreign::new("Deployment", 1);
     let mut looking = Looking::start(&foreign.server, &["web", "--record", "timings.json"]);
     looking.said("times are UTC");
-    foreign.set_image("shop:v2");
-    foreign.replace(0);
-    foreign.complete();
+    foreign.update();
     looking.saw(&["rollout_over"]);
     let looked = looking.end();
     assert_eq!(looked.code, Some(0), "{looked:?}");

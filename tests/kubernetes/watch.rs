@@ -131,9 +131,7 @@ fn a_stateful_set_and_a_daemon_set_are_looked_at_too() {
 fn programs_read_an_object_a_line() {
     let foreign = Foreign::new("Deployment", 1);
     let mut looking = look(&foreign.server, &["web", "--output", "json"]);
-    foreign.set_image("shop:v2");
-    foreign.replace(0);
-    foreign.complete();
+    foreign.update();
     looking.saw(&["rollout_over"]);
     let looked = looking.end();
     assert_eq!(looked.code, Some(0), "{looked:?}");
@@ -331,9 +329,7 @@ fn ctrl_c_ends_it_with_what_was_seen_so_far() {
 fn with_follow_it_goes_on_after_a_rollout() {
     let foreign = Foreign::new("Deployment", 1);
     let mut looking = look(&foreign.server, &["web", "--follow"]);
-    foreign.set_image("shop:v2");
-    foreign.replace(0);
-    foreign.complete();
+    foreign.update();
     looking.saw(&["rollout_over"]);
     foreign.set_image("shop:v3");
     looking.saw(&["rollout_began", "shop:v2 to shop:v3"]);

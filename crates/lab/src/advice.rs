@@ -147,4 +147,4 @@ fn judged(finding: &Finding, facts: &Facts<'_>) -> Judged {
 }
 
 #[cfg(test)]
-mod tests;
+pub(crate) mod tests;

@@ -43,7 +43,7 @@ fn manifest(lifecycle: &Value, grace: u32) -> Manifest {
     Manifest { sources: sources.collect(), ..Manifest::default() }
 }
 
-fn pod(n: u8, events: &[(u64, What)]) -> PodRecord {
+pub(crate) fn pod(n: u8, events: &[(u64, What)]) -> PodRecord {
     PodRecord {
         name: format!("web-{n}").into(),
         version: "a".into(),

@@ -76,19 +76,10 @@ pub(super) fn without_endpoint(pods: &[PodRecord], from: Duration) -> Vec<Durati
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::timeline::{Conditions, Event, Exit};
-
-    fn pod(n: u8, events: &[(u64, What)]) -> PodRecord {
-        PodRecord {
-            name: format!("web-{n}").into(),
-            version: "a".into(),
-            address: ([10, 0, 0, n], 80).into(),
-            events: events
-                .iter()
-                .map(|(at, what)| Event { at: Duration::from_secs(*at), what: what.clone() })
-                .collect(),
-        }
-    }
+    use crate::{
+        advice::tests::pod,
+        timeline::{Conditions, Exit},
+    };
 
     #[test]
     fn what_was_there_before_is_not_found() {

@@ -222,13 +222,24 @@ async fn workload(cluster: &Cluster, wanted: &Reference) -> Result<Workload, Kub
     Err(cluster.failed(ClusterProblem::Missing { object, there }))
 }
 
-async fn get<K>(cluster: &Cluster, name: &str) -> kube::Result<Option<K>>
-where
+/// What namespaces have, and the client can read.
+trait Listed:
+    Resource<DynamicType = (), Scope = k8s_openapi::NamespaceResourceScope>
+    + Clone
+    + DeserializeOwned
+    + std::fmt::Debug
+{
+}
+
+impl<K> Listed for K where
     K: Resource<DynamicType = (), Scope = k8s_openapi::NamespaceResourceScope>
         + Clone
         + DeserializeOwned
-        + std::fmt::Debug,
+        + std::fmt::Debug
 {
+}
+
+async fn get<K: Listed>(cluster: &Cluster, name: &str) -> kube::Result<Option<K>> {
     let api: Api<K> = Api::namespaced(cluster.client.clone(), &cluster.namespace);
     persist(|| api.get_opt(name)).await
 }
@@ -242,17 +253,9 @@ async fn others(cluster: &Cluster) -> Vec<Reference> {
     all
 }
 
-async fn named<K>(cluster: &Cluster, kind: Kind) -> Vec<Reference>
-where
-    K: Resource<DynamicType = (), Scope = k8s_openapi::NamespaceResourceScope>
-        + Clone
-        + DeserializeOwned
-        + std::fmt::Debug,
-{
-    let api: Api<K> = Api::namespaced(cluster.client.clone(), &cluster.namespace);
+async fn named<K: Listed>(cluster: &Cluster, kind: Kind) -> Vec<Reference> {
     let some = ListParams::default().limit(500);
-    let listed = persist(|| api.list(&some)).await;
-    let items = listed.map(|list| list.items).unwrap_or_default();
+    let items = listed::<K>(cluster, &some).await.unwrap_or_default();
     let names = items.into_iter().filter_map(|item| item.meta().name.clone());
     names.map(|name| Reference { kind, name }).collect()
 }
@@ -276,19 +279,14 @@ fn instead(wanted: &Reference, namespace: &str, there: &[Reference]) -> String {
 }
 
 /// Everything of a kind in the namespace.
-async fn all<K>(cluster: &Cluster, kinds: &str) -> Result<Vec<K>, KubernetesError>
-where
-    K: Resource<DynamicType = (), Scope = k8s_openapi::NamespaceResourceScope>
-        + Clone
-        + DeserializeOwned
-        + std::fmt::Debug,
-{
+async fn all<K: Listed>(cluster: &Cluster, kinds: &str) -> Result<Vec<K>, KubernetesError> {
+    let all = listed(cluster, &ListParams::default()).await;
+    all.map_err(|error| cluster.failed(ClusterProblem::of(&error, kinds, "list")))
+}
+
+async fn listed<K: Listed>(cluster: &Cluster, params: &ListParams) -> kube::Result<Vec<K>> {
     let api: Api<K> = Api::namespaced(cluster.client.clone(), &cluster.namespace);
-    let every = ListParams::default();
-    let listed = persist(|| api.list(&every)).await;
-    let listed =
-        listed.map_err(|error| cluster.failed(ClusterProblem::of(&error, kinds, "list")))?;
-    Ok(listed.items)
+    persist(|| api.list(params)).await.map(|list| list.items)
 }
 
 /// An object as a file has it.

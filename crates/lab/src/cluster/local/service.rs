@@ -79,8 +79,8 @@ impl Service {
     /// kept to.
     async fn chosen(&self, n: u64) -> io::Result<Arc<Pod>> {
         let deadline = Instant::now() + self.syn_timeout;
-        let mut wait = RETRANSMISSION;
-        for sent in 1_u32.. {
+        let (mut wait, mut sent) = (RETRANSMISSION, 0);
+        loop {
             let table = self.consumer.table();
             if let Some(pod) = table.routes.get(self.seed.nth_below(n, table.routes.len())) {
                 return Ok(Arc::clone(pod));
@@ -95,11 +95,11 @@ impl Service {
             if next >= deadline {
                 return Err(io::ErrorKind::TimedOut.into());
             }
+            sent += 1;
             if sent > LINEAR {
                 wait *= 2;
             }
         }
-        unreachable!("it ends by its deadline")
     }
 
     /// Whose table it uses.
