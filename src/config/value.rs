@@ -272,6 +272,12 @@ fn list(names: &[&str]) -> String {
 }
 
 fn framework(text: &str) -> Parsed<Framework> {
+    if text == "hyper" && !cfg!(feature = "hyper") {
+        return refuse(
+            "this build has no server on hyper",
+            "build it with `--features hyper`, or use actix",
+        );
+    }
     let words = [
         ("actix", Framework::Actix),
         #[cfg(feature = "hyper")]
@@ -405,6 +411,9 @@ mod tests {
         assert_eq!(mode("drain"), Ok(Mode::Drain));
         assert_eq!(framework("actix"), Ok(Framework::Actix));
         assert_eq!(framework("hyper").is_ok(), cfg!(feature = "hyper"));
+        if let Err(refusal) = framework("hyper") {
+            assert!(refusal.remedy.contains("--features hyper"), "{refusal:?}");
+        }
         assert_eq!(auto_boolean("false"), Ok(Switch::Off));
         assert_eq!(on_drain("keep"), Ok(OnDrain::Keep));
         assert_eq!(on_drain("auto"), Ok(OnDrain::Auto));
@@ -418,7 +427,10 @@ mod tests {
             ),
             (mode("gracefull").unwrap_err(), "did you mean `graceful`?"),
             (mode("xyzzy").unwrap_err(), "it takes ignore, immediate, graceful or drain"),
-            (framework("axum").unwrap_err(), "it takes actix or hyper"),
+            (
+                framework("axum").unwrap_err(),
+                if cfg!(feature = "hyper") { "it takes actix or hyper" } else { "it takes actix" },
+            ),
             (auto_boolean("yes").unwrap_err(), "it takes auto, true or false"),
             (on_drain("503").unwrap_err(), "it takes fail, keep or auto"),
             (log_format("jsno").unwrap_err(), "did you mean `json`?"),
