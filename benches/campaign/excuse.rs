@@ -181,14 +181,11 @@ fn stream(loss: &Loss, trial: &Trial) -> Option<StreamSpec> {
     mix.streams().iter().find(|stream| stream.name() == *loss.stream).cloned()
 }
 
-/// Whether a connection of the stream may be used first after `delay.min`. As long as the proxy still
-/// sends to pods that tell every client to leave, the load opens connections instead of those that it has,
-/// and afterwards a new one for each of these.
+/// Whether a connection of the stream may be used first after `delay.min`: the load uses each in its turn.
 fn idles(stream: &StreamSpec, trial: &Trial, run: &RunReport) -> bool {
     let round = stream.connections as f64 / stream.rate;
     let late = (run.send_delay_ms.max + run.latency_ms.p99) / 1e3;
-    let unused = moves_within(trial).as_secs_f64() + 3.0 * round + late;
-    stream.protocol == Protocol::KeepAlive && unused >= trial.delay_min_ms as f64 / 1e3
+    stream.protocol == Protocol::KeepAlive && 2.0 * round + late >= trial.delay_min_ms as f64 / 1e3
 }
 
 /// Whether the proxy sent to the pod when `delay.min` of its termination was over.

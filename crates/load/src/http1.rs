@@ -3,10 +3,7 @@
 use std::{
     collections::VecDeque,
     net::SocketAddr,
-    sync::{
-        Arc, Mutex, PoisonError,
-        atomic::{AtomicUsize, Ordering},
-    },
+    sync::{Arc, Mutex, MutexGuard, PoisonError},
 };
 
 use bytes::Bytes;
@@ -35,28 +32,27 @@ impl Fresh {
         versions: &Versions,
         known: &mut Known,
     ) -> Result<(), Failure> {
-        let mut connection = open(&self.dialer, None, known).await?;
+        let mut connection = open(&self.dialer, known).await?;
         connection.exchange(template, versions, known).await.map(drop)
     }
 }
 
 /// Keeps a number of connections in rotation.
 ///
-/// Up to that number a request opens a new one; from then on the one that was idle longest
-/// is taken, so that every connection, and thus every pod behind a Service, keeps being used.
-/// When all are busy another is opened, since the schedule waits for nobody; the surplus is
-/// closed after use.
+/// Each has its turn, and so has each that is still to be opened or was closed: it is opened when
+/// its turn comes, and not before. So every connection, and thus every pod behind a Service, keeps
+/// being used, also while others are closed as soon as they have carried one request. When all are
+/// busy another is opened, since the schedule waits for nobody; it is closed after use.
 pub(super) struct Pool {
     dialer: Dialer,
-    size: usize,
     stale_check: bool,
-    idle: Mutex<VecDeque<Connection>>,
-    open: Arc<AtomicUsize>,
+    rotation: Arc<Rotation>,
 }
 
 impl Pool {
     pub(super) fn new(dialer: Dialer, size: usize, stale_check: bool) -> Self {
-        Self { dialer, size, stale_check, idle: Mutex::default(), open: Arc::default() }
+        let turns = (0..size).map(|_| None).collect();
+        Self { dialer, stale_check, rotation: Arc::new(Rotation(Mutex::new(turns))) }
     }
 
     /// Sends on a kept connection if there is one, else on a new one. What is returned, if
@@ -67,46 +63,73 @@ impl Pool {
         versions: &Versions,
         known: &mut Known,
     ) -> Result<Option<Reusable>, Failure> {
-        let mut connection = if let Some(connection) = self.take() {
+        let (kept, turn) = Rotation::take(&self.rotation);
+        // What the server closed while it was idle is no longer a connection, for those who look.
+        let kept = kept.filter(|kept| !self.stale_check || kept.sender.is_ready());
+        let mut connection = if let Some(connection) = kept {
             known.connected_to(connection.peer);
             known.seen.reused = true;
             known.instance.clone_from(&connection.instance);
             connection
         } else {
-            open(&self.dialer, Some(Seat::take(&self.open)), known).await?
+            open(&self.dialer, known).await?
         };
         let keep = connection.exchange(template, versions, known).await?;
-        Ok(keep.then_some(Reusable(connection)))
+        Ok(turn.filter(|_| keep).map(|turn| Reusable { connection, turn }))
     }
 
     /// Puts a connection back once it can carry another request.
-    pub(super) async fn settle(&self, Reusable(mut connection): Reusable) {
+    pub(super) async fn settle(&self, Reusable { mut connection, turn }: Reusable) {
         // Fails when the server closed it meanwhile: then there is nothing to put back, for those
         // who look.
         if connection.sender.ready().await.is_ok() || !self.stale_check {
-            let mut idle = self.idle();
-            if idle.len() < self.size {
-                idle.push_back(connection);
-            }
+            turn.keep(connection);
+        }
+    }
+}
+
+/// Whose turn it is: idle connections, the one that was idle longest first, and places of those that
+/// are to be opened.
+struct Rotation(Mutex<VecDeque<Option<Connection>>>);
+
+impl Rotation {
+    /// The next connection, if it is open, and the place that it leaves; no place where all are busy.
+    fn take(this: &Arc<Self>) -> (Option<Connection>, Option<Turn>) {
+        match this.lock().pop_front() {
+            Some(kept) => (kept, Some(Turn { of: Arc::clone(this), kept: None })),
+            None => (None, None),
         }
     }
 
-    fn take(&self) -> Option<Connection> {
-        let mut idle = self.idle();
-        if self.stale_check {
-            // What the server closed while it was idle is no longer a connection.
-            idle.retain(|connection| connection.sender.is_ready());
-        }
-        if self.open.load(Ordering::Relaxed) < self.size { None } else { idle.pop_front() }
+    fn lock(&self) -> MutexGuard<'_, VecDeque<Option<Connection>>> {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner)
     }
+}
 
-    fn idle(&self) -> std::sync::MutexGuard<'_, VecDeque<Connection>> {
-        self.idle.lock().unwrap_or_else(PoisonError::into_inner)
+/// A place in the rotation, which comes back to its end whatever became of the connection.
+struct Turn {
+    of: Arc<Rotation>,
+    kept: Option<Connection>,
+}
+
+impl Turn {
+    fn keep(mut self, connection: Connection) {
+        self.kept = Some(connection);
+    }
+}
+
+impl Drop for Turn {
+    fn drop(&mut self) {
+        let kept = self.kept.take();
+        self.of.lock().push_back(kept);
     }
 }
 
 /// A connection whose answer is complete.
-pub(super) struct Reusable(Connection);
+pub(super) struct Reusable {
+    connection: Connection,
+    turn: Turn,
+}
 
 struct Connection {
     sender: SendRequest<Full<Bytes>>,
@@ -114,38 +137,16 @@ struct Connection {
     meter: Arc<Meter>,
     /// Who answered on it last.
     instance: Option<Arc<str>>,
-    /// Held for its end.
-    _seat: Option<Seat>,
 }
 
-/// Counts a connection of the pool for as long as it is open.
-struct Seat(Arc<AtomicUsize>);
-
-impl Seat {
-    fn take(open: &Arc<AtomicUsize>) -> Self {
-        open.fetch_add(1, Ordering::Relaxed);
-        Self(Arc::clone(open))
-    }
-}
-
-impl Drop for Seat {
-    fn drop(&mut self) {
-        self.0.fetch_sub(1, Ordering::Relaxed);
-    }
-}
-
-async fn open(
-    dialer: &Dialer,
-    seat: Option<Seat>,
-    known: &mut Known,
-) -> Result<Connection, Failure> {
+async fn open(dialer: &Dialer, known: &mut Known) -> Result<Connection, Failure> {
     let socket = dialer.dial_for(known).await?;
     let (sender, connection) = http1::handshake(TokioIo::new(socket.io))
         .await
         .map_err(|error| Failure::broken(&error, true))?;
     // Its end is seen by the sender, or by nobody because nobody waits for it.
     tokio::spawn(async move { drop(connection.await) });
-    Ok(Connection { sender, peer: socket.peer, meter: socket.meter, instance: None, _seat: seat })
+    Ok(Connection { sender, peer: socket.peer, meter: socket.meter, instance: None })
 }
 
 impl Connection {

@@ -28,6 +28,11 @@ use super::{
 /// connection at once.
 const MOVES: usize = 3;
 
+/// So many streams a client opens before the server's SETTINGS have told it another number. RFC 9113
+/// (5.1.2) sets none until then, and servers refuse what is above theirs; Go's net/http assumes this
+/// one, which is also the least that the RFC wants from a server (6.5.2).
+const STREAMS_BEFORE_SETTINGS: usize = 100;
+
 /// Distributes requests over its connections in turn.
 pub(super) struct Multiplexed {
     dialer: Dialer,
@@ -148,7 +153,10 @@ async fn open(dialer: &Dialer) -> Result<Connection, Unopened> {
         peer,
     })?;
     let peer = socket.peer;
-    let (sender, connection) = client::handshake(socket.io).await.map_err(|error| {
+    let handshake = client::Builder::new()
+        .initial_max_send_streams(STREAMS_BEFORE_SETTINGS)
+        .handshake(socket.io);
+    let (sender, connection) = handshake.await.map_err(|error| {
         let failure = Failure::broken(&error, true);
         Unopened { kind: failure.kind, text: failure.text, peer: Some(peer) }
     })?;

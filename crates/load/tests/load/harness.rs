@@ -87,6 +87,12 @@ impl Run {
         Self { engine, attempts }
     }
 
+    /// Calls this for every request as it becomes due.
+    pub(crate) fn on_due(mut self, due: impl FnMut() + Send + 'static) -> Self {
+        self.engine = self.engine.on_due(due);
+        self
+    }
+
     /// Runs for this long and returns the report and the attempts in the schedule's order.
     pub(crate) async fn finish(mut self, duration: Duration) -> (LoadReport, Vec<Attempt>) {
         let run = self.engine.run(Some(duration), CancellationToken::new());

@@ -150,6 +150,25 @@ async fn connections_are_used_in_rotation() {
 }
 
 #[tokio::test]
+async fn a_connection_keeps_its_turn_while_others_are_closed_after_one_request() {
+    // As of a Service with a pod that keeps its connections and others that leave.
+    let address = serve(|mut socket, number| async move {
+        let close = if number == 0 { "" } else { "connection: close\r\n" };
+        let answer = format!(
+            "HTTP/1.1 200 OK\r\nx-websample-version: {number}\r\n{close}content-length: 0\r\n\r\n"
+        );
+        while read_request(&mut socket).await {
+            write(&mut socket, answer.as_bytes()).await;
+        }
+    })
+    .await;
+    let attempts = attempts(address, "keep-alive GET / connections=2", 6).await;
+    let connections: Vec<_> =
+        attempts.iter().map(|a| a.version.as_ref().map(ToString::to_string)).collect();
+    assert_eq!(connections, ["0", "1", "0", "2", "0", "3"].map(|n| Some(n.to_owned())));
+}
+
+#[tokio::test]
 async fn an_answer_that_ends_early_is_truncated() {
     for partial in [
         &b"HTTP/1.1 20"[..],

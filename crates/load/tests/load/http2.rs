@@ -1,15 +1,18 @@
 //! HTTP/2 with prior knowledge, and the ways in which a server takes it back.
 
+use std::time::Duration;
+
 use bytes::Bytes;
 use h2::{Reason, server};
 use hyper::Response;
 use tokio::{
     io::{AsyncReadExt, AsyncWriteExt},
     net::TcpStream,
+    sync::watch,
 };
-use websample_load::Outcome;
+use websample_load::{Bounds, Direct, Outcome};
 
-use crate::harness::{attempt, attempts, outcomes, report, serve};
+use crate::harness::{Run, attempt, attempts, outcomes, report, serve};
 
 type Stream = server::SendResponse<Bytes>;
 
@@ -35,6 +38,32 @@ async fn streams_share_a_connection() {
     assert_eq!(outcomes(&attempts), [Outcome::Ok; 3]);
     assert_eq!(attempts.iter().map(|a| a.reused).collect::<Vec<_>>(), [false, true, true]);
     assert!(attempts.iter().all(|a| a.status == Some(200) && a.bytes_in == 5));
+}
+
+#[tokio::test]
+async fn what_waits_for_a_slow_server_is_within_the_streams_that_it_takes() {
+    const REQUESTS: usize = 200;
+    let (due, all) = watch::channel(0);
+    let address = serve(move |socket, _| {
+        let mut all = all.clone();
+        async move {
+            // As a server that gets no processor: its SETTINGS come after the requests.
+            all.wait_for(|due| *due == REQUESTS).await.expect("a run");
+            let limited = server::Builder::new().max_concurrent_streams(100).handshake(socket);
+            let mut connection = limited.await.expect("an HTTP/2 client");
+            while let Some(Ok((_, stream))) = connection.accept().await {
+                ok(stream);
+            }
+        }
+    })
+    .await;
+    let mix = "1000/s http2 GET / connections=1";
+    let run = Run::of(mix, Direct(address), Bounds::default());
+    let run = run.on_due(move || due.send_modify(|due| *due += 1));
+    // Ends between two requests, so that rounding cannot let in one more.
+    let (report, attempts) = run.finish(Duration::from_micros(199_500)).await;
+    assert_eq!(attempts.len(), REQUESTS);
+    assert_eq!(report.total.lost, 0, "{:?}", outcomes(&attempts));
 }
 
 #[tokio::test]
