@@ -4,6 +4,7 @@
 mod common;
 
 mod clients;
+mod grpc;
 mod program;
 mod proxies;
 mod slow;
