@@ -13,6 +13,11 @@ fn runs(ran: &Ran) -> Vec<Value> {
     ran.report()["runs"].as_array().expect("runs").clone()
 }
 
+fn events_of(pod: &Value) -> Vec<String> {
+    let events = pod["events"].as_array().unwrap().iter();
+    events.map(|event| event["what"].as_str().unwrap().to_owned()).collect()
+}
+
 #[test]
 fn a_drain_loses_nothing_however_pods_are_replaced_or_taken_away() {
     let events = ["--event", "restart,rollback,scale-in,evict", "--fail-on-loss", "drain"];
@@ -53,15 +58,47 @@ fn a_drain_loses_nothing_to_a_node_that_shuts_down_though_its_pods_stay_endpoint
     assert_eq!(ran.code, Some(0), "{ran:?}");
     let run = &runs(&ran)[0];
     assert_eq!((&run["event"], &run["lost"]), (&"node-shutdown".into(), &0.into()), "{ran:?}");
-    let events_of = |pod: &Value| {
-        let events = pod["events"].as_array().unwrap().iter();
-        events.map(|event| event["what"].as_str().unwrap().to_owned()).collect::<Vec<_>>()
-    };
     let pods: Vec<_> = run["pods"].as_array().unwrap().iter().map(events_of).collect();
     let gone: Vec<_> =
         pods.iter().filter(|events| events.iter().any(|what| what == "hook_called")).collect();
     assert_eq!((gone.len(), pods.len()), (1, 3), "half of two, and one in its place: {pods:?}");
     assert!(!gone[0].iter().any(|what| what == "deleted"), "{gone:?}");
+}
+
+#[test]
+fn servers_that_hand_over_lose_nothing() {
+    let ran = rollout_with(&[SHORT], &[&["--event", "handoff"][..], &FEW].concat());
+    assert_eq!(ran.code, Some(0), "{ran:?}");
+    let runs = runs(&ran);
+    let [run] = runs.as_slice() else { panic!("one run: {ran:?}") };
+    assert_eq!(run["lost"], 0, "{}", run["losses"]);
+    for pod in run["pods"].as_array().unwrap() {
+        let events = events_of(pod);
+        let at = |wanted| events.iter().position(|what| what == wanted);
+        let handoff = ["ready", "handoff_asked", "handed_over", "predecessor_exited"].map(at);
+        assert!(handoff.iter().all(Option::is_some) && handoff.is_sorted(), "{events:?}");
+        let left = ["deleted", "exited", "restarted", "not_ready"].map(at);
+        assert_eq!(left, [None; 4], "{events:?}");
+        let ended = pod["events"].as_array().unwrap();
+        let ended = ended.iter().find(|event| event["what"] == "predecessor_exited").unwrap();
+        assert_eq!(ended["detail"], "exit code 0", "{ended}");
+    }
+    // Nobody is left of those that took over, nor of what they wrote.
+    let mode = ["--modes", "immediate,drain", "--event", "handoff"];
+    let ran = rollout_with(&[SHORT], &mode);
+    assert_eq!(ran.code, Some(64), "{ran:?}");
+    assert!(ran.err.contains("`immediate` hands nothing over; graceful and drain do"), "{ran:?}");
+}
+
+#[test]
+fn a_server_that_does_not_hand_over_is_named() {
+    let server = ["--event", "handoff", "--replicas", "1", "--", "python3", "-m", "http.server"];
+    let server = [&server[..], &["--bind", "{host}", "{port}"]].concat();
+    let ran = rollout_with(&[], &server);
+    assert_eq!(ran.code, Some(69), "{ran:?}");
+    let said = ran.err.lines().last().unwrap();
+    assert!(said.contains("did not hand over on SIGUSR2: it ended with signal 12"), "{said}");
+    assert!(said.contains("MAINPID"), "{said}");
 }
 
 #[test]

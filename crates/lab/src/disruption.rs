@@ -49,11 +49,13 @@ pub enum Disruption {
     Liveness,
     /// Each process in turn ends by SIGKILL, as for want of memory; its pod stays
     Crash,
+    /// Each server in turn starts its successor and hands its sockets over (SIGUSR2), as without Kubernetes
+    Handoff,
 }
 
 impl Disruption {
     /// Every event, the gentlest first.
-    pub const ALL: [Self; 12] = [
+    pub const ALL: [Self; 13] = [
         Self::Update,
         Self::Restart,
         Self::Rollback,
@@ -66,6 +68,7 @@ impl Disruption {
         Self::NodeShutdown,
         Self::Liveness,
         Self::Crash,
+        Self::Handoff,
     ];
 
     /// Its name, as `--event` takes it.
@@ -83,6 +86,7 @@ impl Disruption {
             Self::NodeShutdown => "node-shutdown",
             Self::Liveness => "liveness",
             Self::Crash => "crash",
+            Self::Handoff => "handoff",
         }
     }
 
@@ -97,6 +101,7 @@ impl Disruption {
             }
             Self::NodeShutdown => "every pod of the node was replaced",
             Self::Liveness | Self::Crash => "every container was restarted",
+            Self::Handoff => "every server was succeeded",
         }
     }
 
@@ -105,6 +110,9 @@ impl Disruption {
         match self {
             Self::Liveness => Some("a probe fails where its server does not answer"),
             Self::Crash => Some("a process can be killed on its node"),
+            Self::Handoff => Some(
+                "a process is told by a signal where it runs, and process 1 of a container hands nothing over",
+            ),
             Self::NodeShutdown => Some("a node shuts down for its machine's owner"),
             _ => None,
         }

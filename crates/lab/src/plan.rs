@@ -58,6 +58,11 @@ pub struct Variant {
 }
 
 impl Variant {
+    /// Whether SIGUSR2 is anything to it: in the modes that lose requests it is ignored.
+    fn may_hand_over(&self) -> bool {
+        !matches!(self.mode, Some(Mode::Ignore | Mode::Immediate))
+    }
+
     /// Whether this is what it is called, with or without the event.
     fn is_called(&self, name: &str) -> bool {
         self.label == name || self.name == name
@@ -124,7 +129,7 @@ impl Plan {
             }
             variants.push(variant(args, own, name, &propagation, foreign)?);
         }
-        let variants = for_each_event(&args.event, variants)?;
+        let variants = for_each_event(&args.event, variants, !args.modes.is_empty())?;
         let fail_on_loss = fail_on_loss(args, &variants)?;
         let fail_on = fail_on(args, &variants)?;
         if !(args.rate().is_finite() && args.rate() > 0.0 && args.rate() <= 100_000.0) {
@@ -197,24 +202,35 @@ fn not_compared(name: &str, variants: &[Variant]) -> String {
     format!("{name} is not compared; it can be {}", known.join(", "))
 }
 
-/// Each variant once for each event.
+/// Each variant once for each event that it can have; those that were `chosen` have to.
 fn for_each_event(
     events: &[Disruption],
     variants: Vec<Variant>,
+    chosen: bool,
 ) -> Result<Vec<Variant>, PlanError> {
-    if let [event] = events {
-        return Ok(variants.into_iter().map(|v| Variant { event: *event, ..v }).collect());
-    }
     let mut all = Vec::new();
     for (index, event) in events.iter().enumerate() {
         if events[..index].contains(event) {
             return fail("--event", format!("{event} is there twice"));
         }
-        all.extend(variants.iter().map(|variant| Variant {
-            label: format!("{} ({event})", variant.name),
-            event: *event,
-            ..variant.clone()
-        }));
+        for variant in &variants {
+            if *event == Disruption::Handoff && !variant.may_hand_over() {
+                if chosen {
+                    let why = format!(
+                        "the mode `{}` hands nothing over; graceful and drain do",
+                        variant.name
+                    );
+                    return fail("--event", why);
+                }
+                continue;
+            }
+            let mut variant = Variant { event: *event, ..variant.clone() };
+            if events.len() > 1 {
+                variant.label = format!("{} ({event})", variant.name);
+            }
+            variant.cluster.hands_over = *event == Disruption::Handoff;
+            all.push(variant);
+        }
     }
     Ok(all)
 }

@@ -122,6 +122,7 @@ impl Scene for Local<'_> {
             Disruption::NodeShutdown => cluster.shut_node_down().await,
             Disruption::Liveness => cluster.fail_liveness().await,
             Disruption::Crash => cluster.crash().await,
+            Disruption::Handoff => cluster.hand_over().await,
         }?)
     }
 

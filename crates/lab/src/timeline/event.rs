@@ -76,6 +76,12 @@ pub enum What {
     OomKilled,
     /// The process ended.
     Exited(Exit),
+    /// The process was told to hand over to a successor.
+    HandoffAsked,
+    /// A successor serves in place of the process.
+    HandedOver,
+    /// A process that has handed over has ended; its successor serves.
+    PredecessorExited(Exit),
     /// Somebody in the cluster warns of something that has no event of its own here.
     Warning {
         /// The cluster's word for it, such as `FailedMount`.
@@ -131,6 +137,9 @@ impl What {
             Self::Sigterm => "sigterm",
             Self::Sigkill => "sigkill",
             Self::Exited(_) => "exited",
+            Self::HandoffAsked => "handoff_asked",
+            Self::HandedOver => "handed_over",
+            Self::PredecessorExited(_) => "predecessor_exited",
             Self::EndpointChanged(conditions) if conditions.ready() => "endpoint_ready_true",
             Self::EndpointChanged(_) => "endpoint_ready_false",
             Self::ProxyChanged { .. } => "proxy_changed",
@@ -148,7 +157,7 @@ impl What {
             Self::ProbeFailed { probe, reason } => Some(format!("{probe}: {reason}")),
             Self::HookFailed(reason) => Some(reason.clone()),
             Self::Warning { reason, message } => Some(format!("{reason}: {message}")),
-            Self::Exited(exit) => Some(exit.to_string()),
+            Self::Exited(exit) | Self::PredecessorExited(exit) => Some(exit.to_string()),
             Self::EndpointChanged(c) => {
                 Some(format!("serving={} terminating={}", c.serving, c.terminating))
             }

@@ -37,7 +37,7 @@ impl Companions {
     /// It cannot be started, or the cluster is shutting down.
     pub fn start(&self, command: Command) -> io::Result<Companion> {
         let logs = Logs::new(None);
-        let process = self.0.spawn(command, &logs, |_| ())?;
+        let process = self.0.spawn(command, &logs, None, |_| ())?;
         Ok(Companion { process, logs })
     }
 }

@@ -189,6 +189,7 @@ fn create(node: &Arc<Node>, replica_set: usize) -> Result<(), ClusterError> {
         ready_since: None,
         deleted: None,
         restarts: 0,
+        handoffs: 0,
     };
     node.store.update(|state| {
         state.next_pod = id + 1;

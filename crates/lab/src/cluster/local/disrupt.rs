@@ -3,7 +3,7 @@
 
 use std::{sync::Arc, time::Duration};
 
-use tokio::time::sleep;
+use tokio::time::{sleep, timeout};
 
 use super::{
     ClusterError, LocalCluster, controller,
@@ -127,6 +127,32 @@ impl LocalCluster {
     /// Ends each process in turn by SIGKILL, the next once the one before is ready again.
     pub async fn crash(&self) -> Result<(), ClusterError> {
         self.harm_each(|harm| harm.crashes += 1).await
+    }
+
+    /// Has each process in turn hand over to a successor, without its pod or its port being closed; the
+    /// next once the one before has ended.
+    pub async fn hand_over(&self) -> Result<(), ClusterError> {
+        let spec = &self.node.spec;
+        let longest = spec.ready_deadline + spec.grace;
+        for id in self.ids() {
+            let pod = self.node.store.read(|state| Some(Arc::clone(&state.pods.get(&id)?.0)));
+            let Some(pod) = pod else { continue };
+            pod.harm.send_modify(|harm| harm.handoffs += 1);
+            let told = pod.harm.borrow().handoffs;
+            let handed_over = self.until(|state| {
+                let pod = state.pods.get(&id);
+                pod.is_none_or(|(_, status)| status.handoffs >= told && is_ready(status))
+            });
+            let Ok(handed_over) = timeout(longest, handed_over).await else {
+                let reason = format!(
+                    "it has said and done nothing within {}",
+                    humantime::format_duration(longest)
+                );
+                return Err(ClusterError::NotHandedOver { pod: Arc::clone(&pod.name), reason });
+            };
+            handed_over?;
+        }
+        self.steady().await
     }
 
     async fn harm_each(&self, harm: impl Fn(&mut Harm)) -> Result<(), ClusterError> {

@@ -105,6 +105,7 @@ pub(super) mod tests {
             ready_since: ready.then_some(Duration::ZERO),
             deleted: deleted.then_some(Duration::ZERO),
             restarts: 0,
+            handoffs: 0,
         }
     }
 

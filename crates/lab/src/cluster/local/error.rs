@@ -60,6 +60,18 @@ pub enum ClusterError {
         /// Its last output.
         log: LogTail,
     },
+    /// A process that was told to hand over to a successor has not.
+    #[error(
+        "pod {pod} did not hand over on SIGUSR2: {reason}; `--event handoff` is for servers that start \
+         their successor and tell it to NOTIFY_SOCKET (MAINPID=…), as this project's do in the modes \
+         graceful and drain"
+    )]
+    NotHandedOver {
+        /// The pod.
+        pod: Arc<str>,
+        /// What happened instead.
+        reason: String,
+    },
     /// A directory or file for the pods' output could not be made.
     #[error("cannot write the pods' logs to {path}: {source}")]
     Logs {

@@ -1,11 +1,13 @@
 //! The kubelet's part in one pod's life: start, probes, restarts, the end (facts 1 and 2).
 
 use std::{
+    io,
     process::Command,
     sync::{Arc, atomic::Ordering},
     time::Duration,
 };
 
+use nix::sys::signal::Signal;
 use tokio::time::{Instant, sleep, sleep_until};
 use websample_kubernetes::termination::effective_grace;
 
@@ -20,6 +22,7 @@ use super::{
     replica_set::PodPhase,
     seed::Seed,
     store::Pod,
+    supervisor::{News, Supervision, Supervisor},
 };
 use crate::{
     timeline::{Exit, What},
@@ -98,6 +101,12 @@ impl Agent {
                 Ended::Deleted | Ended::ShutDown => return,
                 Ended::Killed => self.set_ready(false),
                 Ended::ByItself(exit) => {
+                    if self.owes_handoff() {
+                        self.node.store.fail(ClusterError::NotHandedOver {
+                            pod: Arc::clone(&self.pod.name),
+                            reason: format!("it ended with {exit}"),
+                        });
+                    }
                     if !was_ready {
                         let hint = Hint::ended(exit, &self.node.listeners_elsewhere());
                         self.node.store.fail(ClusterError::Exited {
@@ -143,7 +152,10 @@ impl Agent {
         self.node.timeline.record(&self.pod.name, started);
         let (timeline, name) = (self.node.timeline.clone(), Arc::clone(&self.pod.name));
         let on_exit = move |exit| timeline.record(&name, What::Exited(exit));
-        let process = self.node.processes.spawn(command, &self.logs, on_exit);
+        let supervision = self.supervision(restarts);
+        let process = supervision.and_then(|supervision| {
+            self.node.processes.spawn(command, &self.logs, supervision, on_exit)
+        });
         let process = process.map_err(|source| ClusterError::Start {
             hint: Hint::not_started(&template.program, source.kind()),
             program: template.program,
@@ -154,6 +166,41 @@ impl Agent {
             status.restarts = restarts;
         });
         Ok(process)
+    }
+
+    /// What follows the process where it may hand over to a successor.
+    fn supervision(&self, restarts: u32) -> io::Result<Option<Supervision>> {
+        if !self.node.spec.hands_over {
+            return Ok(None);
+        }
+        let supervisor = Supervisor::new(&format!("{}-{restarts}", self.pod.name))?;
+        let (node, pod) = (Arc::clone(&self.node), Arc::clone(&self.pod));
+        Ok(Some(Supervision::new(supervisor, move |news| match news {
+            News::HandedOver => node.timeline.record(&pod.name, What::HandedOver),
+            News::PredecessorExited(exit) => {
+                node.timeline.record(&pod.name, What::PredecessorExited(exit));
+                node.store.update_pod(pod.id, |status| status.handoffs += 1);
+            }
+            News::Failed(reason) => {
+                let pod = Arc::clone(&pod.name);
+                node.store.fail(ClusterError::NotHandedOver { pod, reason });
+            }
+        })))
+    }
+
+    /// Tells the process to hand over. What comes of it is heard by its supervision.
+    fn hand_over(&self, process: &Process) {
+        self.node.timeline.record(&self.pod.name, What::HandoffAsked);
+        process.signal(Signal::SIGUSR2);
+    }
+
+    /// Whether it was told to hand over more often than it has.
+    fn owes_handoff(&self) -> bool {
+        let told = self.pod.harm.borrow().handoffs;
+        let pod = self.pod.id;
+        self.node
+            .store
+            .read(|state| state.pods.get(&pod).is_some_and(|(_, status)| status.handoffs < told))
     }
 
     /// Watches over a container until it is no more.
@@ -199,6 +246,9 @@ impl Agent {
                     }
                     if now.crashes > suffered.crashes {
                         process.kill();
+                    }
+                    if now.handoffs > suffered.handoffs {
+                        self.hand_over(process);
                     }
                     let unhealthy = now.unhealthy > suffered.unhealthy;
                     suffered = now;

@@ -45,6 +45,7 @@ mod service;
 mod shutdown;
 mod spec;
 mod store;
+mod supervisor;
 mod watchdog;
 
 use std::{

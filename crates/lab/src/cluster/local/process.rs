@@ -6,7 +6,10 @@ use std::{
     net::SocketAddr,
     os::unix::process::{CommandExt as _, ExitStatusExt as _},
     process::{Command, ExitStatus, Stdio},
-    sync::{Arc, Mutex, MutexGuard, PoisonError},
+    sync::{
+        Arc, Mutex, MutexGuard, PoisonError,
+        atomic::{AtomicI32, Ordering},
+    },
     time::Duration,
 };
 
@@ -22,6 +25,7 @@ use tokio::{
 use super::{
     inside::{self, BehindShell},
     logs::Logs,
+    supervisor::Supervision,
     watchdog::Watchdog,
 };
 use crate::timeline::Exit;
@@ -51,13 +55,18 @@ impl Processes {
     }
 
     /// Starts a process in a group of its own, its output going to `logs`. `on_exit` is called
-    /// once it has ended and its group was killed, before [`Process::exited`] returns.
+    /// once it has ended and its group was killed, before [`Process::exited`] returns. One under
+    /// supervision may have successors, and ends with the last of them.
     pub(super) fn spawn(
         &self,
         mut command: Command,
         logs: &Logs,
+        supervision: Option<Supervision>,
         on_exit: impl FnOnce(Exit) + Send + 'static,
     ) -> io::Result<Process> {
+        if let Some(supervision) = &supervision {
+            command.env("NOTIFY_SOCKET", supervision.address());
+        }
         command.stdin(Stdio::null()).stdout(Stdio::piped()).stderr(Stdio::piped()).process_group(0);
         let mut command = tokio::process::Command::from(command);
         command.kill_on_drop(true);
@@ -85,16 +94,19 @@ impl Processes {
         }
         let (ended, exit) = watch::channel(None);
         let processes = self.clone();
+        let main = Arc::new(AtomicI32::new(group));
+        let follows = Arc::clone(&main);
         // Outlives the cluster, to reap what its end kills.
         tokio::spawn(async move {
-            let status = child.wait().await;
+            let exit = match supervision {
+                Some(supervision) => supervision.follow(child, group, &follows).await,
+                None => exited(&mut child).await,
+            };
             processes.ended(group);
-            // Fails only where somebody else has reaped it: its status is lost.
-            let exit = status.map_or(Exit::Code(-1), exit_of);
             on_exit(exit);
             ended.send_replace(Some(exit));
         });
-        Ok(Process { group, processes: self.clone(), exit })
+        Ok(Process { group, main, processes: self.clone(), exit })
     }
 
     /// The end of PID 1 is the end of all its pod's processes (facts 2.10).
@@ -147,6 +159,8 @@ impl Processes {
 #[derive(Debug)]
 pub(super) struct Process {
     group: i32,
+    /// Its number: that of the group, unless another has succeeded the first.
+    main: Arc<AtomicI32>,
     processes: Processes,
     exit: watch::Receiver<Option<Exit>>,
 }
@@ -161,7 +175,8 @@ impl Process {
     pub(super) fn signal(&self, signal: Signal) -> bool {
         // Under the lock, a group on the list has not been reaped: the id is still its own.
         let children = self.processes.lock();
-        children.groups.contains(&self.group) && kill(Pid::from_raw(self.group), signal).is_ok()
+        let main = Pid::from_raw(self.main.load(Ordering::Acquire));
+        children.groups.contains(&self.group) && kill(main, signal).is_ok()
     }
 
     /// SIGKILL to all of the pod's processes; `false` if it has ended.
@@ -189,6 +204,12 @@ impl Process {
             _ => Exit::Signal(Signal::SIGKILL as i32),
         }
     }
+}
+
+/// Waits for a child's end.
+pub(super) async fn exited(child: &mut tokio::process::Child) -> Exit {
+    // Fails only where somebody else has reaped it: its status is lost.
+    child.wait().await.map_or(Exit::Code(-1), exit_of)
 }
 
 fn exit_of(status: ExitStatus) -> Exit {
@@ -233,7 +254,7 @@ mod tests {
     async fn rule_2_10_exit_statuses() {
         let processes = Processes::new().unwrap();
         let logs = Logs::new(None);
-        let run = |script| processes.spawn(sh(script), &logs, |_| ()).unwrap();
+        let run = |script| processes.spawn(sh(script), &logs, None, |_| ()).unwrap();
         assert_eq!(run("exit 3").exited().await, Exit::Code(3));
         let term = run("echo up; exec sleep 60");
         first_line(&logs).await;
@@ -252,7 +273,7 @@ mod tests {
         let processes = Processes::new().unwrap();
         let logs = Logs::new(None);
         let script = "sleep 60 & echo $!; trap 'kill -0 $! && echo child lives; exit 0' TERM; wait";
-        let process = processes.spawn(sh(script), &logs, |_| ()).unwrap();
+        let process = processes.spawn(sh(script), &logs, None, |_| ()).unwrap();
         let child = first_line(&logs).await.parse().unwrap();
         // The trap may come a moment after the line.
         sleep(Duration::from_millis(50)).await;
@@ -268,13 +289,13 @@ mod tests {
         let processes = Processes::new().unwrap();
         let logs = Logs::new(None);
         let script = "trap '' TERM; sleep 60 & echo $!; wait";
-        let process = processes.spawn(sh(script), &logs, |_| ()).unwrap();
+        let process = processes.spawn(sh(script), &logs, None, |_| ()).unwrap();
         let child = first_line(&logs).await.parse().unwrap();
         processes.kill_all();
         assert_eq!(process.exited().await.status(), 137);
         gone(child).await;
         processes.reaped(Duration::from_secs(5)).await;
-        assert!(processes.spawn(sh("true"), &logs, |_| ()).is_err());
+        assert!(processes.spawn(sh("true"), &logs, None, |_| ()).is_err());
     }
 
     #[cfg(target_os = "linux")]

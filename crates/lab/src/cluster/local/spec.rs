@@ -35,6 +35,9 @@ pub struct ClusterSpec {
     pub propagation: Propagation,
     /// The program that a pod runs.
     pub command: CommandTemplate,
+    /// Whether its processes may be told to hand over to a successor: each then has a `NOTIFY_SOCKET`, as
+    /// from a service manager.
+    pub hands_over: bool,
     /// Where pods listen.
     pub addressing: Addressing,
     /// A pod that is not Ready this long after its creation, the first time, fails the cluster:
@@ -68,6 +71,7 @@ impl ClusterSpec {
             pre_stop: PreStop::None,
             propagation: Propagation::Proxy,
             command,
+            hands_over: false,
             addressing: Addressing::default(),
             ready_deadline: Duration::from_secs(30),
             container_start: Duration::from_millis(600)..Duration::from_millis(1_200),

@@ -54,6 +54,8 @@ pub(super) struct Harm {
     pub(super) crashes: u32,
     /// So often its liveness probe has failed up to the threshold.
     pub(super) unhealthy: u32,
+    /// So often it was told to hand over to a successor.
+    pub(super) handoffs: u32,
     /// Its node shuts down.
     pub(super) node_shuts_down: bool,
 }
@@ -66,6 +68,8 @@ pub(super) struct PodStatus {
     pub(super) ready_since: Option<Duration>,
     pub(super) deleted: Option<Duration>,
     pub(super) restarts: u32,
+    /// So many of its processes have handed over to their successor, and have ended.
+    pub(super) handoffs: u32,
 }
 
 /// A ReplicaSet's specification.

@@ -70,7 +70,10 @@ impl OnCluster<'_> {
             }
             Disruption::Evict => self.evict(&before, None).await,
             Disruption::NodeDrain => self.evict(&before, Some(EVICTION_RETRY)).await,
-            Disruption::NodeShutdown | Disruption::Liveness | Disruption::Crash => {
+            Disruption::NodeShutdown
+            | Disruption::Liveness
+            | Disruption::Crash
+            | Disruption::Handoff => {
                 unreachable!("refused before anything was done: {event}")
             }
         }

@@ -20,6 +20,7 @@ const kinds = {
   sigterm: { label: "SIGTERM", symbol: "line-ns", dy: 0 },
   sigkill: { label: "SIGKILL", symbol: "star", dy: 0 },
   crash: { label: "process ended by itself", symbol: "bowtie", dy: 0 },
+  handed_over: { label: "handed over to the next process", symbol: "triangle-right", dy: 0 },
 };
 
 const versionsOf = (run) => [...new Set(run.pods.map((pod) => pod.version))];
