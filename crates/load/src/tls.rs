@@ -2,7 +2,10 @@
 
 use std::{fmt, io, sync::Arc};
 
-use tokio::net::TcpStream;
+use tokio::{
+    io::{AsyncRead, AsyncWrite},
+    net::TcpStream,
+};
 use tokio_rustls::{
     TlsConnector,
     client::TlsStream,
@@ -134,6 +137,18 @@ impl Tls {
         let mut config = config.with_no_client_auth();
         config.resumption = Resumption::disabled();
         Ok(Self { config: Arc::new(config), name })
+    }
+
+    /// Makes the handshake of a connection that speaks HTTP/1.1.
+    ///
+    /// # Errors
+    /// What was wrong with it, in words.
+    pub async fn secure(
+        &self,
+        socket: TcpStream,
+    ) -> io::Result<impl AsyncRead + AsyncWrite + Unpin + Send + use<>> {
+        let stream = self.offering(Offer::Http1).handshake(socket).await;
+        stream.map_err(|failure| io::Error::other(failure.text))
     }
 
     /// With what a stream of the mix offers to speak.
