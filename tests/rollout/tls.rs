@@ -1,9 +1,9 @@
 //! With TLS between load and pods: by the lab's certificates, by others, and what is told where it cannot be.
 
-use std::{fs, path::Path};
+use std::{fs, path::Path, process::Command};
 
 use nix::sys::signal::Signal;
-use serde_json::Value;
+use serde_json::{Value, json};
 use tempfile::TempDir;
 
 use crate::{
@@ -140,4 +140,37 @@ fn an_interrupt_leaves_no_key_behind() {
     let ran = lab.end();
     assert_eq!(ran.code, Some(143), "{ran:?}");
     assert_eq!(left(&place), Vec::<String>::new());
+}
+
+#[test]
+fn nginx_by_its_preset_with_and_without_tls() {
+    if !Command::new("nginx").arg("-v").output().is_ok_and(|ran| ran.status.success()) {
+        eprintln!("skipped: there is no nginx on the PATH");
+        return;
+    }
+    let files = tempfile::tempdir().expect("a directory");
+    for (options, listen) in [
+        (&[][..], "listen ${HOST}:${PORT};"),
+        (
+            &["--tls"],
+            "listen ${HOST}:${PORT} ssl; ssl_certificate ${TLS_CERT}; ssl_certificate_key ${TLS_KEY};",
+        ),
+    ] {
+        let paths = ["client_body", "proxy", "fastcgi", "uwsgi", "scgi"];
+        let paths = paths.map(|name| format!("{name}_temp_path ${{DIR}}/{name};")).join(" ");
+        let template = format!(
+            "pid ${{DIR}}/pid; error_log stderr; events {{}}\n\
+             http {{ access_log off; {paths} server {{ {listen} location / {{ return 200 hi; }} }} }}\n"
+        );
+        let file = files.path().join("nginx.conf");
+        fs::write(&file, template).expect("written");
+        let few = ["--preset", "nginx", "--replicas", "1", "--rate", "20", "--readiness", "http:/"];
+        let ran = tidy(&[&few, options, &["--", file.to_str().expect("text")]].concat());
+        assert_eq!(ran.code, Some(0), "{ran:?}");
+        let report = ran.report();
+        let run = run(&report, "nginx");
+        assert!(run["outcomes"]["ok"].as_u64() > Some(100), "{}", run["outcomes"]);
+        assert_eq!(run["killed"], json!(0), "SIGTERM reaches nginx: {run}");
+        assert!(ran.err.contains("exec nginx -e stderr"), "it says what it runs: {}", ran.err);
+    }
 }

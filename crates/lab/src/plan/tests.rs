@@ -35,6 +35,8 @@ fn a_preset_fills_in_the_command_and_nothing_else() {
         ("node", "node main:app"),
         ("spring", "java -jar main:app --server.address={host} --server.port={port}"),
         ("puma", "puma main:app --bind tcp://{host}:{port}"),
+        ("go", "main:app"),
+        ("axum", "main:app"),
     ] {
         let plan = plan(&["--preset", preset, "--", "main:app"]).expect("a plan");
         let [variant] = plan.variants.as_slice() else { panic!("one: {preset}") };
@@ -43,6 +45,17 @@ fn a_preset_fills_in_the_command_and_nothing_else() {
     }
     let plan = plan(&["--preset", "uvicorn", "--modes", "a,a+sleep:5s", "--", "x"]).expect("one");
     assert_eq!(labels(&plan), ["a", "a+sleep:5s"]);
+}
+
+#[test]
+fn nginx_is_told_by_its_configuration() {
+    let plan = plan(&["--preset", "nginx", "--", "nginx.conf"]).expect("a plan");
+    let command = &plan.variants[0].cluster.command;
+    assert!(command.names_host() && command.names_directory(), "{command}");
+    assert_eq!((command.program.as_str(), command.args[0].as_str()), ("sh", "-c"));
+    assert!(command.args[1].contains("exec nginx "), "{command}");
+    assert_eq!(command.args[2], "nginx.conf");
+    assert_eq!(labels(&plan), ["nginx"]);
 }
 
 #[test]

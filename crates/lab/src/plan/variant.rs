@@ -4,7 +4,7 @@ use std::path::PathBuf;
 
 use websample_lifecycle::Mode;
 
-use super::{CONNECT_LIMIT, PlanError, Variant, fail, file_name};
+use super::{CONNECT_LIMIT, PlanError, Preset, Variant, fail, file_name};
 use crate::{
     args::{GroundKind, RolloutArgs},
     cluster::local::{
@@ -19,6 +19,9 @@ pub(super) fn default_names(args: &RolloutArgs) -> Vec<String> {
     let takes_mode = args.command.iter().any(|part| part.contains("{mode}"));
     if args.command.is_empty() || takes_mode {
         return Mode::ALL.iter().map(|mode| mode.name().to_owned()).collect();
+    }
+    if let Some(name) = args.preset.and_then(Preset::behind_shell) {
+        return vec![name.to_owned()];
     }
     let program = PathBuf::from(&args.command[0]);
     let name = program.file_name().map_or_else(String::new, |n| n.to_string_lossy().into_owned());
