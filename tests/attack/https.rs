@@ -88,6 +88,28 @@ fn a_certificate_that_is_not_trusted_is_counted_and_says_what_to_do() {
 }
 
 #[test]
+fn without_an_authority_of_its_own_it_trusts_the_systems() {
+    let pair = Pair::new("websample");
+    let server = Server::start(&pair.flags(&[]));
+    let url = format!("https://localhost:{}/", server.app.port());
+    // What the system trusts is what this variable names, where it is set.
+    let attack = |trusted: &Path| {
+        let mut command = binary();
+        command.args(["attack", &url, "--rate", "40", "--duration", "500ms", "--format", "json"]);
+        command.env("SSL_CERT_FILE", trusted).env_remove("SSL_CERT_DIR");
+        command.output().expect("it runs")
+    };
+    let ran = attack(&pair.cert());
+    let report: Value = serde_json::from_slice(&ran.stdout).expect("a report");
+    assert_eq!(report["outcomes"], json!({"ok": 20}), "{report:#}");
+    let ran = attack(Path::new("/nowhere.pem"));
+    let said = String::from_utf8_lossy(&ran.stderr);
+    assert_eq!(ran.status.code(), Some(64), "{said}");
+    assert!(said.contains("no certificate authority that this system trusts"), "{said}");
+    assert!(said.contains("name one with --ca FILE"), "{said}");
+}
+
+#[test]
 fn what_is_no_authority_is_an_error_before_anything_is_done() {
     let dir = tempfile::tempdir().expect("a directory");
     let pair = Pair::new("websample");
