@@ -22,6 +22,7 @@ CAUSES = {
     "error_status": "answered with an error",
     "proxy_closed": "on a connection that the proxy closed",
     "proxy": "failed by the proxy",
+    "tls": "without an agreement on TLS",
     "too_slow": "without an answer in time",
     "unexplained": "for no reason that was seen",
 }

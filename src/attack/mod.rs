@@ -19,7 +19,8 @@ use hyper::{
 };
 use tokio_util::sync::CancellationToken;
 use websample_load::{
-    Accepted, Bounds, Engine, LoadReport, Mix, Outcome, Payload, Protocol, StreamSpec,
+    Accepted, Bounds, Engine, LoadReport, Mix, Outcome, Payload, Protocol, StreamSpec, Tls,
+    TlsError, Trust,
     lines::{Lines, Teller},
     parse_rate, raise_file_limit,
     results::{Background, Encoding, ResultsWriter},
@@ -37,6 +38,7 @@ Examples:
   websample attack http://127.0.0.1:5000/sleep/5 --rate 1 --duration 60s
   websample attack http://127.0.0.1:5000/ --rate 500 --keep-alive --connections 20
   websample attack http://127.0.0.1:5000/echo --rate 50 --keep-alive --body hello
+  websample attack https://localhost:5443/ --rate 50 --ca ca.pem
   websample attack http://127.0.0.1:5000/ --rate 200 --output results.csv
   vegeta report results.csv; vegeta plot results.csv > plot.html
   websample attack http://127.0.0.1:5000 --mix '100/s new GET /, 50/s keep-alive POST /echo body=256'
@@ -44,8 +46,12 @@ Examples:
 The rate is kept whatever the server does, nothing is sent twice, and latency counts from
 the time at which a request was due. Interrupt it (SIGINT, SIGTERM) to end early and see the
 report; a second interrupt does not wait for outstanding answers.")]
+#[allow(
+    clippy::struct_excessive_bools,
+    reason = "they are flags, and clap checks which go together"
+)]
 pub struct AttackArgs {
-    /// What to request, such as http://127.0.0.1:5000/sleep/5
+    /// What to request, such as http://127.0.0.1:5000/sleep/5, or https://…
     pub url: String,
 
     /// Requests a second (50, 50/s) or a minute (30/m)
@@ -55,7 +61,7 @@ pub struct AttackArgs {
     /// Several streams at once, instead of one of --rate requests a second, such as '100/s new
     /// GET /, 50/s keep-alive POST /echo body=256'; their paths are all there is to the URL's
     #[arg(long, conflicts_with_all = [
-        "rate", "keep_alive", "http2", "connections", "method", "body", "body_file", "expect",
+        "rate", "keep_alive", "http1", "http2", "connections", "method", "body", "body_file", "expect",
     ])]
     pub mix: Option<Mix>,
 
@@ -67,9 +73,25 @@ pub struct AttackArgs {
     #[arg(short, long, conflicts_with = "http2")]
     pub keep_alive: bool,
 
-    /// Speak HTTP/2 with prior knowledge, without TLS
+    /// Speak HTTP/2 on a few connections: with prior knowledge, or over https
     #[arg(long)]
     pub http2: bool,
+
+    /// Speak HTTP/1.1, also over https; there the server chooses otherwise (ALPN)
+    #[arg(long, conflicts_with = "http2")]
+    pub http1: bool,
+
+    /// Trust these certificate authorities instead of the system's: a PEM file
+    #[arg(long, value_name = "FILE")]
+    pub ca: Option<PathBuf>,
+
+    /// The server's name in the handshake (SNI) and in its certificate, where it is not the URL's host
+    #[arg(long, value_name = "NAME")]
+    pub server_name: Option<String>,
+
+    /// Take any certificate: verify nothing
+    #[arg(long, conflicts_with = "ca")]
+    pub insecure: bool,
 
     /// Connections to keep in rotation, with --keep-alive (default 8) or --http2 (default 2)
     #[arg(long, value_name = "N", value_parser = clap::value_parser!(u16).range(1..=10_000))]
@@ -99,7 +121,7 @@ pub struct AttackArgs {
     #[arg(long, default_value = "5s", value_parser = humantime::parse_duration, value_name = "TIME")]
     pub wait: Duration,
 
-    /// Time for a connection to be established
+    /// Time for a connection to be established, with TLS
     #[arg(long, default_value = "5s", value_parser = humantime::parse_duration)]
     pub connect_timeout: Duration,
 
@@ -142,6 +164,7 @@ pub enum Format {
 #[derive(Debug)]
 struct Plan {
     target: Target,
+    tls: Option<Tls>,
     mix: Mix,
     headers: HeaderMap,
     bounds: Bounds,
@@ -194,8 +217,13 @@ impl Plan {
                 "--mix has a path for every stream: leave `{}` out of the URL",
                 target.path
             ),
-            None => Mix::new(vec![Self::stream(args, &target.path)?])?,
+            None => Mix::new(vec![Self::stream(args, &target)?])?,
         };
+        anyhow::ensure!(
+            target.secure || !mix.streams().iter().any(|stream| stream.alpn),
+            "--mix: alpn=yes is for https, where the server can choose: leave it out, or write the URL \
+             with https"
+        );
         for (option, value) in
             [("--timeout", args.timeout), ("--connect-timeout", args.connect_timeout)]
         {
@@ -208,6 +236,7 @@ impl Plan {
             .transpose()
             .context("--output")?;
         Ok(Self {
+            tls: tls(args, &target)?,
             target,
             mix,
             headers: headers(&args.headers)?,
@@ -224,7 +253,7 @@ impl Plan {
     }
 
     /// The one stream that the options describe.
-    fn stream(args: &AttackArgs, path: &str) -> anyhow::Result<StreamSpec> {
+    fn stream(args: &AttackArgs, target: &Target) -> anyhow::Result<StreamSpec> {
         let rate = if args.rate.contains('/') {
             parse_rate(&args.rate)
         } else {
@@ -242,7 +271,8 @@ impl Plan {
             (_, true) => Protocol::KeepAlive,
             _ => Protocol::New,
         };
-        let mut spec = StreamSpec::new(rate, protocol, method, path);
+        let mut spec = StreamSpec::new(rate, protocol, method, target.path.as_str());
+        spec.alpn = target.secure && protocol != Protocol::Http2 && !args.http1;
         spec.body = body;
         spec.expect = args.expect.parse::<Accepted>()?;
         match (args.connections, protocol) {
@@ -258,7 +288,7 @@ impl Plan {
     async fn run(&self, connect: Resolved, name: &str) -> anyhow::Result<LoadReport> {
         raise_file_limit();
         let (origin, wall) = (Instant::now(), SystemTime::now());
-        let base = format!("http://{}", self.target.authority);
+        let base = format!("{}://{}", self.target.scheme(), self.target.authority);
         let results = self
             .output
             .as_ref()
@@ -293,6 +323,7 @@ impl Plan {
         let each = teller.clone();
         let report = Engine::new(self.mix.clone(), Arc::new(connect), self.bounds)
             .authority(self.target.authority.clone())
+            .tls(self.tls.clone())
             .headers(self.headers.clone())
             .clock(origin)
             .abandon_on(abandon)
@@ -342,12 +373,51 @@ fn warn(report: &LoadReport, limit: usize) {
              port left"
         )),
     }
+    match report.total.count(Outcome::TlsUntrusted) {
+        0 => {}
+        untrusted => say(format!(
+            "{untrusted} requests met a certificate that is not trusted (see Error Set): name its \
+             authority with --ca FILE, or the name that it is for with --server-name NAME"
+        )),
+    }
     match report.total.count(Outcome::Abandoned) {
         0 => {}
         abandoned => {
             say(format!("{abandoned} requests were given up with their answers outstanding"));
         }
     }
+}
+
+/// How https is spoken, where it is.
+fn tls(args: &AttackArgs, target: &Target) -> anyhow::Result<Option<Tls>> {
+    if !target.secure {
+        for (option, given) in [
+            ("--ca", args.ca.is_some()),
+            ("--server-name", args.server_name.is_some()),
+            ("--insecure", args.insecure),
+        ] {
+            anyhow::ensure!(
+                !given,
+                "{option} is for https: write the URL with https, or leave it out"
+            );
+        }
+        return Ok(None);
+    }
+    let trust = match &args.ca {
+        _ if args.insecure => Trust::Anybody,
+        None => Trust::System,
+        Some(path) => {
+            let of = || format!("--ca {}", path.display());
+            let pem = crate::input::read(path, None).with_context(of)?;
+            Trust::only(&pem).with_context(of)?
+        }
+    };
+    let name = args.server_name.as_deref().unwrap_or_else(|| target.host());
+    Tls::new(&trust, name).map(Some).map_err(|error| match error {
+        TlsError::NoSystemAuthorities(_) => anyhow::anyhow!("{error}: name one with --ca FILE"),
+        TlsError::ServerName(_) => anyhow::anyhow!("--server-name: {error}"),
+        error => error.into(),
+    })
 }
 
 fn body(args: &AttackArgs) -> anyhow::Result<Payload> {

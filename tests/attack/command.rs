@@ -38,7 +38,14 @@ async fn sample_report() -> LoadReport {
 #[tokio::test]
 async fn wrong_options_exit_with_64() {
     for line in [
-        "https://127.0.0.1/",
+        "ftp://127.0.0.1/",
+        "https://127.0.0.1/ --ca /dev/null",
+        "https://127.0.0.1/ --ca /nowhere",
+        "https://127.0.0.1/ --insecure --server-name a:b",
+        "http://127.0.0.1/ --ca /dev/null",
+        "http://127.0.0.1/ --insecure",
+        "http://127.0.0.1/ --server-name a",
+        "http://127.0.0.1/ --mix 1/s\u{a0}new\u{a0}GET\u{a0}/\u{a0}alpn=yes",
         "127.0.0.1:5000",
         "http://127.0.0.1/ --rate 0",
         "http://127.0.0.1/ --rate fast",
@@ -55,6 +62,8 @@ async fn wrong_options_exit_with_64() {
     for line in [
         "http://127.0.0.1/ --mix 1/s\u{a0}new\u{a0}GET\u{a0}/ --rate 5",
         "http://127.0.0.1/ --http2 --keep-alive",
+        "https://127.0.0.1/ --http2 --http1",
+        "https://127.0.0.1/ --ca a --insecure",
         "http://127.0.0.1/ --duration soon",
         "--keep-alive",
     ] {

@@ -15,7 +15,7 @@ use tokio::{sync::mpsc as tokio_mpsc, time::Instant};
 use websample_lab::{
     cluster::local::{
         ClusterError, ClusterSpec, CommandTemplate, IntOrPercent, Listener, LocalCluster, Port,
-        PreStop, Probe, ProbeAction, Probes,
+        PreStop, Probe, ProbeAction, Probes, Scheme,
     },
     timeline::{Conditions, Exit, PodRecord, What},
 };
@@ -203,16 +203,22 @@ fn spec(deployment: &Value, messages: &TempDir) -> ClusterSpec {
         get["path"].as_str().expect("a path").to_owned()
     };
     let probe = &container["readinessProbe"];
-    let action = ProbeAction::HttpGet { path: at_admin(&probe["httpGet"]), port: Port::Admin };
+    let action = ProbeAction::HttpGet {
+        path: at_admin(&probe["httpGet"]),
+        port: Port::Admin,
+        scheme: Scheme::Http,
+    };
     let readiness = Probe {
         failure_threshold: probe["failureThreshold"].as_u64().expect("a number") as u32,
         ..Probe::new(action).every(seconds(&probe["periodSeconds"]))
     };
     let hook = &container["lifecycle"]["preStop"];
     let pre_stop = match (&hook["httpGet"], &hook["sleep"]) {
-        (Value::Object(_), _) => {
-            PreStop::Http { path: at_admin(&hook["httpGet"]), port: Port::Admin }
-        }
+        (Value::Object(_), _) => PreStop::Http {
+            path: at_admin(&hook["httpGet"]),
+            port: Port::Admin,
+            scheme: Scheme::Http,
+        },
         (_, Value::Object(_)) => PreStop::Sleep(seconds(&hook["sleep"]["seconds"])),
         _ => PreStop::None,
     };

@@ -11,7 +11,7 @@ use tokio::time::{Instant, sleep, timeout};
 use websample_lab::{
     cluster::local::{
         ClusterError, ClusterSpec, CommandTemplate, Fallback, IntOrPercent, LocalCluster, Port,
-        PreStop, Probe, ProgressCondition, Propagation,
+        PreStop, Probe, ProgressCondition, Propagation, Scheme,
     },
     timeline::{Conditions, Exit, PodPhase, PodRecord, What},
 };
@@ -113,7 +113,7 @@ async fn rule_3_7_min_ready_seconds_hold_the_update_back() {
 #[tokio::test]
 async fn rules_2_5_and_2_6_hook_then_sigterm_then_sigkill() {
     let path = "/prestop?seconds=1.2".to_owned();
-    let pre_stop = PreStop::Http { path, port: Port::App };
+    let pre_stop = PreStop::Http { path, port: Port::App, scheme: Scheme::Http };
     let cluster =
         started(recreate(ClusterSpec { pre_stop, grace: ms(4_000), ..spec("ignore") })).await;
     cluster.rollout("v2").await.unwrap();
@@ -133,7 +133,7 @@ async fn rules_2_5_and_2_6_hook_then_sigterm_then_sigkill() {
 #[tokio::test]
 async fn rules_2_5_and_2_7_a_hook_that_overruns_is_abandoned_and_two_seconds_remain() {
     let path = "/prestop?seconds=30".to_owned();
-    let pre_stop = PreStop::Http { path, port: Port::App };
+    let pre_stop = PreStop::Http { path, port: Port::App, scheme: Scheme::Http };
     let cluster =
         started(recreate(ClusterSpec { pre_stop, grace: ms(1_000), ..spec("ignore") })).await;
     cluster.rollout("v2").await.unwrap();

@@ -3,6 +3,8 @@
 
 #![cfg(all(feature = "lab", target_os = "linux"))]
 
+#[path = "../common/mod.rs"]
+mod common;
 mod comparison;
 mod disruptions;
 mod errors;
@@ -15,3 +17,4 @@ mod replay;
 mod report;
 mod scraper;
 mod servers;
+mod tls;

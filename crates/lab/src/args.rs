@@ -44,6 +44,10 @@ Examples:
   websample rollout -- ./my-server --host {host} --port {port}
       Somebody else's server; {version} is v1, then v2. The same is in the environment
       as HOST, PORT and VERSION.
+  websample rollout --tls --modes graceful,drain
+      With TLS between client and pods, by certificates that the lab makes and removes.
+  websample rollout --tls -- ./my-server --port {port} --cert {cert} --key {key}
+      Somebody else's server, with the lab's certificate; with --ca FILE it has its own.
   websample rollout --preset uvicorn --modes app,app+sleep:5s -- main:app
       A server whose command line is known, as it is and with a hook that sleeps.
 
@@ -118,6 +122,20 @@ pub struct RolloutArgs {
     /// What the proxy speaks to the pods
     #[arg(long, value_enum, default_value_t, value_name = "PROTOCOL")]
     pub proxy_upstream: Upstream,
+
+    /// The pods speak TLS, and so does the load. This project's server, and a COMMAND that names
+    /// {cert} and {key}, get a certificate that the lab makes; http: probes and hooks are asked over
+    /// https, whatever the certificate
+    #[arg(long)]
+    pub tls: bool,
+
+    /// COMMAND has a certificate of its own, by one of these authorities: a PEM file
+    #[arg(long, requires = "tls", value_name = "FILE")]
+    pub ca: Option<PathBuf>,
+
+    /// What the certificate is for, and the load calls the server [default: localhost]
+    #[arg(long, requires = "tls", value_name = "NAME")]
+    pub server_name: Option<String>,
 
     /// The readiness probe: http:/path, tcp or none [default: http:/readiness, or tcp for a
     /// COMMAND]
@@ -216,7 +234,8 @@ pub struct RolloutArgs {
     #[arg(long, value_enum, value_name = "SERVER", requires = "command")]
     pub preset: Option<Preset>,
 
-    /// Somebody else's server and its arguments: {host}, {port}, {version}, {mode} are filled in
+    /// Somebody else's server and its arguments: {host}, {port}, {version}, {mode} are filled
+    /// in; with --tls {cert} and {key}, files; {dir}, an empty directory of the pod's own
     #[arg(last = true, value_name = "COMMAND")]
     pub command: Vec<String>,
 }

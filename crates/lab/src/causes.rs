@@ -47,6 +47,8 @@ pub enum Cause {
     ProxyClosed,
     /// The proxy failed the request, and nothing that happened to a pod explains it.
     Proxy,
+    /// Client and server did not agree on TLS, or the server's certificate is not trusted.
+    Tls,
     /// No answer within the request's time limit, from a process that was alive.
     TooSlow,
     /// Nothing that happened to the pod explains it.
@@ -55,7 +57,7 @@ pub enum Cause {
 
 impl Cause {
     /// All of them.
-    pub const ALL: [Self; 17] = [
+    pub const ALL: [Self; 18] = [
         Self::ClosedListener,
         Self::DeadPod,
         Self::GoneAddress,
@@ -71,6 +73,7 @@ impl Cause {
         Self::ErrorStatus,
         Self::ProxyClosed,
         Self::Proxy,
+        Self::Tls,
         Self::TooSlow,
         Self::Unexplained,
     ];
@@ -93,6 +96,7 @@ impl Cause {
             Self::ErrorStatus => "error_status",
             Self::ProxyClosed => "proxy_closed",
             Self::Proxy => "proxy",
+            Self::Tls => "tls",
             Self::TooSlow => "too_slow",
             Self::Unexplained => "unexplained",
         }
@@ -118,6 +122,7 @@ impl Cause {
             Self::ErrorStatus => "were answered with an unexpected status",
             Self::ProxyClosed => "met a kept-alive connection that the proxy closed under them",
             Self::Proxy => "were failed by the proxy, without a fault of a pod that was seen",
+            Self::Tls => "met a server that they could not agree on TLS with",
             Self::TooSlow => "got no answer in time",
             Self::Unexplained => "were lost for no reason that was seen",
         }
@@ -178,13 +183,14 @@ pub fn explain(attempt: &Attempt, failed: Option<&PodState>) -> Cause {
                 Cause::NoEndpoint
             }
             Outcome::Status(_) => Cause::ErrorStatus,
-            Outcome::Timeout | Outcome::ConnectTimeout => Cause::TooSlow,
+            Outcome::Timeout | Outcome::ConnectTimeout | Outcome::TlsTimeout => Cause::TooSlow,
+            Outcome::TlsFailed | Outcome::TlsUntrusted => Cause::Tls,
             _ => Cause::Unexplained,
         };
     };
     let leaving = failed.leaving();
     match attempt.outcome {
-        Outcome::ConnectTimeout => match failed.phase {
+        Outcome::ConnectTimeout | Outcome::TlsTimeout => match failed.phase {
             PodPhase::SandboxGone { .. } => Cause::GoneAddress,
             _ => Cause::TooSlow,
         },
@@ -206,9 +212,12 @@ pub fn explain(attempt: &Attempt, failed: Option<&PodState>) -> Cause {
             },
             PodPhase::SandboxGone { .. } | PodPhase::Starting => Cause::Unexplained,
         },
-        Outcome::Reset | Outcome::ResetReused | Outcome::Truncated => {
+        // A connection that nobody accepted is established all the same: within the handshake is
+        // before the answer.
+        Outcome::TlsReset | Outcome::Reset | Outcome::ResetReused | Outcome::Truncated => {
             broken(attempt, failed, leaving)
         }
+        Outcome::TlsFailed | Outcome::TlsUntrusted => Cause::Tls,
         Outcome::Ok | Outcome::Unsent | Outcome::Abandoned => Cause::Unexplained,
     }
 }
@@ -236,7 +245,11 @@ fn broken(attempt: &Attempt, failed: &PodState, leaving: bool) -> Cause {
         PodPhase::Terminating { .. } if attempt.outcome == Outcome::ResetReused => {
             Cause::IdleClosed
         }
-        PodPhase::Terminating { .. } if attempt.outcome == Outcome::Reset => Cause::AcceptQueue,
+        PodPhase::Terminating { .. }
+            if matches!(attempt.outcome, Outcome::Reset | Outcome::TlsReset) =>
+        {
+            Cause::AcceptQueue
+        }
         PodPhase::Terminating { .. } => Cause::CutAtExit,
         PodPhase::Running if attempt.outcome == Outcome::ResetReused => Cause::IdleClosed,
         PodPhase::Running | PodPhase::Starting => Cause::Unexplained,
@@ -258,7 +271,8 @@ fn explain_proxied(attempt: &Attempt, timeline: &Timeline) -> (Cause, Option<Pod
         // No answer at all: what was behind it, nobody said.
         let cause = match attempt.outcome {
             Outcome::ResetReused => Cause::ProxyClosed,
-            Outcome::Timeout | Outcome::ConnectTimeout => Cause::TooSlow,
+            Outcome::Timeout | Outcome::ConnectTimeout | Outcome::TlsTimeout => Cause::TooSlow,
+            Outcome::TlsFailed | Outcome::TlsUntrusted => Cause::Tls,
             _ => Cause::Proxy,
         };
         return (cause, None);
@@ -365,6 +379,12 @@ mod tests {
             (Outcome::Reset, &dead(9, Exit::Code(0)), Cause::DeadPod),
             (Outcome::ResetReused, &dead(9, Exit::Code(0)), Cause::IdleClosed),
             (Outcome::Reset, &crashed, Cause::Crash),
+            (Outcome::TlsReset, &terminating, Cause::AcceptQueue),
+            (Outcome::TlsReset, &dead(10, Exit::Code(143)), Cause::CutAtExit),
+            (Outcome::TlsTimeout, &gone, Cause::GoneAddress),
+            (Outcome::TlsTimeout, &running, Cause::TooSlow),
+            (Outcome::TlsUntrusted, &running, Cause::Tls),
+            (Outcome::TlsFailed, &terminating, Cause::Tls),
             (Outcome::Timeout, &running, Cause::TooSlow),
             (Outcome::Timeout, &gone, Cause::GoneAddress),
             (Outcome::Status(503), &terminating, Cause::RefusedByLeavingPod),

@@ -27,6 +27,7 @@ use super::{
     metrics::{Endpoint, EndpointError, Metrics},
     page,
     plan::{Plan, PlanError, Variant},
+    provided::Provided,
     report::{Environment, Report, RunReport},
     sarif::sarif,
     saved::Saved,
@@ -164,16 +165,17 @@ fn written(option: &str, file: &Path, text: &str) -> io::Result<()> {
     })
 }
 
-/// Finds what it needs, and changes nothing.
+/// Finds what it needs, and changes nothing that does not go with it.
 async fn ground(plan: &Plan) -> Result<Ground, RolloutError> {
     if let Some(options) = &plan.kubernetes {
         let session = Session::open(options.clone(), format!("{}-all", run_id(plan.seed))).await?;
         return Ok(Ground::Kubernetes(Box::new(session)));
     }
-    Ok(Ground::Local(match &plan.proxy {
+    let proxy = match &plan.proxy {
         Some(options) => Some(Installed::find(options.program).await?),
         None => None,
-    }))
+    };
+    Ok(Ground::Local { proxy, provided: Provided::new(plan)? })
 }
 
 /// What is going to happen.
@@ -191,8 +193,9 @@ fn announcement(plan: &Plan, environment: &Environment) -> String {
         _ => String::new(),
     };
     format!(
-        "{} replicas, {on}; {}{:.0} requests/s to each of: {}; {which}{command}",
+        "{} replicas, {on}; {}{}{:.0} requests/s to each of: {}; {which}{command}",
         environment.replicas,
+        if plan.tls.is_some() { "TLS; " } else { "" },
         environment.proxy.as_ref().map_or_else(String::new, |proxy| format!("{proxy}; ")),
         environment.rate,
         labels.join(", "),

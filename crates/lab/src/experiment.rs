@@ -154,8 +154,8 @@ impl Experiment {
         cue: Cue,
     ) -> Result<RunReport, ExperimentError> {
         let done = match ground {
-            Ground::Local(installed) => {
-                let up = local::Local::up(self, plan, installed.as_ref(), &cue);
+            Ground::Local { proxy, provided } => {
+                let up = local::Local::up(self, plan, proxy.as_ref(), provided, &cue);
                 script::run(self, plan, &cue, up).await
             }
             Ground::Kubernetes(session) => {
@@ -182,7 +182,7 @@ impl Experiment {
             self.label(),
             origin,
             &plan.mix,
-            "http://service",
+            if plan.tls.is_some() { "https://service" } else { "http://service" },
         )?;
         Background::start(writer).map(Some)
     }

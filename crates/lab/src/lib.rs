@@ -11,6 +11,7 @@
 //! | `args`, `plan` | what was asked, and what is going to be done |
 //! | `comparison` | all experiments, side by side, until they end or are interrupted |
 //! | `experiment`, `ground` | one rolling update of one mode under load, and where it takes place |
+//! | `provided` | what pods are given on this disk: a certificate, a directory each |
 //! | `disruption` | what happens to the pods meanwhile: a rolling update, or another way to go |
 //! | `recorder` | what the requests of an experiment add up to, a second at a time |
 //! | `causes`, `unseen`, `losses` | why each lost request was lost, and what they add up to |
@@ -43,6 +44,7 @@ pub mod markdown;
 pub mod metrics;
 pub mod page;
 pub mod plan;
+pub mod provided;
 pub mod rebuild;
 pub mod recorder;
 pub mod report;

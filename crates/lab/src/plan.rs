@@ -2,6 +2,7 @@
 
 mod mix;
 mod preset;
+mod secure;
 mod target;
 mod variant;
 
@@ -14,12 +15,13 @@ use std::{
 use websample_lifecycle::Mode;
 use websample_load::{Mix, results::Encoding};
 
-pub use self::preset::Preset;
 use self::{
     mix::mix,
+    secure::secure,
     target::{on_cluster, proxy},
     variant::{default_names, variant},
 };
+pub use self::{preset::Preset, secure::Secure};
 use super::{
     args::RolloutArgs,
     cluster::{kubernetes, local::ClusterSpec},
@@ -96,6 +98,8 @@ pub struct Plan {
     pub out: PathBuf,
     /// Whether single results are written, and how.
     pub results: Option<Encoding>,
+    /// TLS between load and pods, if there is.
+    pub tls: Option<Secure>,
     /// A real proxy between load and pods.
     pub proxy: Option<through::Options>,
     /// A real listener in front of the first variant's Service.
@@ -136,8 +140,10 @@ impl Plan {
             return fail("--rate", format!("{} is not a rate from 0 to 100000", args.rate()));
         }
         let mix = mix(args, foreign)?;
+        let tls = secure(args, foreign)?;
         fits("--record", args.record.as_deref())?;
         Ok(Self {
+            tls,
             proxy: proxy(args, &variants, &mix)?,
             variants,
             foreign,

@@ -261,7 +261,7 @@ impl Environment {
     /// the ones it was called with.
     pub fn new(plan: &Plan, ground: &Ground, arguments: Vec<String>) -> Self {
         let (proxy, on) = match ground {
-            Ground::Local(proxy) => (proxy.as_ref(), None),
+            Ground::Local { proxy, .. } => (proxy.as_ref(), None),
             Ground::Kubernetes(session) => (None, Some(&**session)),
         };
         let mut command = arguments;

@@ -158,6 +158,12 @@ impl End {
     /// Why it lost the request, if it can have; true where that fits its end in time.
     fn explain(&self, attempt: &Attempt) -> Option<(Cause, bool)> {
         let Attempt { sent, finished, outcome, status, .. } = *attempt;
+        // To the end of a pod a handshake is a request of which nothing is answered.
+        let outcome = match outcome {
+            Outcome::TlsReset => Outcome::Reset,
+            Outcome::TlsTimeout => Outcome::Timeout,
+            outcome => outcome,
+        };
         let stopped = finished + self.slack() >= self.stopped;
         let (from, to) = self.window();
         let ending = (from..=to).contains(&finished);
@@ -176,6 +182,7 @@ impl End {
                 let ended = self.ended.is_some_and(|(told, _)| told <= finished + NOTICED);
                 ended.then_some((Cause::GoneAddress, true))
             }
+            Outcome::TlsFailed | Outcome::TlsUntrusted => Some((Cause::Tls, true)),
             Outcome::Status(_) => Some((Cause::RefusedByLeavingPod, true)),
             Outcome::ResetReused if quick => Some((Cause::IdleClosed, true)),
             Outcome::Reset if ending && quick && sent >= self.stopped => {
@@ -218,7 +225,8 @@ fn without_pods(attempt: &Attempt, pods: &[PodRecord]) -> Cause {
             Cause::NoEndpoint
         }
         Outcome::Status(_) => Cause::ErrorStatus,
-        Outcome::Timeout | Outcome::ConnectTimeout => Cause::TooSlow,
+        Outcome::Timeout | Outcome::ConnectTimeout | Outcome::TlsTimeout => Cause::TooSlow,
+        Outcome::TlsFailed | Outcome::TlsUntrusted => Cause::Tls,
         // Whoever closed it.
         Outcome::ResetReused => Cause::IdleClosed,
         _ => Cause::Unexplained,

@@ -15,6 +15,14 @@ pub enum Outcome {
     Refused,
     /// The connection was not established in time: packets to a removed address vanish.
     ConnectTimeout,
+    /// The connection was closed or reset during the TLS handshake.
+    TlsReset,
+    /// The TLS handshake did not end in time.
+    TlsTimeout,
+    /// Client and server did not agree on TLS: no protocol in common, or no TLS at all.
+    TlsFailed,
+    /// The server's certificate is not trusted.
+    TlsUntrusted,
     /// A fresh connection was closed or reset before the answer began.
     Reset,
     /// A kept-alive connection was closed or reset before the first byte of the answer.
@@ -46,6 +54,10 @@ impl fmt::Display for Outcome {
             Self::Ok => "ok",
             Self::Refused => "refused",
             Self::ConnectTimeout => "connect_timeout",
+            Self::TlsReset => "tls_reset",
+            Self::TlsTimeout => "tls_timeout",
+            Self::TlsFailed => "tls_failed",
+            Self::TlsUntrusted => "tls_untrusted",
             Self::Reset => "reset",
             Self::ResetReused => "reset_reused",
             Self::Truncated => "truncated",
@@ -72,10 +84,14 @@ impl FromStr for Outcome {
     type Err = UnknownOutcome;
 
     fn from_str(name: &str) -> Result<Self, UnknownOutcome> {
-        const NAMED: [Outcome; 9] = [
+        const NAMED: [Outcome; 13] = [
             Outcome::Ok,
             Outcome::Refused,
             Outcome::ConnectTimeout,
+            Outcome::TlsReset,
+            Outcome::TlsTimeout,
+            Outcome::TlsFailed,
+            Outcome::TlsUntrusted,
             Outcome::Reset,
             Outcome::ResetReused,
             Outcome::Truncated,

@@ -15,6 +15,7 @@ use super::{
     http1::{Fresh, Pool, Reusable},
     http2::Multiplexed,
     mix::{Accepted, Protocol, StreamSpec},
+    tls::{Offer, Tls},
     websocket::{Echo, Parting},
 };
 
@@ -29,7 +30,6 @@ pub(super) struct Client {
     expect: Accepted,
     timeout: Duration,
     pub(super) replayable: bool,
-    pub(super) http2: bool,
     pub(super) body_len: u64,
 }
 
@@ -53,9 +53,11 @@ impl Client {
         authority: &Authority,
         headers: &HeaderMap,
         dialer: Dialer,
+        tls: Option<&Tls>,
         versions: Arc<Versions>,
         default_timeout: Duration,
     ) -> Self {
+        let dialer = Dialer { tls: tls.map(|tls| tls.offering(offer(spec))), ..dialer };
         let transport = match spec.protocol {
             Protocol::New => Transport::Fresh(Fresh { dialer }),
             Protocol::KeepAlive => {
@@ -64,11 +66,10 @@ impl Client {
             Protocol::Http2 => Transport::Multiplexed(Multiplexed::new(dialer, spec.connections)),
             Protocol::WebSocket => Transport::Echo(Echo { dialer }),
         };
-        let template = template(spec, authority, headers);
+        let template = template(spec, authority, headers, tls.is_some());
         Self {
             transport,
             replayable: is_replayable(&spec.method, template.head.headers()),
-            http2: spec.protocol == Protocol::Http2,
             body_len: template.body.len() as u64,
             template,
             versions,
@@ -83,6 +84,7 @@ impl Client {
             Ok(Ok(afterwards)) => self.judge(known).map(|()| afterwards),
             Ok(Err(failure)) => Err(failure),
             Err(_) if known.connected => Err(Failure::timeout()),
+            Err(_) if known.handshaking => Err(Failure::handshake_timeout()),
             Err(_) => Err(Failure::connect_timeout()),
         }
     }
@@ -137,36 +139,56 @@ impl Client {
     }
 }
 
-fn template(spec: &StreamSpec, authority: &Authority, headers: &HeaderMap) -> Template {
+fn offer(spec: &StreamSpec) -> Offer {
+    match spec.protocol {
+        Protocol::Http2 => Offer::Http2,
+        Protocol::New | Protocol::KeepAlive if spec.alpn => Offer::Both,
+        Protocol::New | Protocol::KeepAlive | Protocol::WebSocket => Offer::Http1,
+    }
+}
+
+fn template(
+    spec: &StreamSpec,
+    authority: &Authority,
+    headers: &HeaderMap,
+    secure: bool,
+) -> Template {
     let path: PathAndQuery = spec.path.parse().unwrap_or_else(|_| PathAndQuery::from_static("/"));
     // HTTP/1.1 sends the path alone, HTTP/2 the whole, and the WebSocket library wants its
-    // own scheme.
-    let (scheme, host) = match spec.protocol {
-        Protocol::New | Protocol::KeepAlive => (None, true),
-        Protocol::Http2 => (Some(Scheme::HTTP), false),
-        Protocol::WebSocket => ("ws".parse().ok(), true),
+    // own scheme, which is not sent.
+    let scheme = match spec.protocol {
+        Protocol::WebSocket => "ws".parse().ok(),
+        Protocol::New | Protocol::KeepAlive | Protocol::Http2 => None,
     };
-    let mut uri = Uri::from(path.clone()).into_parts();
-    if scheme.is_some() {
-        uri.authority = Some(authority.clone());
-        uri.scheme = scheme;
-    }
-    let mut head = Request::new(());
-    *head.method_mut() = match spec.protocol {
-        Protocol::WebSocket => Method::GET,
-        _ => spec.method.clone(),
-    };
-    *head.uri_mut() = Uri::from_parts(uri).unwrap_or_else(|_| Uri::from(path));
-    if host && let Ok(value) = HeaderValue::from_str(authority.as_str()) {
-        head.headers_mut().insert(HOST, value);
-    }
-    if headers.contains_key(HOST) {
-        head.headers_mut().remove(HOST);
-    }
-    for (name, value) in headers {
-        if host || name != HOST {
-            head.headers_mut().append(name, value.clone());
+    let http2 = if secure { Scheme::HTTPS } else { Scheme::HTTP };
+    let head = |scheme: Option<Scheme>, host: bool| {
+        let mut uri = Uri::from(path.clone()).into_parts();
+        if scheme.is_some() {
+            uri.authority = Some(authority.clone());
+            uri.scheme = scheme;
         }
+        let mut head = Request::new(());
+        *head.method_mut() = match spec.protocol {
+            Protocol::WebSocket => Method::GET,
+            _ => spec.method.clone(),
+        };
+        *head.uri_mut() = Uri::from_parts(uri).unwrap_or_else(|_| Uri::from(path.clone()));
+        if host && let Ok(value) = HeaderValue::from_str(authority.as_str()) {
+            head.headers_mut().insert(HOST, value);
+        }
+        if headers.contains_key(HOST) {
+            head.headers_mut().remove(HOST);
+        }
+        for (name, value) in headers {
+            if host || name != HOST {
+                head.headers_mut().append(name, value.clone());
+            }
+        }
+        head
+    };
+    Template {
+        head: head(scheme, true),
+        http2: head(Some(http2), false),
+        body: spec.body.to_bytes(),
     }
-    Template { head, body: spec.body.to_bytes() }
 }

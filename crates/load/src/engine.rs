@@ -23,6 +23,7 @@ use super::{
     pacer::Pacer,
     report::{LoadReport, Tally},
     schedule::{Due, Schedule},
+    tls::Tls,
 };
 
 /// The bounds of a run.
@@ -31,7 +32,7 @@ pub struct Bounds {
     /// Requests outstanding at once. What is due beyond that is not sent, and is recorded
     /// as [`Outcome::Unsent`].
     pub in_flight: usize,
-    /// Time for a connection to be established.
+    /// Time for a connection to be established, with TLS where it is spoken.
     pub connect_timeout: Duration,
     /// Time for a complete answer, from the real send.
     pub timeout: Duration,
@@ -59,6 +60,7 @@ pub struct Engine {
     connect: Arc<dyn Connect>,
     bounds: Bounds,
     authority: Authority,
+    tls: Option<Tls>,
     headers: HeaderMap,
     origin: Option<Instant>,
     abandon: CancellationToken,
@@ -84,6 +86,7 @@ impl Engine {
             connect,
             bounds,
             authority: Authority::from_static("localhost"),
+            tls: None,
             headers: HeaderMap::new(),
             origin: None,
             abandon: CancellationToken::new(),
@@ -96,6 +99,13 @@ impl Engine {
     #[must_use]
     pub fn authority(mut self, authority: Authority) -> Self {
         self.authority = authority;
+        self
+    }
+
+    /// Speaks TLS on every connection: https, and wss.
+    #[must_use]
+    pub fn tls(mut self, tls: Option<Tls>) -> Self {
+        self.tls = tls;
         self
     }
 
@@ -173,7 +183,8 @@ impl Engine {
         let start = self.origin.map_or(began, |origin| origin.max(began));
         let offset = self.origin.map_or(Duration::ZERO, |origin| start.duration_since(origin));
         let versions = Arc::new(Versions::default());
-        let dialer = Dialer { connect: self.connect, limit: self.bounds.connect_timeout };
+        let dialer =
+            Dialer { connect: self.connect, limit: self.bounds.connect_timeout, tls: None };
         let clients: Vec<_> = self
             .mix
             .streams()
@@ -184,6 +195,7 @@ impl Engine {
                     &self.authority,
                     &self.headers,
                     dialer.clone(),
+                    self.tls.as_ref(),
                     Arc::clone(&versions),
                     self.bounds.timeout,
                 ))
@@ -283,7 +295,7 @@ impl Run {
         let (outcome, retryable, error, afterwards) = match result {
             Some(Ok(afterwards)) => (Outcome::Ok, false, None, afterwards),
             Some(Err(failure)) => {
-                let retryable = failure.retryable(known.seen, client.http2, client.replayable);
+                let retryable = failure.retryable(known.seen, known.http2, client.replayable);
                 let outcome = failure.outcome(known.seen);
                 (outcome, retryable, Some(failure.text.into()), Afterwards::Nothing)
             }

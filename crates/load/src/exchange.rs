@@ -8,14 +8,18 @@ use std::{
 
 use bytes::Bytes;
 use hyper::{HeaderMap, Request, StatusCode};
-use tokio::time::timeout;
+use tokio::{
+    net::TcpStream,
+    time::{Instant, timeout_at},
+};
 
 use super::{
     attempt::Version,
     connect::Connect,
     failure::{Failure, Seen},
     proxied::Proxied,
-    wire::{Meter, Metered},
+    tls::{Session, chose_http2},
+    wire::{Meter, Metered, Wire},
 };
 
 /// The header in which the server says its version.
@@ -37,6 +41,10 @@ pub(super) struct Known {
     pub(super) peer: Option<SocketAddr>,
     /// There is a connection: running out of time is no longer a matter of connecting.
     pub(super) connected: bool,
+    /// There is a socket, and TLS on it is being agreed on.
+    pub(super) handshaking: bool,
+    /// It is HTTP/2 that is spoken.
+    pub(super) http2: bool,
     pub(super) seen: Seen,
     pub(super) status: Option<u16>,
     pub(super) version: Option<Version>,
@@ -110,17 +118,27 @@ impl Names {
 #[derive(Debug)]
 pub(super) struct Template {
     pub(super) head: Request<()>,
+    /// The same for HTTP/2, which names host and scheme otherwise.
+    pub(super) http2: Request<()>,
     pub(super) body: Bytes,
 }
 
 impl Template {
     pub(super) fn request<B>(&self, body: B) -> Request<B> {
-        let mut request = Request::new(body);
-        *request.method_mut() = self.head.method().clone();
-        *request.uri_mut() = self.head.uri().clone();
-        *request.headers_mut() = self.head.headers().clone();
-        request
+        copied(&self.head, body)
     }
+
+    pub(super) fn request_http2(&self) -> Request<()> {
+        copied(&self.http2, ())
+    }
+}
+
+fn copied<B>(head: &Request<()>, body: B) -> Request<B> {
+    let mut request = Request::new(body);
+    *request.method_mut() = head.method().clone();
+    *request.uri_mut() = head.uri().clone();
+    *request.headers_mut() = head.headers().clone();
+    request
 }
 
 /// Opens connections, each within the limit.
@@ -128,6 +146,7 @@ impl Template {
 pub(super) struct Dialer {
     pub(super) connect: Arc<dyn Connect>,
     pub(super) limit: Duration,
+    pub(super) tls: Option<Session>,
 }
 
 /// A connection that was just established.
@@ -135,35 +154,72 @@ pub(super) struct Dialed {
     pub(super) io: Metered,
     pub(super) meter: Arc<Meter>,
     pub(super) peer: SocketAddr,
+    /// TLS chose HTTP/2.
+    pub(super) http2: bool,
+}
+
+/// A socket, and until when TLS on it may be agreed on.
+struct Reached {
+    socket: TcpStream,
+    peer: SocketAddr,
+    deadline: Instant,
 }
 
 impl Dialer {
     /// Connects; a failure comes with the endpoint that had been chosen, if any.
     pub(super) async fn dial(&self) -> Result<Dialed, (Failure, Option<SocketAddr>)> {
-        match timeout(self.limit, self.connect.connect()).await {
+        let reached = self.reach().await?;
+        let peer = reached.peer;
+        self.secure(reached).await.map_err(|failure| (failure, Some(peer)))
+    }
+
+    /// Connects, and notes where to and how far it came.
+    pub(super) async fn dial_for(&self, known: &mut Known) -> Result<Dialed, Failure> {
+        let reached = match self.reach().await {
+            Ok(reached) => reached,
+            Err((failure, peer)) => {
+                known.peer = peer;
+                return Err(failure);
+            }
+        };
+        known.peer = Some(reached.peer);
+        known.handshaking = self.tls.is_some();
+        let dialed = self.secure(reached).await?;
+        known.connected_to(dialed.peer);
+        known.http2 = dialed.http2;
+        Ok(dialed)
+    }
+
+    async fn reach(&self) -> Result<Reached, (Failure, Option<SocketAddr>)> {
+        let deadline = Instant::now() + self.limit;
+        match timeout_at(deadline, self.connect.connect()).await {
             Ok(Ok(established)) => {
                 // Requests are small and answers awaited: Nagle would only delay them.
                 // A peer that is gone already makes this fail; the request will tell.
                 let _ = established.stream.set_nodelay(true);
-                let (io, meter) = Metered::new(established.stream);
-                Ok(Dialed { io, meter, peer: established.peer })
+                Ok(Reached { socket: established.stream, peer: established.peer, deadline })
             }
             Ok(Err(failed)) => Err((Failure::connect(&failed.error), failed.peer)),
             Err(_) => Err((Failure::connect_timeout(), None)),
         }
     }
 
-    /// Connects, and notes where to.
-    pub(super) async fn dial_for(&self, known: &mut Known) -> Result<Dialed, Failure> {
-        match self.dial().await {
-            Ok(dialed) => {
-                known.connected_to(dialed.peer);
-                Ok(dialed)
+    /// Agrees on TLS, where it is spoken, in what is left of the limit.
+    async fn secure(&self, reached: Reached) -> Result<Dialed, Failure> {
+        let Reached { socket, peer, deadline } = reached;
+        let (wire, http2) = match &self.tls {
+            None => (Wire::Plain(socket), false),
+            Some(session) => {
+                // In a box, so that a plain request's task is no larger for it.
+                let handshake = Box::pin(session.handshake(socket));
+                let stream = timeout_at(deadline, handshake)
+                    .await
+                    .map_err(|_| Failure::handshake_timeout())??;
+                let http2 = chose_http2(&stream);
+                (Wire::Tls(stream), http2)
             }
-            Err((failure, peer)) => {
-                known.peer = peer;
-                Err(failure)
-            }
-        }
+        };
+        let (io, meter) = Metered::new(wire);
+        Ok(Dialed { io, meter, peer, http2 })
     }
 }

@@ -26,6 +26,8 @@ pub(super) enum FailureKind {
     ConnectTimeout,
     /// This machine could not open a connection.
     Local,
+    /// There was a connection, and no agreement on TLS.
+    Handshake(HandshakeFailure),
     /// The connection or the stream ended before the answer did.
     Broken {
         /// Whether the server is known not to have processed it: nothing was written, or an
@@ -36,6 +38,19 @@ pub(super) enum FailureKind {
     Timeout,
     /// A complete answer with a status that was not expected.
     Status(u16),
+}
+
+/// How a TLS handshake failed.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum HandshakeFailure {
+    /// The connection ended within it.
+    Reset,
+    /// It did not end in time.
+    Timeout,
+    /// Client and server have nothing in common, or one of them does not follow the protocol.
+    Failed,
+    /// The server's certificate is not trusted.
+    Untrusted,
 }
 
 /// What was known of an exchange at the moment it failed.
@@ -56,6 +71,13 @@ impl Failure {
         Self { kind: FailureKind::ConnectTimeout, text: "connect: timed out".to_owned() }
     }
 
+    pub(super) fn handshake_timeout() -> Self {
+        Self {
+            kind: FailureKind::Handshake(HandshakeFailure::Timeout),
+            text: "tls: no handshake in time".to_owned(),
+        }
+    }
+
     pub(super) fn broken(error: &dyn Error, unprocessed: bool) -> Self {
         Self { kind: FailureKind::Broken { unprocessed }, text: chain(error) }
     }
@@ -74,6 +96,12 @@ impl Failure {
             FailureKind::Refused => Outcome::Refused,
             FailureKind::ConnectTimeout => Outcome::ConnectTimeout,
             FailureKind::Local => Outcome::Unsent,
+            FailureKind::Handshake(failure) => match failure {
+                HandshakeFailure::Reset => Outcome::TlsReset,
+                HandshakeFailure::Timeout => Outcome::TlsTimeout,
+                HandshakeFailure::Failed => Outcome::TlsFailed,
+                HandshakeFailure::Untrusted => Outcome::TlsUntrusted,
+            },
             FailureKind::Timeout => Outcome::Timeout,
             FailureKind::Status(code) => Outcome::Status(code),
             FailureKind::Broken { .. } if seen.began => Outcome::Truncated,
@@ -84,6 +112,7 @@ impl Failure {
 
     /// Whether Go's net/http would have sent it again without telling anybody.
     ///
+    /// A handshake is part of dialling, whose errors it hands to its caller.
     /// HTTP/1.1: only on a reused connection that ended before the first byte of the answer,
     /// and then any request of which nothing was written, else only replayable ones.
     /// HTTP/2: what the server declared unprocessed.
@@ -203,5 +232,6 @@ mod tests {
             );
         }
         assert!(!Failure::timeout().retryable(seen(true, false), false, true));
+        assert!(!Failure::handshake_timeout().retryable(seen(false, false), false, true));
     }
 }

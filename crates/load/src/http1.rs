@@ -1,23 +1,14 @@
-//! HTTP/1.1: a connection for each request, or a pool of kept-alive ones.
+//! A connection for each request, or a pool of kept-alive ones, each with one request at a time.
 
 use std::{
     collections::VecDeque,
-    net::SocketAddr,
     sync::{Arc, Mutex, MutexGuard, PoisonError},
 };
 
-use bytes::Bytes;
-use http_body_util::{BodyExt, Full};
-use hyper::{
-    client::conn::http1::{self, SendRequest},
-    header,
-};
-use hyper_util::rt::TokioIo;
-
 use super::{
+    connection::{Connection, open},
     exchange::{Dialer, Known, Template, Versions},
     failure::Failure,
-    wire::Meter,
 };
 
 /// Sends every request on a connection of its own and closes it afterwards.
@@ -65,9 +56,10 @@ impl Pool {
     ) -> Result<Option<Reusable>, Failure> {
         let (kept, turn) = Rotation::take(&self.rotation);
         // What the server closed while it was idle is no longer a connection, for those who look.
-        let kept = kept.filter(|kept| !self.stale_check || kept.sender.is_ready());
+        let kept = kept.filter(|kept| !self.stale_check || kept.is_ready());
         let mut connection = if let Some(connection) = kept {
             known.connected_to(connection.peer);
+            known.http2 = connection.is_http2();
             known.seen.reused = true;
             known.instance.clone_from(&connection.instance);
             connection
@@ -82,7 +74,7 @@ impl Pool {
     pub(super) async fn settle(&self, Reusable { mut connection, turn }: Reusable) {
         // Fails when the server closed it meanwhile: then there is nothing to put back, for those
         // who look.
-        if connection.sender.ready().await.is_ok() || !self.stale_check {
+        if connection.ready().await || !self.stale_check {
             turn.keep(connection);
         }
     }
@@ -129,57 +121,4 @@ impl Drop for Turn {
 pub(super) struct Reusable {
     connection: Connection,
     turn: Turn,
-}
-
-struct Connection {
-    sender: SendRequest<Full<Bytes>>,
-    peer: SocketAddr,
-    meter: Arc<Meter>,
-    /// Who answered on it last.
-    instance: Option<Arc<str>>,
-}
-
-async fn open(dialer: &Dialer, known: &mut Known) -> Result<Connection, Failure> {
-    let socket = dialer.dial_for(known).await?;
-    let (sender, connection) = http1::handshake(TokioIo::new(socket.io))
-        .await
-        .map_err(|error| Failure::broken(&error, true))?;
-    // Its end is seen by the sender, or by nobody because nobody waits for it.
-    tokio::spawn(async move { drop(connection.await) });
-    Ok(Connection { sender, peer: socket.peer, meter: socket.meter, instance: None })
-}
-
-impl Connection {
-    /// Sends one request and reads the whole answer; true if another may follow.
-    async fn exchange(
-        &mut self,
-        template: &Template,
-        versions: &Versions,
-        known: &mut Known,
-    ) -> Result<bool, Failure> {
-        let (read, written) = (self.meter.read(), self.meter.written());
-        let request = template.request(Full::new(template.body.clone()));
-        let response = match self.sender.send_request(request).await {
-            Ok(response) => response,
-            Err(error) => {
-                known.seen.began = self.meter.read() > read;
-                return Err(Failure::broken(&error, self.meter.written() == written));
-            }
-        };
-        known.answered(response.status(), response.headers(), versions);
-        self.instance.clone_from(&known.instance);
-        let closes = response
-            .headers()
-            .get_all(header::CONNECTION)
-            .iter()
-            .filter_map(|value| value.to_str().ok())
-            .flat_map(|value| value.split(','))
-            .any(|token| token.trim().eq_ignore_ascii_case("close"));
-        let mut body = response.into_body();
-        while let Some(frame) = body.frame().await {
-            let frame = frame.map_err(|error| Failure::broken(&error, false))?;
-            known.bytes_in += frame.data_ref().map_or(0, Bytes::len) as u64;
-        }
-        Ok(!closes)
-    }
 }

@@ -1,4 +1,4 @@
-//! HTTP/2 with prior knowledge: streams multiplexed on a few connections.
+//! HTTP/2 with prior knowledge, or over TLS: streams multiplexed on a few connections.
 //!
 //! On `h2` itself, because its errors say what the server said: GOAWAY, REFUSED_STREAM, or
 //! nothing at all.
@@ -88,6 +88,7 @@ impl Multiplexed {
         known: &mut Known,
     ) -> Result<(Arc<Connection>, client::SendRequest<Bytes>), Failure> {
         let mut moves = 0;
+        known.http2 = true;
         loop {
             let opening = self.opening(slot);
             let connection = match opening.clone().await {
@@ -165,7 +166,8 @@ async fn open(dialer: &Dialer) -> Result<Connection, Unopened> {
     Ok(Connection { sender, peer, carried: AtomicBool::new(false), instance: Mutex::default() })
 }
 
-async fn send(
+/// Sends one request on a connection that is ready for it, and reads the whole answer.
+pub(super) async fn send(
     mut sender: client::SendRequest<Bytes>,
     template: &Template,
     versions: &Versions,
@@ -174,7 +176,7 @@ async fn send(
     let broken = |error: h2::Error| Failure::broken(&error, is_unprocessed(&error));
     let bodyless = template.body.is_empty();
     let (response, mut upload) =
-        sender.send_request(template.request(()), bodyless).map_err(broken)?;
+        sender.send_request(template.request_http2(), bodyless).map_err(broken)?;
     if !bodyless {
         upload.send_data(template.body.clone(), true).map_err(broken)?;
     }

@@ -10,7 +10,8 @@
 //! | `mix`, `syntax`, `invalid` | what is sent: streams, their text form, and what they must not be |
 //! | `schedule`, `pacer` | when: due times, and the thread that wakes the engine at them |
 //! | `engine` | the open loop and its bounds |
-//! | `client`, `http1`, `http2`, `websocket` | how a request travels |
+//! | `client`, `http1`, `connection`, `http2`, `websocket` | how a request travels |
+//! | `tls` | whom it trusts on the way |
 //! | `exchange`, `wire` | what the protocols share |
 //! | `attempt`, `failure` | what became of it |
 //! | `report` | counts and distributions |
@@ -27,9 +28,11 @@ pub mod report;
 pub mod results;
 pub mod syntax;
 pub mod target;
+pub mod tls;
 pub mod vegeta;
 
 mod client;
+mod connection;
 mod exchange;
 mod failure;
 mod files;
@@ -51,6 +54,7 @@ pub use self::{
     mix::{Accepted, Mix, Payload, Protocol, StreamSpec},
     proxied::{FAILURE_HEADER, Proxied, ProxyFailure, UPSTREAM_HEADER},
     report::{Distribution, LoadReport, Tally},
+    tls::{Tls, TlsError, Trust},
 };
 
 /// The README's example compiles.

@@ -13,11 +13,11 @@ use super::invalid::{MAX_RATE, MixError, check_rate, parse_path};
 /// How requests of a stream use connections.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub enum Protocol {
-    /// HTTP/1.1, a new connection for each request.
+    /// A new connection for each request, HTTP/1.1.
     New,
-    /// HTTP/1.1 on a pool of kept-alive connections.
+    /// A pool of kept-alive connections, HTTP/1.1.
     KeepAlive,
-    /// HTTP/2 with prior knowledge, multiplexed.
+    /// HTTP/2, multiplexed: with prior knowledge, or the only protocol offered to TLS.
     Http2,
     /// WebSocket: connect, send a text, expect its echo, close.
     WebSocket,
@@ -120,6 +120,9 @@ pub struct StreamSpec {
     /// does still loses what it sends within a round trip of the close; on one machine there is
     /// no round trip, so that one which does not look shows what a close costs.
     pub stale_check: bool,
+    /// Whether `new` and `keep-alive` let the server choose HTTP/2 instead, in the TLS handshake;
+    /// each connection still carries one request at a time. Without TLS it says nothing.
+    pub alpn: bool,
     /// What counts as success.
     pub expect: Accepted,
     /// The time limit of one request, where it differs from the run's.
@@ -137,6 +140,7 @@ impl StreamSpec {
             body: Payload::Filler(if protocol == Protocol::WebSocket { 16 } else { 0 }),
             connections: protocol.default_connections(),
             stale_check: true,
+            alpn: false,
             expect: Accepted::default(),
             timeout: None,
         }

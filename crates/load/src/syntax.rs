@@ -10,12 +10,13 @@
 //! | part | is |
 //! |---|---|
 //! | `RATE` | `N/s` or `N/m`, decimals allowed |
-//! | `PROTOCOL` | `new` (a connection a request), `keep-alive`, `http2` (prior knowledge), `websocket` (connect, send, expect the echo, close) |
+//! | `PROTOCOL` | `new` (a connection a request), `keep-alive`, `http2` (prior knowledge, or chosen by TLS), `websocket` (connect, send, expect the echo, close) |
 //! | `METHOD` | in upper case; left out for `websocket` |
 //! | `PATH` | begins with `/`; a comma in it is written `%2C` |
 //! | `body=N` | a request body of N bytes; for `websocket` the text's length |
 //! | `connections=N` | how many connections `keep-alive` keeps in rotation (8) or `http2` multiplexes on (2) |
 //! | `stale-check=no` | `keep-alive` sends without looking whether the server has closed (`yes`) |
+//! | `alpn=yes` | over TLS the server may choose HTTP/2 for `new` and `keep-alive` (`no`) |
 //! | `expect=A-B\|C` | the statuses that count as success (`200-399`) |
 //! | `timeout=10s` | the time limit of one request, instead of the run's |
 
@@ -109,6 +110,16 @@ impl StreamSpec {
                     _ => return Err(wrong("yes or no")),
                 };
             }
+            "alpn" if !matches!(self.protocol, Protocol::New | Protocol::KeepAlive) => {
+                return Err(wrong("only new and keep-alive leave the choice: leave it out"));
+            }
+            "alpn" => {
+                self.alpn = match value {
+                    "yes" => true,
+                    "no" => false,
+                    _ => return Err(wrong("yes or no")),
+                };
+            }
             "expect" => self.expect = value.parse()?,
             "timeout" => {
                 self.timeout = humantime::parse_duration(value)
@@ -135,6 +146,9 @@ impl fmt::Display for StreamSpec {
         }
         if self.stale_check != plain.stale_check {
             f.write_str(" stale-check=no")?;
+        }
+        if self.alpn {
+            f.write_str(" alpn=yes")?;
         }
         if self.expect != plain.expect {
             write!(f, " expect={}", self.expect)?;
@@ -268,6 +282,8 @@ mod tests {
             ("1/s http2 GET / connections=0", "`connections=0`", "1 to 10000"),
             ("1/s keep-alive GET / stale-check=maybe", "`stale-check=maybe`", "yes or no"),
             ("1/s new GET / stale-check=no", "`stale-check=no`", "leave it out"),
+            ("1/s new GET / alpn=h2", "`alpn=h2`", "yes or no"),
+            ("1/s http2 GET / alpn=yes", "`alpn=yes`", "leave it out"),
             ("1/s new GET / expect=2xx", "`expect=2xx`", "200-299|404"),
             ("1/s new GET / expect=300-200", "`expect=300-200`", "200-299|404"),
             ("1/s new GET / timeout=5", "`timeout=5`", "timeout=10s"),

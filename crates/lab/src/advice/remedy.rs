@@ -73,6 +73,7 @@ const fn rules_of(cause: Cause) -> &'static [&'static [Rule]] {
         Cause::ErrorStatus | Cause::Unexplained => &[EARLY],
         Cause::ProxyClosed | Cause::Proxy => &[IN_FRONT],
         Cause::TooSlow => &[FEW],
+        Cause::Tls => &[],
     }
 }
 
@@ -152,6 +153,9 @@ fn otherwise(cause: Cause, facts: &Facts<'_>) -> String {
              connection, or to keep it for less long than that does"
         }
         Cause::Proxy => "what is in front failed it: see its log",
+        Cause::Tls => {
+            "every pod needs a certificate for the name that clients use, of an authority that they trust"
+        }
         Cause::TooSlow => "no answer came in time, from a program that was there: see its load meanwhile",
         Cause::Unexplained => "nothing that was seen explains it, so that nothing can be said against it",
     }

@@ -178,7 +178,7 @@ impl Scene for OnCluster<'_> {
         };
         let url = url.replace("{mode}", &made.value());
         let unusable = |text: String| self.problem(ClusterProblem::Url(format!("{url}: {text}")));
-        let target: Target = url.parse().map_err(|error| unusable(format!("{error}")))?;
+        let target = Target::plain(&url).map_err(|error| unusable(format!("{error}")))?;
         let resolved = target.resolve().await.map_err(|error| unusable(error.to_string()))?;
         raise_file_limit();
         let heard = Arc::new(std::sync::Mutex::new(Vec::new()));

@@ -5,7 +5,7 @@ use std::{
     time::Duration,
 };
 
-use websample_load::{Attempt, Connect, Direct, LoadReport};
+use websample_load::{Attempt, Connect, Direct, Engine, LoadReport, Tls};
 
 use super::{
     Cue, Experiment, Failure, Pods,
@@ -20,6 +20,7 @@ use crate::{
     losses::Loss,
     metrics::Following,
     plan::Plan,
+    provided::Provided,
     report::RunReport,
     through::{Installed, Proxy, ProxyError},
     timeline::Timeline,
@@ -34,6 +35,7 @@ pub(super) struct Local<'a> {
     consumer: Arc<Consumer>,
     proxy: Option<Proxy>,
     target: Arc<dyn Connect>,
+    tls: Option<Tls>,
     _listener: Option<Listener>,
     _following: Following,
 }
@@ -47,10 +49,13 @@ impl<'a> Local<'a> {
         experiment: &'a Experiment,
         plan: &'a Plan,
         installed: Option<&Installed>,
+        provided: &Provided,
         cue: &Cue,
     ) -> Result<Self, Failure> {
         let mut spec = experiment.variant.cluster.clone();
         spec.seed = experiment.seed;
+        spec.identity = provided.identity().cloned();
+        spec.directory = provided.directory(experiment.label());
         let cluster = LocalCluster::new(spec, cue.start)?;
         let admin = Box::new(cluster.admin_addresses());
         let following = experiment.metrics.follow(cluster.timeline().clone(), admin);
@@ -71,7 +76,7 @@ impl<'a> Local<'a> {
         // Of its own server the lab knows what it answers.
         if plan.foreign {
             let mut oddities = cluster.oddities();
-            oddities.extend(preflight::ask(&plan.mix, &target).await?);
+            oddities.extend(preflight::ask(&plan.mix, &target, provided.tls()).await?);
             *experiment.oddities.lock().unwrap_or_else(PoisonError::into_inner) = oddities;
         }
         let listener = match plan.listen {
@@ -85,6 +90,7 @@ impl<'a> Local<'a> {
             consumer,
             proxy,
             target,
+            tls: provided.tls().cloned(),
             _listener: listener,
             _following: following,
         })
@@ -103,7 +109,7 @@ impl Scene for Local<'_> {
         let due = self.experiment.metrics.due();
         let target = Arc::clone(&self.target);
         Ok(Sending::start(&self.plan.mix, target, self.timeline(), |engine| {
-            engine.on_due(due).on_attempt(live)
+            named(engine.on_due(due).on_attempt(live), self.plan).tls(self.tls.clone())
         }))
     }
 
@@ -167,6 +173,14 @@ impl Scene for Local<'_> {
             proxy.stop().await;
         }
         self.cluster.shutdown().await;
+    }
+}
+
+/// Calls the server by the name that its certificate is for.
+fn named(engine: Engine, plan: &Plan) -> Engine {
+    match plan.tls.as_ref().and_then(|secure| secure.server_name.parse().ok()) {
+        Some(authority) => engine.authority(authority),
+        None => engine,
     }
 }
 

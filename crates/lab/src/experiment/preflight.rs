@@ -9,7 +9,7 @@ use std::{
 
 use tokio::time::{Instant, sleep};
 use tokio_util::sync::CancellationToken;
-use websample_load::{Attempt, Bounds, Connect, Engine, Mix, Outcome, StreamSpec};
+use websample_load::{Attempt, Bounds, Connect, Engine, Mix, Outcome, StreamSpec, Tls};
 
 use super::Failure;
 
@@ -42,6 +42,19 @@ impl fmt::Display for Refused {
             })
             .collect();
         write!(f, "{} here, so that all of it would count as lost: ", said.join(", "))?;
+        let any = |wanted| self.streams.iter().any(|(_, outcome)| *outcome == wanted);
+        if any(Outcome::TlsUntrusted) {
+            return f.write_str(
+                "have the command use {cert} and {key}, or say whose certificate it has (--ca FILE) and \
+                 what for (--server-name NAME)",
+            );
+        }
+        if any(Outcome::TlsFailed) {
+            return f.write_str(
+                "have the command speak TLS (with {cert} and {key}), and what the mix says, or leave --tls \
+                 out",
+            );
+        }
         match &self.rest {
             Some(rest) => write!(f, "leave it out (--mix '{rest}')")?,
             None => f.write_str(
@@ -73,9 +86,12 @@ impl Answer {
         self.outcome.is_lost() && self.outcome != Outcome::Timeout
     }
 
-    /// 4xx does not get better by waiting.
+    /// 4xx does not get better by waiting, nor does a certificate.
     fn is_final(self) -> bool {
-        matches!(self.outcome, Outcome::Status(400..500))
+        matches!(
+            self.outcome,
+            Outcome::Status(400..500) | Outcome::TlsFailed | Outcome::TlsUntrusted
+        )
     }
 }
 
@@ -83,10 +99,14 @@ impl Answer {
 ///
 /// # Errors
 /// Where a stream is not answered as it should be, with what helps.
-pub(super) async fn ask(mix: &Mix, target: &Arc<dyn Connect>) -> Result<Vec<String>, Failure> {
+pub(super) async fn ask(
+    mix: &Mix,
+    target: &Arc<dyn Connect>,
+    tls: Option<&Tls>,
+) -> Result<Vec<String>, Failure> {
     let began = Instant::now();
     let answers = loop {
-        let answers = once(mix, target).await?;
+        let answers = once(mix, target, tls).await?;
         let mut wrong = answers.iter().filter(|answer| answer.is_wrong()).peekable();
         if wrong.peek().is_none() || wrong.any(|answer| answer.is_final()) {
             break answers;
@@ -115,7 +135,11 @@ pub(super) async fn ask(mix: &Mix, target: &Arc<dyn Connect>) -> Result<Vec<Stri
 }
 
 /// One request of each stream, and what became of it.
-async fn once(mix: &Mix, target: &Arc<dyn Connect>) -> Result<Vec<Answer>, Failure> {
+async fn once(
+    mix: &Mix,
+    target: &Arc<dyn Connect>,
+    tls: Option<&Tls>,
+) -> Result<Vec<Answer>, Failure> {
     let failed = |error| Failure::Load(Arc::new(error));
     // One a second, for half a second.
     let one = |stream: &StreamSpec| StreamSpec { rate: 1.0, timeout: None, ..stream.clone() };
@@ -128,7 +152,7 @@ async fn once(mix: &Mix, target: &Arc<dyn Connect>) -> Result<Vec<Answer>, Failu
     let note = move |Attempt { stream, outcome, status, .. }: Attempt| {
         seen.lock().unwrap_or_else(PoisonError::into_inner)[stream] = Answer { outcome, status };
     };
-    let engine = Engine::new(single, Arc::clone(target), bounds).on_attempt(note);
+    let engine = Engine::new(single, Arc::clone(target), bounds).on_attempt(note).tls(tls.cloned());
     let half = Duration::from_millis(500);
     engine.run(Some(half), CancellationToken::new()).await.map_err(failed)?;
     let answers = answers.lock().unwrap_or_else(PoisonError::into_inner);
@@ -171,17 +195,18 @@ mod tests {
         let target = server(|path| if path == "/" { 200 } else { 404 }).await;
         let asked =
             mix("100/s new GET /, 50/s keep-alive GET /items, 4/s new GET /slow timeout=30s");
-        let refused = ask(&asked, &target).await.expect_err("two are missing").to_string();
+        let refused = ask(&asked, &target, None).await.expect_err("two are missing").to_string();
         assert_eq!(
             refused,
             "keep-alive GET /items is answered with 404, new GET /slow is answered with 404 here, so \
              that all of it would count as lost: leave it out (--mix '100/s new GET /'), or say that it \
              is right (--expect '200-399|404')"
         );
-        let nothing = ask(&mix("1/s new GET /x"), &target).await.expect_err("missing").to_string();
+        let nothing =
+            ask(&mix("1/s new GET /x"), &target, None).await.expect_err("missing").to_string();
         assert!(nothing.contains("say what the server has (--mix "), "{nothing}");
         assert_eq!(
-            ask(&mix("9/s new GET /x expect=404"), &target).await.expect("as expected"),
+            ask(&mix("9/s new GET /x expect=404"), &target, None).await.expect("as expected"),
             [""; 0]
         );
     }
@@ -189,7 +214,7 @@ mod tests {
     #[tokio::test]
     async fn a_redirect_counts_and_is_told_of() {
         let target = server(|_| 302).await;
-        let notes = ask(&mix("1/s new GET /"), &target).await.expect("it counts as success");
+        let notes = ask(&mix("1/s new GET /"), &target, None).await.expect("it counts as success");
         assert!(notes[0].starts_with("new GET / is answered with 302, which counts"), "{notes:?}");
     }
 
@@ -200,6 +225,6 @@ mod tests {
             if asked.fetch_add(1, std::sync::atomic::Ordering::SeqCst) < 2 { 503 } else { 200 }
         };
         let target = server(answer).await;
-        assert_eq!(ask(&mix("1/s new GET /"), &target).await.expect("in the end"), [""; 0]);
+        assert_eq!(ask(&mix("1/s new GET /"), &target, None).await.expect("in the end"), [""; 0]);
     }
 }

@@ -187,6 +187,10 @@ fn known_outcomes() -> impl Iterator<Item = (&'static str, Outcome)> {
     let unanswered = [
         Outcome::Refused,
         Outcome::ConnectTimeout,
+        Outcome::TlsReset,
+        Outcome::TlsTimeout,
+        Outcome::TlsFailed,
+        Outcome::TlsUntrusted,
         Outcome::Reset,
         Outcome::ResetReused,
         Outcome::Timeout,

@@ -32,6 +32,9 @@ fn checked(mix: Result<Mix, MixError>, args: &RolloutArgs) -> Result<Mix, PlanEr
         Ok(mix) => mix,
         Err(error) => return fail("--mix", error.to_string()),
     };
+    if !args.tls && mix.streams().iter().any(|stream| stream.alpn) {
+        return fail("--mix", "alpn=yes is for pods that speak TLS: add --tls, or leave it out");
+    }
     let Some(expect) = &args.expect else { return Ok(mix) };
     let streams =
         mix.streams().iter().map(|stream| StreamSpec { expect: expect.clone(), ..stream.clone() });

@@ -1,7 +1,7 @@
 use clap::Parser;
 
 use super::*;
-use crate::cluster::local::{PreStop, Probe};
+use crate::cluster::local::{Port, PreStop, Probe, Scheme};
 
 #[derive(Parser)]
 struct Cli {
@@ -35,6 +35,8 @@ fn a_preset_fills_in_the_command_and_nothing_else() {
         ("node", "node main:app"),
         ("spring", "java -jar main:app --server.address={host} --server.port={port}"),
         ("puma", "puma main:app --bind tcp://{host}:{port}"),
+        ("go", "main:app"),
+        ("axum", "main:app"),
     ] {
         let plan = plan(&["--preset", preset, "--", "main:app"]).expect("a plan");
         let [variant] = plan.variants.as_slice() else { panic!("one: {preset}") };
@@ -43,6 +45,61 @@ fn a_preset_fills_in_the_command_and_nothing_else() {
     }
     let plan = plan(&["--preset", "uvicorn", "--modes", "a,a+sleep:5s", "--", "x"]).expect("one");
     assert_eq!(labels(&plan), ["a", "a+sleep:5s"]);
+}
+
+#[test]
+fn nginx_is_told_by_its_configuration() {
+    let plan = plan(&["--preset", "nginx", "--", "nginx.conf"]).expect("a plan");
+    let command = &plan.variants[0].cluster.command;
+    assert!(command.names_host() && command.names_directory(), "{command}");
+    assert_eq!((command.program.as_str(), command.args[0].as_str()), ("sh", "-c"));
+    assert!(command.args[1].contains("exec nginx "), "{command}");
+    assert_eq!(command.args[2], "nginx.conf");
+    assert_eq!(labels(&plan), ["nginx"]);
+}
+
+#[test]
+fn with_tls_the_pods_have_the_labs_certificate_and_probes_are_asked_over_it() {
+    let plan = plan(&["--tls", "--modes", "drain"]).expect("a plan");
+    let cluster = &plan.variants[0].cluster;
+    let command = cluster.command.to_string();
+    assert!(command.ends_with("--tls.cert {cert} --tls.key {key}"), "{command}");
+    let https = Probe::http("/readiness").over(Scheme::Https).action;
+    assert_eq!(cluster.probes.readiness.as_ref().map(|probe| &probe.action), Some(&https));
+    // The hook is the admin listener's.
+    let plain = PreStop::Http { path: "/prestop".into(), port: Port::Admin, scheme: Scheme::Http };
+    assert_eq!(cluster.pre_stop, plain);
+    let secure = plan.tls.expect("it was asked for");
+    assert_eq!((secure.trust, secure.server_name.as_str()), (None, "localhost"));
+
+    let args = ["--tls", "--readiness", "http:/a", "--pre-stop", "http:/b", "--", "./server"];
+    let foreign = self::plan(&args).expect("a plan");
+    let cluster = &foreign.variants[0].cluster;
+    assert_eq!(cluster.command.to_string(), "./server");
+    assert_eq!(cluster.pre_stop.to_string(), "https:/b");
+    let https = Probe::http("/a").over(Scheme::Https).action;
+    assert_eq!(cluster.probes.readiness.as_ref().map(|probe| &probe.action), Some(&https));
+}
+
+#[test]
+fn tls_that_cannot_be_is_refused_before_anything_is_started() {
+    let key = tempfile::NamedTempFile::new().expect("a file");
+    let file = key.path().to_str().expect("text");
+    for (args, option) in [
+        (&["--tls", "--ca", "/nowhere/ca.pem", "--", "./server"][..], "--ca"),
+        (&["--tls", "--ca", file, "--", "./server"], "--ca"),
+        (&["--tls", "--ca", file], "--ca"),
+        (&["--tls", "--server-name", "a b"], "--server-name"),
+        (&["--tls", "--target", "kubernetes"], "--tls"),
+        (&["--tls", "--through", "nginx"], "--tls"),
+        (&["--readiness", "https:/a", "--", "./server"], "--readiness"),
+        (&["--pre-stop", "https:/a", "--", "./server"], "--pre-stop"),
+        (&["--tls", "--pre-stop", "https:/a"], "--pre-stop"),
+        (&["--mix", "1/s new GET / alpn=yes"], "--mix"),
+    ] {
+        let refused = plan(args).map(|_| ()).map_err(|error| error.option);
+        assert_eq!(refused, Err(option), "{args:?}");
+    }
 }
 
 #[test]

@@ -1,13 +1,16 @@
 //! What is compared: this project's modes, or somebody else's server.
 
-use std::{path::PathBuf, time::Duration};
+use std::path::PathBuf;
 
 use websample_lifecycle::Mode;
 
-use super::{CONNECT_LIMIT, PlanError, Variant, fail, file_name};
+use super::{CONNECT_LIMIT, PlanError, Preset, Variant, fail, file_name};
 use crate::{
     args::{GroundKind, RolloutArgs},
-    cluster::local::{ClusterSpec, CommandTemplate, Port, PreStop, Probe, Probes, Propagation},
+    cluster::local::{
+        ClusterSpec, CommandTemplate, Port, PreStop, Probe, ProbeAction, Probes, Propagation,
+        Scheme,
+    },
     disruption::Disruption,
 };
 
@@ -16,6 +19,9 @@ pub(super) fn default_names(args: &RolloutArgs) -> Vec<String> {
     let takes_mode = args.command.iter().any(|part| part.contains("{mode}"));
     if args.command.is_empty() || takes_mode {
         return Mode::ALL.iter().map(|mode| mode.name().to_owned()).collect();
+    }
+    if let Some(name) = args.preset.and_then(Preset::behind_shell) {
+        return vec![name.to_owned()];
     }
     let program = PathBuf::from(&args.command[0]);
     let name = program.file_name().map_or_else(String::new, |n| n.to_string_lossy().into_owned());
@@ -46,7 +52,18 @@ pub(super) fn variant(
     let hook = own_hook.or_else(|| args.pre_stop.clone()).unwrap_or(default_hook);
     let hook = match hook {
         // Where this project's server has it, as its manifest calls it.
-        PreStop::Http { path, .. } if !foreign => PreStop::Http { path, port: Port::Admin },
+        PreStop::Http { scheme: Scheme::Https, .. } if !foreign => {
+            return fail(
+                "--pre-stop",
+                "this project's hook is on a listener that is plain: use http",
+            );
+        }
+        PreStop::Http { path, .. } if !foreign => {
+            PreStop::Http { path, port: Port::Admin, scheme: Scheme::Http }
+        }
+        PreStop::Http { path, port, scheme } => {
+            PreStop::Http { path, port, scheme: spoken("--pre-stop", args, scheme)? }
+        }
         hook => hook,
     };
     let command = if foreign {
@@ -54,7 +71,7 @@ pub(super) fn variant(
         let mut parts = parts.collect::<Vec<_>>().into_iter();
         CommandTemplate::new(parts.next().unwrap_or_default(), parts)
     } else {
-        own_command(own, name, args.grace)
+        own_command(own, name, args)
     };
     let cluster = ClusterSpec {
         replicas: args.replicas,
@@ -91,9 +108,9 @@ fn whole_seconds(hook: &PreStop) -> Result<(), PlanError> {
 }
 
 /// This project's server in one of its modes.
-fn own_command(own: &str, mode: &str, grace: Duration) -> CommandTemplate {
-    let grace = humantime::format_duration(grace).to_string().replace(' ', "");
-    CommandTemplate::new(
+fn own_command(own: &str, mode: &str, args: &RolloutArgs) -> CommandTemplate {
+    let grace = humantime::format_duration(args.grace).to_string().replace(' ', "");
+    let mut command = CommandTemplate::new(
         own,
         [
             "serve",
@@ -117,7 +134,21 @@ fn own_command(own: &str, mode: &str, grace: Duration) -> CommandTemplate {
             "--workers",
             "1",
         ],
-    )
+    );
+    if args.tls {
+        let files = ["--tls.cert", "{cert}", "--tls.key", "{key}"];
+        command.args.extend(files.map(str::to_owned));
+    }
+    command
+}
+
+/// What is spoken to the application's port. There is one, so that it is TLS or it is not.
+fn spoken(option: &'static str, args: &RolloutArgs, scheme: Scheme) -> Result<Scheme, PlanError> {
+    match (args.tls, scheme) {
+        (true, _) => Ok(Scheme::Https),
+        (false, Scheme::Http) => Ok(Scheme::Http),
+        (false, Scheme::Https) => fail(option, "https: is for pods that speak TLS: add --tls"),
+    }
 }
 
 fn probes(args: &RolloutArgs, foreign: bool) -> Result<Probes, PlanError> {
@@ -126,6 +157,14 @@ fn probes(args: &RolloutArgs, foreign: bool) -> Result<Probes, PlanError> {
     let often = |probe: Probe| Probe {
         failure_threshold: args.failure_threshold,
         ..probe.every(args.probe_period)
+    };
+    let probe = |option, text: &str| -> Result<Option<Probe>, PlanError> {
+        let Some(probe) = probe(option, text)? else { return Ok(None) };
+        let asked = match &probe.action {
+            ProbeAction::HttpGet { scheme, .. } => *scheme,
+            ProbeAction::TcpSocket { .. } => return Ok(Some(probe)),
+        };
+        spoken(option, args, asked).map(|scheme| Some(probe.over(scheme)))
     };
     let readiness = probe("--readiness", args.readiness.as_deref().unwrap_or(readiness))?;
     let liveness = probe("--liveness", args.liveness.as_deref().unwrap_or(liveness))?;
@@ -139,6 +178,11 @@ fn probe(option: &'static str, text: &str) -> Result<Option<Probe>, PlanError> {
         None if text == "none" => Ok(None),
         None if text == "tcp" => Ok(Some(Probe::tcp())),
         Some(("http", path)) if path.starts_with('/') => Ok(Some(Probe::http(path))),
-        _ => fail(option, format!("'{text}' is no probe: use http:/path, tcp or none")),
+        Some(("https", path)) if path.starts_with('/') => {
+            Ok(Some(Probe::http(path).over(Scheme::Https)))
+        }
+        _ => {
+            fail(option, format!("'{text}' is no probe: use http:/path, https:/path, tcp or none"))
+        }
     }
 }

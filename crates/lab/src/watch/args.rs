@@ -155,7 +155,7 @@ impl WatchArgs {
     /// What is sent from here, if anything is.
     pub(super) fn probe(&self) -> Result<Option<ProbePlan>, PlanError> {
         let Some(url) = &self.url else { return Ok(None) };
-        let target: Target = match url.parse() {
+        let target = match Target::plain(url) {
             Ok(target) => target,
             Err(error) => return fail("--url", format!("{error}")),
         };

@@ -8,7 +8,7 @@ use tokio::{
     sync::mpsc,
 };
 use tokio_util::sync::CancellationToken;
-use websample_load::{Attempt, Bounds, Connect, Direct, Engine, LoadReport, Mix, Outcome};
+use websample_load::{Attempt, Bounds, Connect, Direct, Engine, LoadReport, Mix, Outcome, Tls};
 
 pub(crate) const OK: &[u8] = b"HTTP/1.1 200 OK\r\ncontent-length: 0\r\n\r\n";
 
@@ -91,6 +91,11 @@ impl Run {
     pub(crate) fn on_due(mut self, due: impl FnMut() + Send + 'static) -> Self {
         self.engine = self.engine.on_due(due);
         self
+    }
+
+    /// With TLS.
+    pub(crate) fn over(self, tls: Tls) -> Self {
+        Self { engine: self.engine.tls(Some(tls)), ..self }
     }
 
     /// Runs for this long and returns the report and the attempts in the schedule's order.

@@ -5,4 +5,5 @@ mod harness;
 mod http1;
 mod http2;
 mod open_loop;
+mod tls;
 mod websocket;

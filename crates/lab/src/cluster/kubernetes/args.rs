@@ -184,7 +184,7 @@ impl KubernetesArgs {
             return Err(("--image-v2", problem));
         }
         if let Some(url) = &self.url {
-            let target = url.replace("{mode}", "drain").parse();
+            let target = Target::plain(&url.replace("{mode}", "drain"));
             match target.map_err(|error: TargetError| error.to_string()) {
                 Ok(Target { path, .. }) if path != "/" => {
                     let problem = format!("every stream has a path of its own: leave `{path}` out");

@@ -27,7 +27,7 @@ use serde::{Serialize, de::DeserializeOwned};
 use websample_load::Mix;
 
 use super::served::Served;
-use crate::cluster::local::{ClusterSpec, IntOrPercent, PreStop};
+use crate::cluster::local::{ClusterSpec, IntOrPercent, PreStop, Scheme};
 
 /// Who manages the fields that are set here.
 pub const FIELD_MANAGER: &str = "websample";
@@ -397,13 +397,16 @@ fn pre_stop(told: &PreStop, own: Option<LifecycleHandler>) -> Option<Lifecycle> 
             sleep: Some(SleepAction { seconds: time.as_secs().cast_signed() }),
             ..LifecycleHandler::default()
         },
-        PreStop::Http { path, .. } => {
+        PreStop::Http { path, scheme, .. } => {
             let own = own.and_then(|own| own.http_get);
             let port = own.as_ref().map_or(IntOrString::Int(5_000), |own| own.port.clone());
             LifecycleHandler {
                 http_get: Some(HTTPGetAction {
                     path: Some(path.clone()),
                     port,
+                    scheme: (*scheme == Scheme::Https)
+                        .then(|| "HTTPS".to_owned())
+                        .or_else(|| own.as_ref().and_then(|own| own.scheme.clone())),
                     ..own.unwrap_or_default()
                 }),
                 ..LifecycleHandler::default()

@@ -31,6 +31,14 @@ pub enum ClusterError {
         /// Why.
         source: Arc<io::Error>,
     },
+    /// A pod's own directory could not be made.
+    #[error("cannot make the pod's directory {path}: {source}")]
+    Directory {
+        /// The directory.
+        path: String,
+        /// Why.
+        source: Arc<io::Error>,
+    },
     /// A pod's process ended before the pod was ever Ready.
     #[error("pod {pod} ended with {exit} before it was ready{hint}{log}")]
     Exited {

@@ -49,12 +49,12 @@ impl Agent {
                 if *duration > grace { Err("abandoned: it outlasts the grace") } else { Ok(()) }
                     .map_err(str::to_owned)
             }
-            PreStop::Http { path, port } => {
-                let (address, path) = (self.pod.address.of(*port), path.clone());
+            PreStop::Http { path, port, scheme } => {
+                let (address, scheme, path) = (self.pod.address.of(*port), *scheme, path.clone());
                 let (returned, result) = tokio::sync::oneshot::channel();
                 // A task of its own: a hook that overruns is abandoned, not cancelled.
                 hook.spawn(async move {
-                    match http::pre_stop(address, &path).await {
+                    match http::pre_stop(address, scheme, &path).await {
                         Ok(idle) => {
                             let _ = returned.send(Ok(()));
                             std::future::pending::<()>().await;

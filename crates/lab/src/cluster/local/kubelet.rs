@@ -1,7 +1,8 @@
 //! The kubelet's part in one pod's life: start, probes, restarts, the end (facts 1 and 2).
 
 use std::{
-    io,
+    fs, io,
+    path::{Path, PathBuf},
     process::Command,
     sync::{Arc, atomic::Ordering},
     time::Duration,
@@ -15,7 +16,7 @@ use super::{
     error::ClusterError,
     hint::Hint,
     logs::Logs,
-    node::Node,
+    node::{Given, Node},
     probe::{ProbeKind, restart_backoff},
     prober::{ProbeEvent, Prober, Times},
     process::Process,
@@ -40,6 +41,19 @@ const SANDBOX_MILLIS: std::ops::Range<u64> = 50..300;
 const REMOVAL_MILLIS: std::ops::Range<u64> = 350..750;
 /// A container that ended by itself is noticed by the next look at all of them.
 const RELIST_MILLIS: std::ops::Range<u64> = 0..1_000;
+
+/// An empty directory at this path.
+fn fresh(path: &Path) -> Result<PathBuf, ClusterError> {
+    let removed = match fs::remove_dir_all(path) {
+        Err(error) if error.kind() != io::ErrorKind::NotFound => Err(error),
+        _ => Ok(()),
+    };
+    removed.and_then(|()| fs::create_dir_all(path)).map_err(|source| ClusterError::Directory {
+        path: path.display().to_string(),
+        source: Arc::new(source),
+    })?;
+    Ok(path.to_owned())
+}
 
 /// Takes care of a pod from its creation to its end.
 pub(super) async fn run(node: Arc<Node>, pod: Arc<Pod>) {
@@ -144,7 +158,16 @@ impl Agent {
     }
 
     fn start(&self, restarts: u32) -> Result<Process, ClusterError> {
-        let template = self.pod.command.render(&self.pod);
+        let spec = &self.node.spec;
+        let directory = match &spec.directory {
+            // Empty again for a container that is restarted, as its file system is.
+            Some(all) if self.pod.command.names_directory() => {
+                Some(fresh(&all.join(&*self.pod.name))?)
+            }
+            _ => None,
+        };
+        let given = Given { identity: spec.identity.as_ref(), directory: directory.as_deref() };
+        let template = self.pod.command.render(&self.pod, &given);
         let mut command = Command::new(&template.program);
         command.args(&template.args).envs(template.env);
         let started = if restarts == 0 { What::Started } else { What::Restarted(restarts) };

@@ -69,11 +69,11 @@ pub use self::{
     error::{ClusterError, LogTail},
     hint::Hint,
     listener::Listener,
-    probe::{Port, Probe, ProbeAction, ProbeKind, Probes},
+    probe::{Port, Probe, ProbeAction, ProbeKind, Probes, Scheme},
     propagation::{Propagation, PropagationArg},
     replica_set::PodPhase,
     service::Service,
-    spec::{Addressing, ClusterSpec, CommandTemplate, PreStop},
+    spec::{Addressing, ClusterSpec, CommandTemplate, Identity, PreStop},
     store::Pod,
 };
 use self::{

@@ -18,7 +18,7 @@ use super::{
     logs::Logs,
     process::Processes,
     seed::Seed,
-    spec::{ClusterSpec, CommandTemplate},
+    spec::{ClusterSpec, CommandTemplate, Identity},
     store::{Pod, State, Store},
 };
 use crate::timeline::Timeline;
@@ -97,36 +97,59 @@ fn logs_error(path: &Path, source: std::io::Error) -> ClusterError {
     ClusterError::Logs { path: path.display().to_string(), source: Arc::new(source) }
 }
 
+/// What a pod is given on this disk.
+#[derive(Debug, Default)]
+pub(super) struct Given<'a> {
+    /// The certificate and the key, where it is to have them.
+    pub(super) identity: Option<&'a Identity>,
+    /// The directory of its own, where it wants one.
+    pub(super) directory: Option<&'a Path>,
+}
+
 impl CommandTemplate {
     /// The command of one pod, its placeholders filled in and its environment complete.
-    pub(super) fn render(&self, pod: &Pod) -> Self {
+    pub(super) fn render(&self, pod: &Pod, given: &Given<'_>) -> Self {
         let host = pod.address.app.ip().to_string();
         let port = pod.address.app.port().to_string();
         let admin_port = pod.address.admin.port().to_string();
+        let path = |path: &Path| path.display().to_string();
+        let certificate = given.identity.map(|identity| path(&identity.certificate));
+        let key = given.identity.map(|identity| path(&identity.key));
+        let directory = given.directory.map(path);
         let values = [
-            ("{host}", host.as_str()),
-            ("{port}", &port),
-            ("{admin_port}", &admin_port),
-            ("{version}", &pod.version),
-            ("{pod}", &pod.name),
+            ("{host}", Some(host.as_str())),
+            ("{port}", Some(&port)),
+            ("{admin_port}", Some(&admin_port)),
+            ("{version}", Some(&pod.version)),
+            ("{pod}", Some(&pod.name)),
+            ("{cert}", certificate.as_deref()),
+            ("{key}", key.as_deref()),
+            ("{dir}", directory.as_deref()),
         ];
+        // Where there is nothing of that name, the braces are the command's own.
+        let values = values.iter().filter_map(|(name, value)| Some((name, (*value)?)));
+        let values: Vec<_> = values.collect();
         let fill = |text: &str| {
-            values.iter().fold(text.to_owned(), |text, (name, value)| text.replace(name, value))
+            values.iter().fold(text.to_owned(), |text, (name, value)| text.replace(**name, value))
         };
         let given = [
-            ("HOST", host.as_str()),
-            ("PORT", &port),
-            ("ADMIN_PORT", &admin_port),
-            ("VERSION", &pod.version),
-            ("version", &pod.version),
-            ("POD_NAME", &pod.name),
+            ("HOST", Some(host.as_str())),
+            ("PORT", Some(&port)),
+            ("ADMIN_PORT", Some(&admin_port)),
+            ("VERSION", Some(&pod.version)),
+            ("version", Some(&pod.version)),
+            ("POD_NAME", Some(&pod.name)),
+            ("TLS_CERT", certificate.as_deref()),
+            ("TLS_KEY", key.as_deref()),
         ];
-        let given = given.map(|(key, value)| (key.to_owned(), value.to_owned()));
+        let given = given
+            .into_iter()
+            .filter_map(|(name, value)| Some((name.to_owned(), value?.to_owned())));
         let own = self.env.iter().map(|(key, value)| (key.clone(), fill(value)));
         Self {
             program: fill(&self.program),
             args: self.args.iter().map(|arg| fill(arg)).collect(),
-            env: given.into_iter().chain(own).collect(),
+            env: given.chain(own).collect(),
         }
     }
 }
@@ -139,13 +162,13 @@ mod tests {
     fn placeholders_are_filled_in_and_others_left_alone() {
         let template = CommandTemplate::new(
             "./{version}/server",
-            ["--listen={host}:{port}", "{admin_port}", "{\"json\": {}}"],
+            ["--listen={host}:{port}", "{admin_port}", "{\"json\": {}}", "{key}"],
         )
         .env("LOG", "{pod}.log")
         .env("VERSION", "mine");
-        let command = template.render(&pod(0));
+        let command = template.render(&pod(0), &Given::default());
         assert_eq!(command.program, "./v1/server");
-        assert_eq!(command.args, ["--listen=127.9.9.1:5000", "9000", "{\"json\": {}}"]);
+        assert_eq!(command.args, ["--listen=127.9.9.1:5000", "9000", "{\"json\": {}}", "{key}"]);
         let last = |key| command.env.iter().rev().find(|(k, _)| k == key).map(|(_, v)| v.as_str());
         for (key, value) in [
             ("HOST", "127.9.9.1"),
@@ -158,5 +181,17 @@ mod tests {
         ] {
             assert_eq!(last(key), Some(value), "{key}");
         }
+        assert_eq!(last("TLS_CERT"), None);
+    }
+
+    #[test]
+    fn files_are_filled_in_where_a_pod_is_given_them() {
+        let identity = Identity { certificate: "/tmp/x/crt".into(), key: "/tmp/x/key".into() };
+        let given = Given { identity: Some(&identity), directory: Some(Path::new("/tmp/x/pod")) };
+        let template = CommandTemplate::new("server", ["{cert}", "--key={key}", "{dir}/conf"]);
+        let command = template.render(&pod(0), &given);
+        assert_eq!(command.args, ["/tmp/x/crt", "--key=/tmp/x/key", "/tmp/x/pod/conf"]);
+        let told = ("TLS_KEY".to_owned(), "/tmp/x/key".to_owned());
+        assert!(command.env.contains(&told), "{:?}", command.env);
     }
 }

@@ -12,6 +12,26 @@ pub enum Port {
     Admin,
 }
 
+/// What is spoken to a listener.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub enum Scheme {
+    /// Plain.
+    #[default]
+    Http,
+    /// With TLS; the kubelet takes any certificate.
+    Https,
+}
+
+impl Scheme {
+    /// As it is written in a URL.
+    pub const fn name(self) -> &'static str {
+        match self {
+            Self::Http => "http",
+            Self::Https => "https",
+        }
+    }
+}
+
 /// How a probe asks.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum ProbeAction {
@@ -21,6 +41,8 @@ pub enum ProbeAction {
         path: String,
         /// The listener.
         port: Port,
+        /// What it speaks.
+        scheme: Scheme,
     },
     /// A connection that is established is success.
     TcpSocket {
@@ -65,12 +87,22 @@ impl Probe {
 
     /// A GET of this path on the application's listener.
     pub fn http(path: impl Into<String>) -> Self {
-        Self::new(ProbeAction::HttpGet { path: path.into(), port: Port::App })
+        let (port, scheme) = (Port::App, Scheme::Http);
+        Self::new(ProbeAction::HttpGet { path: path.into(), port, scheme })
     }
 
     /// A connection to the application's listener.
     pub fn tcp() -> Self {
         Self::new(ProbeAction::TcpSocket { port: Port::App })
+    }
+
+    /// The same with this scheme, where it speaks HTTP.
+    #[must_use]
+    pub fn over(mut self, over: Scheme) -> Self {
+        if let ProbeAction::HttpGet { scheme, .. } = &mut self.action {
+            *scheme = over;
+        }
+        self
     }
 
     /// The same, every `period`.

@@ -171,8 +171,8 @@ impl Worker {
 
     async fn ask(&self) -> Result<(), String> {
         match &self.probe.action {
-            ProbeAction::HttpGet { path, port } => {
-                http::probe(self.address.of(*port), path, self.probe.timeout).await
+            ProbeAction::HttpGet { path, port, scheme } => {
+                http::probe(self.address.of(*port), *scheme, path, self.probe.timeout).await
             }
             ProbeAction::TcpSocket { port } => {
                 http::probe_tcp(self.address.of(*port), self.probe.timeout).await

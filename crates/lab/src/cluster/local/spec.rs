@@ -6,7 +6,7 @@ use websample_kubernetes::{Fenceposts, IntOrPercent};
 
 use super::{
     error::ClusterError,
-    probe::{Port, Probes},
+    probe::{Port, Probes, Scheme},
     propagation::Propagation,
 };
 
@@ -38,6 +38,10 @@ pub struct ClusterSpec {
     /// Whether its processes may be told to hand over to a successor: each then has a `NOTIFY_SOCKET`, as
     /// from a service manager.
     pub hands_over: bool,
+    /// The certificate and the key that pods are given.
+    pub identity: Option<Identity>,
+    /// Where each pod whose command names `{dir}` gets a directory of its own.
+    pub directory: Option<PathBuf>,
     /// Where pods listen.
     pub addressing: Addressing,
     /// A pod that is not Ready this long after its creation, the first time, fails the cluster:
@@ -72,6 +76,8 @@ impl ClusterSpec {
             propagation: Propagation::Proxy,
             command,
             hands_over: false,
+            identity: None,
+            directory: None,
             addressing: Addressing::default(),
             ready_deadline: Duration::from_secs(30),
             container_start: Duration::from_millis(600)..Duration::from_millis(1_200),
@@ -106,10 +112,21 @@ impl ClusterSpec {
     }
 }
 
+/// Files with what a server needs to prove who it is, all in PEM.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Identity {
+    /// The certificate.
+    pub certificate: PathBuf,
+    /// Its private key.
+    pub key: PathBuf,
+}
+
 /// A program and its arguments, with placeholders for what differs between pods: `{host}`,
-/// `{port}`, `{admin_port}`, `{version}` and `{pod}` (the pod's name).
+/// `{port}`, `{admin_port}`, `{version}` and `{pod}` (the pod's name); `{cert}` and `{key}` are files
+/// where pods are given a certificate, and `{dir}` is an empty directory of the pod's own.
 ///
-/// The same is in the environment as HOST, PORT, ADMIN_PORT, VERSION, POD_NAME, and `version`.
+/// The same is in the environment as HOST, PORT, ADMIN_PORT, VERSION, POD_NAME, and `version`;
+/// TLS_CERT and TLS_KEY.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct CommandTemplate {
     /// The program: a path, or a name looked for in PATH.
@@ -153,6 +170,11 @@ impl CommandTemplate {
     /// Whether `{admin_port}` is used anywhere: there is an admin listener.
     pub fn names_admin_port(&self) -> bool {
         self.names("{admin_port}")
+    }
+
+    /// Whether `{dir}` is used anywhere, so that pods need directories.
+    pub fn names_directory(&self) -> bool {
+        self.names("{dir}")
     }
 
     fn names(&self, placeholder: &str) -> bool {
@@ -206,12 +228,14 @@ pub enum PreStop {
         path: String,
         /// The listener.
         port: Port,
+        /// What it speaks.
+        scheme: Scheme,
     },
 }
 
 /// Why a text names no preStop hook.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
-#[error("'{0}' is no preStop hook: use none, sleep:5s, http, or http:/path")]
+#[error("'{0}' is no preStop hook: use none, sleep:5s, http, http:/path or https:/path")]
 pub struct ParsePreStopError(String);
 
 impl FromStr for PreStop {
@@ -219,14 +243,16 @@ impl FromStr for PreStop {
 
     fn from_str(text: &str) -> Result<Self, Self::Err> {
         let error = || ParsePreStopError(text.to_owned());
-        let http = |path: &str| Self::Http { path: path.to_owned(), port: Port::App };
+        let http =
+            |scheme, path: &str| Self::Http { path: path.to_owned(), port: Port::App, scheme };
         match text.split_once(':') {
             None if text == "none" => Ok(Self::None),
-            None if text == "http" => Ok(http("/prestop")),
+            None if text == "http" => Ok(http(Scheme::Http, "/prestop")),
             Some(("sleep", duration)) => {
                 humantime::parse_duration(duration).map(Self::Sleep).map_err(|_| error())
             }
-            Some(("http", path)) if path.starts_with('/') => Ok(http(path)),
+            Some(("http", path)) if path.starts_with('/') => Ok(http(Scheme::Http, path)),
+            Some(("https", path)) if path.starts_with('/') => Ok(http(Scheme::Https, path)),
             _ => Err(error()),
         }
     }
@@ -237,8 +263,10 @@ impl fmt::Display for PreStop {
         match self {
             Self::None => f.write_str("none"),
             Self::Sleep(duration) => write!(f, "sleep:{}", humantime::format_duration(*duration)),
-            Self::Http { path, .. } if path == "/prestop" => f.write_str("http"),
-            Self::Http { path, .. } => write!(f, "http:{path}"),
+            Self::Http { path, scheme: Scheme::Http, .. } if path == "/prestop" => {
+                f.write_str("http")
+            }
+            Self::Http { path, scheme, .. } => write!(f, "{}:{path}", scheme.name()),
         }
     }
 }
@@ -249,7 +277,7 @@ mod tests {
 
     #[test]
     fn hooks_parse_and_print() {
-        for text in ["none", "sleep:5s", "sleep:1m 30s", "http", "http:/bye?now=1"] {
+        for text in ["none", "sleep:5s", "sleep:1m 30s", "http", "http:/bye?now=1", "https:/bye"] {
             assert_eq!(text.parse::<PreStop>().unwrap().to_string(), text);
         }
         for text in ["", "sleep", "sleep:", "sleep:5", "http:bye", "exec:/bin/true"] {
