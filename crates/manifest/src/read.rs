@@ -317,6 +317,8 @@ impl Reader<'_> {
         has("$patch")
             || (makes_pods.contains(&self.kind.as_str())
                 && has("spec")
+                // Of a version that is gone neither a patch nor the whole can be applied.
+                && kinds::unserved(&self.version, &self.kind).is_none()
                 && !has("spec.selector")
                 && !has("spec.workloadRef")
                 && !is_whole())
