@@ -130,3 +130,34 @@ fn a_fragment_of_a_version_that_is_gone_is_no_patch() {
         assert_eq!(rules(&format!("{SOUND}{old}")), [expected]);
     }
 }
+
+/// A base may be written without the labels that its kustomization puts on it, and into its selectors.
+#[test]
+fn a_base_gets_its_selector_from_its_kustomization() {
+    let objects = SOUND
+        .replace("  selector: { matchLabels: { app: web } }\n", "")
+        .replace("    metadata: { labels: { app: web, tier: front } }\n", "")
+        + "apiVersion: v1\nkind: Service\nmetadata: { name: web }\nspec: { ports: [{ port: 80, targetPort: 8080 }] }\n";
+    let check = |kustomization: &str, resource: &str| {
+        let sources = [
+            (
+                "over/../base/kustomization.yaml",
+                format!("resources: [{resource}]\n{kustomization}"),
+            ),
+            ("base/objects.yaml", objects.clone()),
+        ];
+        let sources = sources.map(|(name, text)| Source { name: name.to_owned(), text });
+        let report = manifest::check(&sources, Told::default(), &SampleServer);
+        report.map(|report| report.findings.iter().map(|f| f.rule.name()).collect::<Vec<_>>())
+    };
+    for kustomization in [
+        "commonLabels: { app: web }\n",
+        "labels: [{ pairs: { app: web }, includeSelectors: true }]\n",
+    ] {
+        let found = check(kustomization, "objects.yaml").unwrap();
+        assert_eq!(found, [""; 0], "{kustomization}");
+    }
+    // Without a selector it is what a patch looks like, and nothing else is there to check.
+    assert!(check("labels: [{ pairs: { app: web } }]\n", "objects.yaml").is_err());
+    assert!(check("commonLabels: { app: web }\n", "other.yaml").is_err());
+}
