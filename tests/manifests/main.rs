@@ -10,4 +10,5 @@ mod hands;
 mod in_front;
 mod mutations;
 mod references;
+mod refused;
 mod workloads;

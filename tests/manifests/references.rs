@@ -94,6 +94,28 @@ fn routes_find_their_services_as_far_as_those_were_read() {
 }
 
 #[test]
+fn a_service_that_is_missing_may_be_one_that_is_there() {
+    let more = service(
+        "a",
+        "web-admin",
+        "selector: { app: web }, ports: [{ port: 80, targetPort: 8080 }]",
+    );
+    for (name, hint, fix) in [
+        ("web-svc", "; there is web: if", "name: web  # or"),
+        ("web-admim", "; there is web-admin: if", "name: web-admin  # or"),
+        ("orders", "read beside it: if", "correct the name"),
+    ] {
+        let text = web("a") + &more + &ingress("a", name, "number: 80");
+        let source = Source { name: "x.yaml".to_owned(), text };
+        let report = manifest::check(&[source], Told::default(), &SampleServer).unwrap();
+        let missing = |finding: &&manifest::Finding| finding.rule.name() == "route-service-missing";
+        let finding = report.findings.iter().find(missing).unwrap();
+        assert!(finding.message.contains(hint), "{name}: {}", finding.message);
+        assert!(finding.fix.text().starts_with(fix), "{name}: {}", finding.fix.text());
+    }
+}
+
+#[test]
 fn autoscalers_find_what_they_scale() {
     let scaler = |space: &str, target: &str| {
         let spec = format!("minReplicas: 3, maxReplicas: 9, scaleTargetRef: {{ {target} }}");

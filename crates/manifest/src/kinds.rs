@@ -133,6 +133,7 @@ mod tests {
             ("serving.knative.dev/v1", "Service", None),
             ("apps/v1beta2", "Deployment", Some((Some("1.16"), Some("apps/v1")))),
             ("policy/v1beta1", "PodSecurityPolicy", Some((Some("1.25"), None))),
+            ("node.k8s.io/v1alpha1", "RuntimeClass", Some((Some("1.24"), Some("node.k8s.io/v1")))),
             ("v1", "Deployment", Some((None, Some("apps/v1")))),
             ("apps/v1", "Service", Some((None, Some("v1")))),
             ("apps/v1", "Secret", None),

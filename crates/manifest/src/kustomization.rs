@@ -1,6 +1,9 @@
 //! A folder that kustomize builds: which files are in it, and what the check does not do with them.
 
-use super::node::{Content, Node};
+mod labels;
+
+pub(super) use self::labels::{Put, Puts};
+use super::node::Node;
 
 /// Names that a kustomization may have.
 pub const NAMES: [&str; 3] = ["kustomization.yaml", "kustomization.yml", "Kustomization"];
@@ -26,10 +29,7 @@ pub fn resources(text: &str) -> Vec<String> {
 }
 
 fn listed(node: &Node) -> impl Iterator<Item = &str> {
-    ["resources", "bases"].into_iter().filter_map(|key| node.get(key)).flat_map(|list| {
-        let items = if let Content::List(items) = &list.content { items.as_slice() } else { &[] };
-        items.iter().filter_map(Node::text)
-    })
+    ["resources", "bases"].into_iter().flat_map(|key| node.items(key)).filter_map(Node::text)
 }
 
 /// Whether a resource is fetched from elsewhere.

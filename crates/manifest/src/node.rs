@@ -1,6 +1,6 @@
 //! A YAML document as a tree that knows its lines.
 
-use std::fmt;
+use std::{collections::BTreeMap, fmt};
 
 use serde::{
     Deserialize, Deserializer,
@@ -96,6 +96,44 @@ impl Node {
             Content::Map(entries) => entries.iter_mut().for_each(|(_, node)| node.shift(lines)),
             Content::Null | Content::Bool(_) | Content::Number(_) | Content::Text(_) => {}
         }
+    }
+
+    /// The items of a list that is a field of it, where they stand.
+    pub(super) fn items(&self, key: &str) -> &[Self] {
+        match self.get(key).map(|node| &node.content) {
+            Some(Content::List(items)) => items,
+            _ => &[],
+        }
+    }
+
+    /// Puts texts into the map at a path of names, over those that are there. Where there is no such map
+    /// it is made, if it may be.
+    pub(super) fn put(&mut self, path: &str, texts: &BTreeMap<String, String>, is_made: bool) {
+        if !is_made && self.at(path).is_none() {
+            return;
+        }
+        let mut node = self;
+        for name in path.split('.') {
+            let Some(field) = node.entry(name) else { return };
+            node = field;
+        }
+        for (name, text) in texts {
+            let Some(field) = node.entry(name) else { return };
+            field.content = Content::Text(text.clone());
+        }
+    }
+
+    /// A field, made where it is missing; `None` of what is no map.
+    fn entry(&mut self, name: &str) -> Option<&mut Self> {
+        if self.content == Content::Null {
+            self.content = Content::Map(Vec::new());
+        }
+        let Content::Map(entries) = &mut self.content else { return None };
+        let place = entries.iter().position(|(own, _)| own == name).unwrap_or_else(|| {
+            entries.push((name.to_owned(), Self::bare(Content::Null)));
+            entries.len() - 1
+        });
+        entries.get_mut(place).map(|(_, node)| node)
     }
 
     /// The items of a list that is a field of it.

@@ -182,6 +182,8 @@ pub(super) struct Autoscaler {
     pub(super) kind: String,
     pub(super) name: String,
     pub(super) min: u32,
+    /// What is written, 0 where nothing is; `None` of kinds that need not say it.
+    pub(super) max: Option<u32>,
 }
 
 /// What makes pods.

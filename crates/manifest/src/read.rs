@@ -44,10 +44,12 @@ const BUILD: &str = "build it: `kustomize build DIR | websample check -`";
 /// not look like a clean bill.
 pub(super) fn read(sources: &[Source]) -> Result<Objects, Unusable> {
     let mut objects = Objects::default();
+    let puts = kustomization::Puts::of(sources);
     for source in sources {
         let file: Rc<str> = source.name.as_str().into();
         for (index, document) in documents(&source.text).into_iter().enumerate() {
-            let place = Place { file: Rc::clone(&file), document: index + 1, text: document.text };
+            let (file, puts) = (Rc::clone(&file), puts.on(&source.name));
+            let place = Place { file, document: index + 1, text: document.text, puts };
             read_document(document, &place, &mut objects);
         }
     }
@@ -100,6 +102,8 @@ struct Place<'a> {
     file: Rc<str>,
     document: usize,
     text: &'a str,
+    /// What kustomizations put on its objects.
+    puts: &'a [kustomization::Put],
 }
 
 impl Place<'_> {
@@ -207,7 +211,12 @@ fn read_object(
         }
         return;
     }
-    let reader = Reader { node: Rc::new(node), version, kind, within, place };
+    let node = Rc::new(node);
+    let mut built = Rc::clone(&node);
+    for put in place.puts {
+        put.on(Rc::make_mut(&mut built), &kind);
+    }
+    let reader = Reader { node, built, version, kind, within, place };
     if let Err(problem) = reader.take(objects) {
         objects.problems.push(problem);
     }
@@ -215,7 +224,10 @@ fn read_object(
 
 /// An object that is being read.
 struct Reader<'a> {
+    /// As it is written: what lines and fixes are about.
     node: Rc<Node>,
+    /// With what a kustomization puts on it.
+    built: Rc<Node>,
     version: String,
     kind: String,
     within: &'a str,
@@ -225,7 +237,7 @@ struct Reader<'a> {
 impl Reader<'_> {
     fn take(self, objects: &mut Objects) -> Result<(), Problem> {
         if self.is_patch() {
-            let why = match self.node.get("$patch") {
+            let why = match self.built.get("$patch") {
                 Some(_) => "$patch says so",
                 None => "no selector, and no labels of its pods or no image",
             };
@@ -309,7 +321,8 @@ impl Reader<'_> {
     /// Whether it is what a kustomization puts over an object that stands elsewhere.
     fn is_patch(&self) -> bool {
         let makes_pods = ["Deployment", "StatefulSet", "DaemonSet", "Rollout"];
-        let has = |path: &str| self.node.at(path).is_some_and(|node| node.content != Content::Null);
+        let has =
+            |path: &str| self.built.at(path).is_some_and(|node| node.content != Content::Null);
         // A container that says what to run belongs to somebody who meant it to be whole.
         let is_whole = || {
             has("spec.template.metadata.labels") && has("spec.template.spec.containers[0].image")
@@ -317,6 +330,8 @@ impl Reader<'_> {
         has("$patch")
             || (makes_pods.contains(&self.kind.as_str())
                 && has("spec")
+                // Of a version that is gone neither a patch nor the whole can be applied.
+                && kinds::unserved(&self.version, &self.kind).is_none()
                 && !has("spec.selector")
                 && !has("spec.workloadRef")
                 && !is_whole())
@@ -324,7 +339,7 @@ impl Reader<'_> {
 
     /// A Job, or those of a CronJob; one that cannot be read is none, for nothing else depends on it.
     fn job(&self, origin: &Origin) -> Option<Object<Job>> {
-        let spec = serde_json::to_value(self.node.get("spec")?.to_value()).ok()?;
+        let spec = serde_json::to_value(self.built.get("spec")?.to_value()).ok()?;
         let (spec, at): (JobSpec, _) = match (self.version.as_str(), self.kind.as_str()) {
             ("batch/v1", "Job") => (serde_json::from_value(spec).ok()?, "spec"),
             ("batch/v1", "CronJob") => {
@@ -338,7 +353,7 @@ impl Reader<'_> {
 
     /// The whole object, typed.
     fn typed<T: DeserializeOwned + Serialize>(&self) -> Result<Object<T>, Problem> {
-        let mut value = self.node.to_value();
+        let mut value = self.built.to_value();
         if let Some(object) = value.as_object_mut() {
             // What the cluster says of it, or a generator has left there: nothing that is applied.
             object.remove("status");
@@ -365,7 +380,7 @@ impl Reader<'_> {
     /// What says who carries out routes, and what holds for a whole namespace.
     fn surroundings(&self, version: &str, origin: &Origin, objects: &mut Objects) {
         let group = version.split_once('/').map_or("", |(group, _)| group);
-        let text = |path: &str| self.node.at(path).and_then(Node::text).map(str::to_owned);
+        let text = |path: &str| self.built.at(path).and_then(Node::text).map(str::to_owned);
         match (group, self.kind.as_str()) {
             ("networking.k8s.io", "IngressClass") => {
                 let default = "ingressclass.kubernetes.io/is-default-class";
@@ -385,7 +400,7 @@ impl Reader<'_> {
                 objects.gateway_classes.extend(controller.map(|name| (origin.name.clone(), name)));
             }
             ("", "Namespace") => {
-                let labels = self.node.at("metadata.labels").map(Node::to_value);
+                let labels = self.built.at("metadata.labels").map(Node::to_value);
                 let labels = labels.and_then(|labels| serde_json::from_value(labels).ok());
                 objects.namespaces.insert(origin.name.clone(), labels.unwrap_or_default());
             }
@@ -402,14 +417,14 @@ impl Reader<'_> {
     /// The labels of the pods that an object of any kind makes, where it says so as Kubernetes' own do.
     fn labels_of_pods(&self) -> Option<Labels> {
         let templates = ["spec.template", "spec.jobTemplate.spec.template"];
-        let made = templates.iter().find_map(|path| self.node.at(path));
-        let own = || (self.kind == "Pod").then_some(self.node.as_ref());
+        let made = templates.iter().find_map(|path| self.built.at(path));
+        let own = || (self.kind == "Pod").then_some(self.built.as_ref());
         let labels = made.or_else(own)?.at("metadata.labels")?;
         serde_json::from_value(labels.to_value()).ok()
     }
 
     fn part<T: DeserializeOwned + Default>(&self, key: &str) -> Result<T, Problem> {
-        let Some(node) = self.node.get(key) else { return Ok(T::default()) };
+        let Some(node) = self.built.get(key) else { return Ok(T::default()) };
         if node.content == Content::Null {
             return Ok(T::default());
         }

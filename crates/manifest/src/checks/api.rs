@@ -1,12 +1,16 @@
 //! What the API refuses, or drops without a word.
 
+mod labels;
+
+use std::collections::HashSet;
+
 use k8s_openapi::apimachinery::pkg::util::intstr::IntOrString;
 
 use super::{super::rule::Rule, Findings, Subject};
 use crate::{
     fix::Fix,
     ignore::{self, ANNOTATION},
-    objects::{Objects, Rollout, Workload},
+    objects::{Autoscaler, Job, Object, Objects, Rollout, Workload},
     select,
     subject::Unit,
     traffic::asked,
@@ -68,6 +72,46 @@ pub(super) fn check(objects: &Objects, found: &mut Findings) {
             found.object(Rule::SelectorMismatch, &workload.origin, "spec.selector", message, fix);
         }
     }
+    labels::check(objects, found);
+    jobs(objects, found);
+    autoscalers(objects, found);
+}
+
+/// Selectors of Jobs, which are made for them: one that is written has to fit (pkg/apis/batch/validation).
+fn jobs(objects: &Objects, found: &mut Findings) {
+    for Object { origin, object: Job { spec, at } } in &objects.jobs {
+        let Some(selector) = &spec.selector else { continue };
+        let path = format!("{at}.selector");
+        let labels = spec.template.metadata.as_ref().and_then(|meta| meta.labels.as_ref());
+        if origin.kind == "CronJob" {
+            let message =
+                "its Jobs have a selector, which the API makes for each of them by itself: it \
+                           refuses one that is written"
+                    .to_owned();
+            found.object(Rule::ApiRefuses, origin, &path, message, "remove the selector");
+        } else if !select::labels(selector, labels) {
+            let message =
+                "its selector does not match the labels of its own pods: the API refuses it";
+            let fix = "remove the selector: the API makes one by itself";
+            found.object(Rule::SelectorMismatch, origin, &path, message.to_owned(), fix);
+        }
+    }
+}
+
+/// Bounds of an autoscaler (pkg/apis/autoscaling/validation).
+fn autoscalers(objects: &Objects, found: &mut Findings) {
+    for Object { origin, object: Autoscaler { min, max, .. } } in &objects.autoscalers {
+        let what = match max {
+            Some(0) => "it has no maxReplicas, or one below 1".to_owned(),
+            Some(max) if max < min => {
+                format!("its maxReplicas, {max}, is below minReplicas, {min}")
+            }
+            _ => continue,
+        };
+        let fix = "maxReplicas: …  # how many it may come to, at least minReplicas";
+        let message = format!("{what}: the API refuses it, and nothing is scaled");
+        found.object(Rule::ApiRefuses, origin, "spec.maxReplicas", message, fix);
+    }
 }
 
 /// What the API refuses of a pod (pkg/apis/core/validation).
@@ -127,7 +171,12 @@ pub(super) fn pods(subject: &Subject<'_>, found: &mut Findings) {
                 _ => refuse(unit, field, "has more than one handler", "leave one of them"),
             }
         }
+        let mut names = HashSet::new();
         for port in unit.ports() {
+            if let Some(name) = port.name.as_deref().filter(|name| !names.insert(*name)) {
+                let what = format!("has two ports named '{name}'");
+                refuse(unit, "ports", &what, "give each port a name of its own");
+            }
             if !is_port(port.container_port) {
                 let what = format!("has port {}, which is none", port.container_port);
                 refuse(unit, "ports", &what, "a containerPort from 1 to 65535");

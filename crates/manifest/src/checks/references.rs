@@ -85,13 +85,9 @@ fn missing<'a>(
     let name = &backend.service;
     let beside: Vec<_> =
         index.services_beside(namespace).take(MANY + 1).map(|s| s.origin.name.as_str()).collect();
-    let like: Vec<_> = if beside.len() > MANY {
-        Vec::new()
-    } else {
-        beside.into_iter().filter(|other| is_like(name, other)).collect()
-    };
+    let like = if beside.len() > MANY { None } else { likest(name, beside) };
     let elsewhere = index.services_named(name, None).find_map(|s| s.origin.namespace.as_deref());
-    let hint = match (elsewhere, like.first()) {
+    let hint = match (elsewhere, like) {
         (Some(other), _) => format!("; one of this name is in namespace {other}"),
         (None, Some(like)) => format!("; there is {like}"),
         (None, None) => String::new(),
@@ -100,7 +96,7 @@ fn missing<'a>(
         "it sends to Service {name}, which is not among the Services that were read beside it{hint}: if \
          it is nowhere else, {LOST}"
     );
-    let fix = match like.first() {
+    let fix = match like {
         Some(like) => format!("name: {like}  # or give Service {name} to the check too"),
         None => format!("correct the name, or give Service {name} to the check too"),
     };
@@ -343,6 +339,12 @@ fn twice(objects: &Objects, found: &mut Findings) {
     }
 }
 
+/// The one of these names that may best be meant by another: the nearest, and of several the first by name.
+fn likest<'a>(name: &str, names: Vec<&'a str>) -> Option<&'a str> {
+    let like = names.into_iter().filter(|other| is_like(name, other));
+    like.min_by_key(|other| (distance(name, other), *other))
+}
+
 /// Whether one name may be meant by another: but for a letter or two, or for a beginning or an end.
 fn is_like(name: &str, other: &str) -> bool {
     let (short, long) = if name.len() < other.len() { (name, other) } else { (other, name) };
@@ -388,5 +390,9 @@ mod tests {
             assert_eq!(is_like(other, name), like, "{other} {name}");
         }
         assert_eq!((distance("", "abc"), distance("kitten", "sitting")), (3, 3));
+        let names = || vec!["web-api", "web-v2", "web-v1", "orders"];
+        assert_eq!(likest("web", names()), Some("web-v1"));
+        assert_eq!(likest("web-app", names()), Some("web-api"));
+        assert_eq!(likest("api", vec!["orders"]), None);
     }
 }

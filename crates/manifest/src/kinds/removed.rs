@@ -31,6 +31,7 @@ const REMOVED: &[Removed] = &[
     ("policy/v1beta1", &["PodDisruptionBudget"], "1.25", Some("policy/v1")),
     ("policy/v1beta1", &["PodSecurityPolicy"], "1.25", None),
     ("node.k8s.io/v1beta1", &["RuntimeClass"], "1.25", Some("node.k8s.io/v1")),
+    ("node.k8s.io/v1alpha1", &["RuntimeClass"], "1.24", Some("node.k8s.io/v1")),
     (
         "admissionregistration.k8s.io/v1beta1",
         WEBHOOKS,

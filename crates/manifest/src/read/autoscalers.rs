@@ -14,18 +14,21 @@ use super::{
 impl Reader<'_> {
     /// A HorizontalPodAutoscaler, of either version.
     pub(super) fn autoscaler(&self) -> Result<Object<Autoscaler>, Problem> {
-        let (origin, version, kind, name, min) = if self.version == "autoscaling/v1" {
+        let (origin, version, kind, name, bounds) = if self.version == "autoscaling/v1" {
             let read = self.typed::<v1::HorizontalPodAutoscaler>()?;
             let spec = read.object.spec;
             let target = spec.scale_target_ref;
-            (read.origin, target.api_version, target.kind, target.name, spec.min_replicas)
+            let bounds = (spec.min_replicas, spec.max_replicas);
+            (read.origin, target.api_version, target.kind, target.name, bounds)
         } else {
             let read = self.typed::<v2::HorizontalPodAutoscaler>()?;
             let spec = read.object.spec;
             let target = spec.scale_target_ref;
-            (read.origin, target.api_version, target.kind, target.name, spec.min_replicas)
+            let bounds = (spec.min_replicas, spec.max_replicas);
+            (read.origin, target.api_version, target.kind, target.name, bounds)
         };
-        let object = Autoscaler { version, kind, name, min: seconds(min).unwrap_or(1) };
+        let (min, max) = (seconds(bounds.0).unwrap_or(1), seconds(Some(bounds.1)));
+        let object = Autoscaler { version, kind, name, min, max };
         Ok(Object { origin, object })
     }
 
@@ -40,6 +43,7 @@ impl Reader<'_> {
             kind: target.kind.unwrap_or_else(|| "Deployment".to_owned()),
             name: target.name,
             min: seconds(idle_replica_count).map_or(min, |idle| idle.min(min)),
+            max: None,
         };
         Ok(Object { origin: self.bare()?, object })
     }

@@ -158,18 +158,18 @@ impl Reader<'_> {
             let labels = serde_json::from_value(node?.to_value()).ok()?;
             Some(Object { origin: origin.clone(), object: labels })
         };
-        let own = read(self.node.at("spec.template.metadata.labels"));
+        let own = read(self.built.at("spec.template.metadata.labels"));
         let own = own.map(|own| own.object).unwrap_or_default();
         let metadata =
             ["canary.canaryMetadata", "canary.stableMetadata", "blueGreen.activeMetadata"]
                 .into_iter()
                 .chain(["blueGreen.previewMetadata"])
-                .filter_map(|path| read(self.node.at(&format!("spec.strategy.{path}.labels"))));
+                .filter_map(|path| read(self.built.at(&format!("spec.strategy.{path}.labels"))));
         let list = |node: Option<&'_ Node>| match node.map(|node| &node.content) {
             Some(Content::List(items)) => items.clone(),
             _ => Vec::new(),
         };
-        let steps = list(self.node.at("spec.strategy.canary.steps"));
+        let steps = list(self.built.at("spec.strategy.canary.steps"));
         let templates = steps.iter().flat_map(|step| list(step.at("experiment.templates")));
         let templates: Vec<_> =
             templates.filter_map(|part| read(part.at("metadata.labels"))).collect();
@@ -222,7 +222,7 @@ impl Reader<'_> {
     /// to end by itself.
     pub(super) fn is_kept(&self) -> Result<bool, Problem> {
         let origin = self.bare()?;
-        let text = |path: &str| self.node.at(path).and_then(|node| node.text());
+        let text = |path: &str| self.built.at(path).and_then(|node| node.text());
         Ok(!self.has("metadata.ownerReferences[0]")
             && text("spec.restartPolicy").is_none_or(|policy| policy == "Always")
             && KEPT_ELSEWHERE.iter().all(|name| origin.annotation(name).is_none()))
@@ -238,13 +238,13 @@ impl Reader<'_> {
     }
 
     pub(super) fn has(&self, path: &str) -> bool {
-        self.node.at(path).is_some()
+        self.built.at(path).is_some()
     }
 
     /// The pods of a kind that has no type here, with what their type does not know.
     fn template(&self) -> Result<(Origin, PodTemplateSpec), Problem> {
         const PATH: &str = "spec.template";
-        let given = self.node.at(PATH).map(Node::to_value).unwrap_or_default();
+        let given = self.built.at(PATH).map(Node::to_value).unwrap_or_default();
         let template: PodTemplateSpec = serde_path_to_error::deserialize(&given)
             .map_err(|error| self.refused(&format!("{PATH}.{}", error.path()), error.inner()))?;
         let known = serde_json::to_value(&template).unwrap_or_default();
