@@ -36,6 +36,10 @@ pub(crate) fn draw(campaign: u64, n: u64, proxies: &[&str]) -> Trial {
     load(rng, &mut trial);
     trouble(rng, &mut trial);
     trial.grace = grace(rng, &trial);
+    // The stray hook, which is called on the application's port, knows no TLS, and no proxy here does.
+    let plain = trial.through.is_some()
+        || trial.signal.is_some_and(|signal| signal.what == Unexpected::Hook);
+    trial.tls = !plain && chance(rng, 25);
     trial
 }
 

@@ -28,6 +28,8 @@ pub(crate) struct Trial {
     pub(crate) failure_threshold: u32,
     pub(crate) on_drain: String,
     pub(crate) framework: String,
+    /// Whether pods serve with TLS.
+    pub(crate) tls: bool,
     /// `nginx`, `haproxy` or `envoy`.
     pub(crate) through: Option<String>,
     pub(crate) proxy_retries: bool,
@@ -117,6 +119,7 @@ impl Default for Trial {
             failure_threshold: 3,
             on_drain: "fail".to_owned(),
             framework: "actix".to_owned(),
+            tls: false,
             through: None,
             proxy_retries: true,
             proxy_http2: false,
@@ -168,6 +171,9 @@ impl Trial {
             add(&[if self.proxy_retries { "on" } else { "off" }]);
             add(&["--proxy-upstream", if self.proxy_http2 { "http2" } else { "http1" }]);
         }
+        if self.tls {
+            add(&["--tls"]);
+        }
         add(&["--out", &out.to_string_lossy()]);
         if self.slow_start_ms > 0 {
             add(&["--readiness", "http:/readiness", "--liveness", "http:/liveness", "--", "sh"]);
@@ -177,6 +183,9 @@ impl Trial {
             add(&["--listen", "{host}:{port}", "--admin.listen", "{host}:{admin_port}"]);
             add(&["--grace_period", &format!("{}s", self.grace), "--log.level", "warn"]);
             add(&["--workers", "1"]);
+            if self.tls {
+                add(&["--tls.cert", "{cert}", "--tls.key", "{key}"]);
+            }
         }
         line
     }
