@@ -133,7 +133,7 @@ impl Plan {
             }
             variants.push(variant(args, own, name, &propagation, foreign)?);
         }
-        let variants = for_each_event(&args.event, variants, !args.modes.is_empty())?;
+        let variants = for_each_event(&args.event, &variants, !args.modes.is_empty())?;
         let fail_on_loss = fail_on_loss(args, &variants)?;
         let fail_on = fail_on(args, &variants)?;
         if !(args.rate().is_finite() && args.rate() > 0.0 && args.rate() <= 100_000.0) {
@@ -211,7 +211,7 @@ fn not_compared(name: &str, variants: &[Variant]) -> String {
 /// Each variant once for each event that it can have; those that were `chosen` have to.
 fn for_each_event(
     events: &[Disruption],
-    variants: Vec<Variant>,
+    variants: &[Variant],
     chosen: bool,
 ) -> Result<Vec<Variant>, PlanError> {
     let mut all = Vec::new();
@@ -219,7 +219,7 @@ fn for_each_event(
         if events[..index].contains(event) {
             return fail("--event", format!("{event} is there twice"));
         }
-        for variant in &variants {
+        for variant in variants {
             if *event == Disruption::Handoff && !variant.may_hand_over() {
                 if chosen {
                     let why = format!(
