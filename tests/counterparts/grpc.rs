@@ -10,7 +10,10 @@ use std::{
 
 use serde::Deserialize;
 use tokio::time::Instant;
-use websample_lab::cluster::local::{ClusterSpec, CommandTemplate, Listener, LocalCluster};
+use websample_lab::{
+    cluster::local::{ClusterSpec, CommandTemplate, Listener, LocalCluster},
+    timeline::PodRecord,
+};
 
 use crate::{
     common::{block_on, count},
@@ -92,7 +95,7 @@ fn nothing_is_lost(client: impl FnOnce(String) -> Command) {
         let seen = tokio::time::timeout(Duration::from_secs(60), seen).await;
         let seen = seen.expect("it ends").expect("it says what it saw");
         let killed: Vec<_> =
-            cluster.timeline().pods().into_iter().filter(|pod| pod.killed()).collect();
+            cluster.timeline().pods().into_iter().filter(PodRecord::killed).collect();
         assert!(killed.is_empty(), "{killed:?}");
         drop(listener);
         cluster.shutdown().await;
