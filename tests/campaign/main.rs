@@ -59,7 +59,9 @@ fn whatever_is_drawn_is_a_rollout() {
             .unwrap_or_else(|error| panic!("{error}: {}", trial.line()));
         events.insert(trial.event);
     }
-    assert_eq!(events, Disruption::ALL.into());
+    // A signal that nobody expects meets a server that hands over in a way that is promised nowhere.
+    let drawn = Disruption::ALL.into_iter().filter(|event| *event != Disruption::Handoff);
+    assert_eq!(events, drawn.collect());
     assert_ne!(draw(7, 1, &PROXIES), draw(8, 1, &PROXIES), "and the campaign");
 }
 
