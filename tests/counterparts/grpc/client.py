@@ -22,10 +22,12 @@ OPTIONS = [
     ("grpc.enable_retries", 0),
     # Else all channels to one address share a connection.
     ("grpc.use_local_subchannel_pool", 1),
+    # Soon, since the Service has another pod.
+    ("grpc.initial_reconnect_backoff_ms", 100),
+    ("grpc.min_reconnect_backoff_ms", 100),
 ]
 
-# Seconds: a connection that breaks is opened again at once, as the Service has another pod.
-OPTIONS += [("grpc.initial_reconnect_backoff_ms", 100), ("grpc.min_reconnect_backoff_ms", 100)]
+# In seconds.
 PAUSE = 0.01
 PATIENCE = 10
 
